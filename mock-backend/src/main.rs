@@ -1,0 +1,2 @@
+//! The `mock-backend` program.
+fn main() {}

@@ -1,0 +1,4 @@
+//! The OSTEST runner.
+pub mod report;
+pub mod task;
+pub mod units;

@@ -1,0 +1,217 @@
+//! What a task came to: the cases that ran, what went wrong, and the verdict that follows.
+//!
+//! A [`Report`] exists for every claimed task, whatever happened to it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Bounds on what is kept of a report and on what is sent (the deployed backend's storage limits by default).
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Limits of a result")]
+pub struct Limits {
+    /// Characters of errorDetails
+    #[arg(
+        long,
+        global = true,
+        env = "RUNNER_MAX_ERROR_DETAILS",
+        value_name = "CHARACTERS",
+        default_value_t = 255
+    )]
+    pub max_error_details: usize,
+
+    /// Bytes of one case's description; head and tail are kept
+    #[arg(long, global = true, env = "RUNNER_MAX_DESCRIPTION", value_name = "SIZE", default_value = "16KiB", value_parser = crate::units::size)]
+    pub max_description: u64,
+
+    /// Cases in one result; those that did not pass are kept first
+    #[arg(long, global = true, env = "RUNNER_MAX_CASES", value_name = "COUNT", default_value_t = 20_000)]
+    pub max_cases: usize,
+
+    /// Bytes of the whole body of a result
+    #[arg(long, global = true, env = "RUNNER_MAX_BODY", value_name = "SIZE", default_value = "8MiB", value_parser = crate::units::size)]
+    pub max_body: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_error_details: 255, max_description: 16 << 10, max_cases: 20_000, max_body: 8 << 20 }
+    }
+}
+
+/// What one test case came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ran and held.
+    Passed,
+    /// It ran and did not hold.
+    Failed,
+    /// The test itself broke.
+    Errored,
+    /// It did not run; something it depends on failed.
+    Skipped,
+}
+
+/// One test case, in report order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// `classname` without a leading `tests.`, then `::`, then the case's name.
+    pub name: String,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Message and text of what went wrong; empty when it passed.
+    pub description: String,
+    /// Its own time.
+    pub duration: Duration,
+    /// Peak memory in bytes, where it was measured.
+    pub memory: Option<u64>,
+}
+
+/// How many cases came to what, over all cases of the report, kept or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Cases that passed.
+    pub passed: u64,
+    /// Cases that failed.
+    pub failed: u64,
+    /// Cases that broke.
+    pub errored: u64,
+    /// Cases that did not run.
+    pub skipped: u64,
+    /// Tests that a suite counts in its attributes without listing a case; they have not passed.
+    pub unlisted: u64,
+}
+
+impl Tally {
+    /// Adds a case.
+    pub fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Passed => &mut self.passed,
+            Outcome::Failed => &mut self.failed,
+            Outcome::Errored => &mut self.errored,
+            Outcome::Skipped => &mut self.skipped,
+        } += 1;
+    }
+
+    /// All tests that the report speaks of.
+    pub fn total(&self) -> u64 {
+        self.passed + self.failed + self.errored + self.skipped + self.unlisted
+    }
+}
+
+/// Where on a task's way something went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The claim as it came from the backend.
+    Claim,
+    /// Getting the student's repository.
+    Checkout,
+    /// Getting the suite and its environment.
+    Prepare,
+    /// Running the suite.
+    Execute,
+    /// Reading the suite's report.
+    Report,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Claim => "claim",
+            Self::Checkout => "checkout",
+            Self::Prepare => "prepare",
+            Self::Execute => "execute",
+            Self::Report => "report",
+        })
+    }
+}
+
+/// Who or what is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The task as asked for cannot be run: a branch that is not there, a name that selects nothing.
+    Task,
+    /// The student's program.
+    Student,
+    /// The test suite or its environment.
+    Suite,
+    /// Network, disk, the runner itself: worth another try.
+    Infrastructure,
+    /// A limit of this runner: time, size.
+    Limit,
+    /// The runner was told to stop.
+    Interruption,
+}
+
+/// A run that went wrong: where, who is to blame, and a sentence for the person who reads it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// Where it happened.
+    pub stage: Stage,
+    /// Who is to blame.
+    pub cause: Cause,
+    /// What happened, in one sentence, without secrets.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault of `cause` at `stage`.
+    pub fn new(stage: Stage, cause: Cause, message: impl Into<String>) -> Self {
+        Self { stage, cause, message: message.into() }
+    }
+}
+
+/// The answer to a task, before it becomes a body for the backend.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The cases, in report order, within [`Limits::max_cases`].
+    pub cases: Vec<Case>,
+    /// Counts over all cases.
+    pub tally: Tally,
+    /// The suite's own time; wall time since the claim where the run itself went wrong.
+    pub duration: Duration,
+    /// What went wrong with the run itself.
+    pub fault: Option<Fault>,
+    /// What the limits left out, for people.
+    pub cut: Option<String>,
+}
+
+/// What the backend derives from a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// At least one test ran and all passed.
+    Success,
+    /// Some test did not pass.
+    Failure,
+    /// The run itself went wrong, or a test broke.
+    Error,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Success => "SUCCESS",
+            Self::Failure => "FAILURE",
+            Self::Error => "ERROR",
+        })
+    }
+}
+
+impl Report {
+    /// The report of a run that came to nothing but `fault`.
+    pub fn of_fault(fault: Fault, wall: Duration) -> Self {
+        Self { fault: Some(fault), duration: wall, ..Self::default() }
+    }
+
+    /// The verdict: an error of the run or of a case, else success only where tests ran and all passed.
+    pub fn verdict(&self) -> Verdict {
+        let tally = &self.tally;
+        if self.fault.is_some() || tally.errored > 0 {
+            Verdict::Error
+        } else if tally.passed > 0 && tally.passed == tally.total() {
+            Verdict::Success
+        } else {
+            Verdict::Failure
+        }
+    }
+}

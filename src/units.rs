@@ -1,0 +1,104 @@
+//! Durations and sizes as people write them: `5`, `0.1`, `500ms`, `10m`; `512MiB`, `16K`.
+
+use std::time::Duration;
+
+/// The longest duration taken: a year.
+const LONGEST: f64 = 366.0 * 86_400.0;
+
+/// Reads a duration: a number of seconds, or a number with `ms`, `s`, `m`, `h` or `d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const TAKEN: &str = "expected seconds (5, 0.1) or a number with a unit (500ms, 30s, 10m, 2h, 1d)";
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit.trim() {
+        "" | "s" | "sec" => 1.0,
+        "ms" => 0.001,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return Err(TAKEN.to_owned()),
+    };
+    let number = number.trim();
+    let plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let seconds = number.parse::<f64>().ok().filter(|_| plain).ok_or(TAKEN)? * scale;
+    if seconds > LONGEST {
+        return Err(format!("{TAKEN}, at most a year"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Like [`duration`], but refuses 0: an interval of 0 would spin.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        d if d < Duration::from_millis(1) => {
+            Err("expected an interval of at least 1ms (5, 0.1, 500ms, 10m)".to_owned())
+        }
+        d => Ok(d),
+    }
+}
+
+/// Reads a size in bytes: a whole number, or a number with `K`, `M`, `G` or `T` (powers of 1024, `KiB` and `KB` too).
+pub fn size(text: &str) -> Result<u64, String> {
+    const TAKEN: &str = "expected bytes (1048576) or a number with a unit (16K, 512MiB, 2G)";
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(TAKEN.to_owned()),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| TAKEN.to_owned())?;
+    number.checked_mul(1 << shift).filter(|&n| n > 0).ok_or_else(|| format!("{TAKEN}, more than 0"))
+}
+
+/// Writes a duration for people: `340 ms`, `5 s`, `0.5 s`, `10 min`.
+pub fn show(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 1.0 {
+        format!("{} ms", duration.as_millis())
+    } else if duration.subsec_millis() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        let cases = [
+            ("5", 5_000),
+            ("0.1", 100),
+            ("500ms", 500),
+            ("10m", 600_000),
+            ("1.5h", 5_400_000),
+            ("0", 0),
+            ("2 s", 2_000),
+        ];
+        for (text, millis) in cases {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for wrong in ["", "abc", "-1", "5x", "1e3", "inf", "NaN", "m", "1.2.3", "99999d", "+5"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(interval("0").is_err());
+    }
+
+    #[test]
+    fn sizes_read_as_people_write_them() {
+        for (text, bytes) in [("16K", 16 << 10), ("512MiB", 512 << 20), ("1", 1), ("2GB", 2 << 30)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "0", "-1", "1.5M", "12q", "99999999999T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}
