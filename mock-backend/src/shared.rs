@@ -1,0 +1,126 @@
+//! What all connections and the holder of the backend share: settings, clock, state, and word of every change.
+//! All of it is quick and never waits; the locks are held for single steps only.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::{broadcast, watch};
+
+use crate::auth::Auth;
+use crate::event::Event;
+use crate::fault::FaultPlan;
+use crate::settings::{IdKind, Settings};
+use crate::store::Store;
+use crate::task::{NewTask, TaskId};
+
+/// How many events an onlooker may lag behind.
+const EVENTS: usize = 4096;
+
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    clock_offset_ms: AtomicI64,
+    next_id: AtomicU64,
+    store: Mutex<Store>,
+    auth: Mutex<Auth>,
+    faults: Mutex<FaultPlan>,
+    /// Goes up with every change that someone may wait for.
+    pub(crate) changes: watch::Sender<u64>,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// True once the backend is to end for good.
+    pub(crate) ended: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let auth = Auth::new(&settings.users, settings.access_lifetime, settings.refresh_lifetime);
+        Self {
+            clock_offset_ms: AtomicI64::new(settings.clock_offset_ms),
+            next_id: AtomicU64::new(1),
+            store: Mutex::default(),
+            auth: Mutex::new(auth),
+            faults: Mutex::default(),
+            changes: watch::Sender::new(0),
+            events: broadcast::Sender::new(EVENTS),
+            ended: watch::Sender::new(false),
+            settings,
+        }
+    }
+
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn auth(&self) -> MutexGuard<'_, Auth> {
+        self.auth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, FaultPlan> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells everyone who waits to look again.
+    pub(crate) fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Tells the onlookers, if there are any.
+    pub(crate) fn tell(&self, event: Event) {
+        let _nobody_looks = self.events.send(event);
+    }
+
+    /// The backend's clock.
+    pub(crate) fn now(&self) -> SystemTime {
+        let offset = self.clock_offset_ms.load(Ordering::Relaxed);
+        let by = Duration::from_millis(offset.unsigned_abs());
+        let now = SystemTime::now();
+        let moved = if offset < 0 { now.checked_sub(by) } else { now.checked_add(by) };
+        moved.unwrap_or(now)
+    }
+
+    /// The backend's clock in milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn set_clock_offset_ms(&self, offset: i64) {
+        self.clock_offset_ms.store(offset, Ordering::Relaxed);
+    }
+
+    pub(crate) fn submit(&self, task: &NewTask) -> TaskId {
+        let id = task.chosen_id().cloned().unwrap_or_else(|| match self.settings.ids {
+            IdKind::Uuid => TaskId::uuid(),
+            IdKind::Integer => TaskId::from(self.next_id.fetch_add(1, Ordering::Relaxed)),
+        });
+        self.store().submit(Some(id.clone()), Bytes::from(task.claim(&id)));
+        self.changed();
+        id
+    }
+
+    /// Takes the id from the bytes where they are an object that has one.
+    pub(crate) fn submit_raw(&self, claim: Bytes) -> Option<TaskId> {
+        #[derive(Deserialize)]
+        struct HasId<'a> {
+            #[serde(borrow)]
+            id: &'a RawValue,
+        }
+        let id = serde_json::from_slice::<HasId<'_>>(&claim).ok().map(|has| has.id.get().to_owned());
+        let id = id.filter(|id| id != "null").map(TaskId::raw);
+        self.store().submit(id.clone(), claim);
+        self.changed();
+        id
+    }
+
+    /// One sweep.
+    pub(crate) fn sweep(&self) {
+        let given_up = self.store().sweep(self.settings.sweep.age);
+        for id in given_up {
+            self.tell(Event::TimedOut { id });
+            self.changed();
+        }
+    }
+}
