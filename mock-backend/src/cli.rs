@@ -1,0 +1,197 @@
+//! The flags of the program, and what they make: settings, tasks, faults.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use mock_backend::{
+    Fault, IdKind, Limits, NewTask, Paths, Settings, Sweep, User, parse_duration, read_tasks,
+};
+
+/// A stand-in for the OSTEST backend: the whole contract over HTTP, with faults on request
+#[derive(Debug, Parser)]
+#[command(name = "mock-backend", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The address to listen on. There is an admin API without authentication: think before you open it
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// The port; 0 lets the system choose
+    #[arg(long, default_value_t = 5000)]
+    port: u16,
+
+    /// Ask for a token on the task routes
+    #[arg(long)]
+    auth: bool,
+    /// A user who may log in; only the role ADMIN, the default, may use the task routes [repeatable]
+    #[arg(long, value_name = "NAME:PASSWORD[:ROLE]", default_value = "dora_explorer:dora_explorer:ADMIN")]
+    user: Vec<User>,
+    /// How long an access token lives
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = parse_duration)]
+    token_lifetime: Duration,
+    /// How long a refresh token lives
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_duration)]
+    refresh_lifetime: Duration,
+    /// By how many seconds the backend's clock is ahead; negative when it is behind
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    clock_offset: i32,
+
+    /// A file of tasks in the form of the contract: a JSON array, or one object a line
+    #[arg(long, value_name = "FILE")]
+    tasks: Vec<PathBuf>,
+    /// A task; LAB is a number, or several with commas [repeatable]
+    #[arg(long, value_name = "URL#BRANCH[#LAB]", value_parser = parse_task)]
+    task: Vec<NewTask>,
+    /// Make so many tasks for one repository
+    #[arg(long, value_name = "N", requires = "repository")]
+    generate: Option<usize>,
+    /// The repository of the generated tasks
+    #[arg(long, value_name = "URL", requires = "generate")]
+    repository: Option<String>,
+    /// The branch of the generated tasks
+    #[arg(long, value_name = "BRANCH", default_value = "main")]
+    branch: String,
+    /// The kind of `id` for tasks that come without one
+    #[arg(long, value_enum, default_value_t = Ids::Uuid)]
+    id: Ids,
+
+    /// A fault, such as claim:503:2 or result:drop-after [repeatable]
+    #[arg(long, value_name = "ENDPOINT:KIND[:COUNT[@SKIP]]")]
+    pub(crate) fault: Vec<Fault>,
+    /// The most bytes of a result; a longer one is answered with 413 [default: no limit]
+    #[arg(long, value_name = "BYTES")]
+    body_limit: Option<usize>,
+    /// The age from which a claimed attempt is given up
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
+    attempt_timeout: Duration,
+    /// The time between two looks for such attempts
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_duration)]
+    sweep_interval: Duration,
+
+    /// Where tasks are claimed
+    #[arg(long, value_name = "PATH", default_value_t = Paths::default().claim)]
+    get_api: String,
+    /// Where results are posted
+    #[arg(long, value_name = "PATH", default_value_t = Paths::default().result)]
+    post_api: String,
+    /// Where one logs in
+    #[arg(long, value_name = "PATH", default_value_t = Paths::default().login)]
+    login_api: String,
+    /// Where tokens are refreshed
+    #[arg(long, value_name = "PATH", default_value_t = Paths::default().refresh)]
+    token_refresh_api: String,
+
+    /// End once every task is answered, with a table of what became of them
+    #[arg(long)]
+    pub(crate) exit_when_done: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Ids {
+    Uuid,
+    Integer,
+}
+
+impl Cli {
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            host: self.host,
+            port: self.port,
+            paths: Paths {
+                claim: self.get_api.clone(),
+                result: self.post_api.clone(),
+                login: self.login_api.clone(),
+                refresh: self.token_refresh_api.clone(),
+            },
+            auth: self.auth,
+            users: self.user.clone(),
+            access_lifetime: self.token_lifetime,
+            refresh_lifetime: self.refresh_lifetime,
+            limits: Limits { body: self.body_limit, ..Limits::default() },
+            sweep: Sweep { every: self.sweep_interval, age: self.attempt_timeout },
+            ids: match self.id {
+                Ids::Uuid => IdKind::Uuid,
+                Ids::Integer => IdKind::Integer,
+            },
+            clock_offset_ms: i64::from(self.clock_offset) * 1000,
+            ..Settings::default()
+        }
+    }
+
+    /// The tasks from files, from the command line and from the generator, in this order.
+    pub(crate) fn tasks(&self) -> Result<Vec<NewTask>, String> {
+        let mut tasks = Vec::new();
+        for path in &self.tasks {
+            let text = fs::read_to_string(path)
+                .map_err(|cause| format!("cannot read {}: {cause}", path.display()))?;
+            tasks.extend(read_tasks(&text).map_err(|cause| format!("{}: {cause}", path.display()))?);
+        }
+        tasks.extend(self.task.iter().cloned());
+        if let (Some(count), Some(repository)) = (self.generate, &self.repository) {
+            tasks.extend((0..count).map(|_| NewTask::new(repository, &self.branch)));
+        }
+        Ok(tasks)
+    }
+}
+
+/// `URL#BRANCH[#LAB[,LAB…]]`
+fn parse_task(text: &str) -> Result<NewTask, String> {
+    let parts: Vec<&str> = text.split('#').collect();
+    let (url, branch, labs) = match parts[..] {
+        [url, branch] => (url, branch, ""),
+        [url, branch, labs] => (url, branch, labs),
+        _ => return Err("it is URL#BRANCH or URL#BRANCH#LAB".to_owned()),
+    };
+    if url.is_empty() || branch.is_empty() {
+        return Err("it needs a URL and a branch: URL#BRANCH[#LAB]".to_owned());
+    }
+    let labs = labs.split(',').filter(|lab| !lab.is_empty()).map(str::parse).collect::<Result<Vec<i64>, _>>();
+    let labs = labs.map_err(|_| "LAB is a number, or several with commas between them".to_owned())?;
+    Ok(NewTask::new(url, branch).labs(&labs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["mock-backend"].iter().chain(flags))
+    }
+
+    #[test]
+    fn the_flags_are_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let settings = parse(&[]).unwrap().settings();
+        assert_eq!((settings.host.to_string().as_str(), settings.port), ("127.0.0.1", 5000));
+        assert!(!settings.auth);
+        assert_eq!(settings.users[0].name, "dora_explorer");
+        assert_eq!(settings.users[0].role, "ADMIN");
+        assert_eq!(settings.access_lifetime, Settings::default().access_lifetime);
+        assert_eq!(settings.refresh_lifetime, Settings::default().refresh_lifetime);
+        assert_eq!(settings.sweep.age, Sweep::default().age);
+    }
+
+    #[test]
+    fn a_repeated_user_replaces_the_default() {
+        let settings = parse(&["--user", "a:b", "--user", "c:d:USER"]).unwrap().settings();
+        let users: Vec<_> =
+            settings.users.iter().map(|user| (user.name.as_str(), user.role.as_str())).collect();
+        assert_eq!(users, [("a", "ADMIN"), ("c", "USER")]);
+    }
+
+    #[test]
+    fn tasks_come_from_the_command_line_and_from_the_generator() {
+        let tasks = |flags: &[&str]| parse(flags).unwrap().tasks().unwrap().len();
+        assert_eq!(tasks(&["--task", "u#b", "--task", "u#b#1,2", "--generate", "3", "--repository", "u"]), 5);
+        for wrong in ["u", "#b", "u#", "u#b#x", "u#b#1#2"] {
+            assert!(parse(&["--task", wrong]).is_err(), "{wrong}");
+        }
+        assert!(parse(&["--generate", "3"]).is_err(), "without a repository");
+    }
+}
