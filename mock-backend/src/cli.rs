@@ -170,7 +170,7 @@ mod tests {
         let settings = parse(&[]).unwrap().settings();
         assert_eq!((settings.host.to_string().as_str(), settings.port), ("127.0.0.1", 5000));
         assert!(!settings.auth);
-        assert_eq!(settings.users[0].name, "dora_explorer");
+        assert_eq!((settings.users.len(), settings.users[0].name.as_str()), (1, "dora_explorer"));
         assert_eq!(settings.users[0].role, "ADMIN");
         assert_eq!(settings.access_lifetime, Settings::default().access_lifetime);
         assert_eq!(settings.refresh_lifetime, Settings::default().refresh_lifetime);

@@ -131,6 +131,12 @@ impl MockBackend {
         self.shared.store().results().flatten().cloned().collect()
     }
 
+    /// How many attempts with an id have no result yet, claimed or not.
+    pub fn unanswered(&self) -> usize {
+        let store = self.shared.store();
+        store.attempts.iter().filter(|attempt| attempt.id.is_some() && attempt.result.is_none()).count()
+    }
+
     /// The result of the latest attempt with this id.
     pub fn result_of(&self, id: &TaskId) -> Option<StoredResult> {
         let store = self.shared.store();

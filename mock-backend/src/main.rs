@@ -62,7 +62,7 @@ async fn run(cli: &Cli, tasks: Vec<NewTask>, faults: Vec<Fault>) -> ExitCode {
     }
     tokio::select! {
         () = stopped => {}
-        () = print_events(events, || cli.exit_when_done && all_answered(&backend)) => say(backend.table().trim_end()),
+        () = print_events(events, || cli.exit_when_done && backend.unanswered() == 0) => say(backend.table().trim_end()),
     }
     backend.shutdown().await;
     ExitCode::SUCCESS
@@ -81,10 +81,6 @@ async fn print_events(mut events: broadcast::Receiver<mock_backend::Event>, done
             return;
         }
     }
-}
-
-fn all_answered(backend: &MockBackend) -> bool {
-    backend.attempts().iter().all(|attempt| attempt.result.is_some())
 }
 
 /// Catches SIGINT and SIGTERM from here on; what it gives ends with the first of them.

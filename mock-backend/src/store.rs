@@ -330,6 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn two_claims_of_one_id_are_answered_one_after_the_other() {
+        let mut store = store(&["1", "1"]);
+        assert!(store.claim().is_some() && store.claim().is_some());
+        answer(&mut store, "1", true, false);
+        answer(&mut store, "1", false, false);
+        let statuses: Vec<Status> = store.attempts.iter().map(|attempt| attempt.status).collect();
+        assert_eq!(statuses, [Status::Success, Status::Failure]);
+    }
+
+    #[test]
     fn a_reformatted_id_is_found_and_told_apart() {
         let store = store(&["1.50", r#""a""#]);
         assert_eq!(store.find(&TaskId::raw("1.50")), Some((0, true)));

@@ -68,10 +68,10 @@ async fn unknown_users_wrong_passwords_and_other_roles() {
 
 #[tokio::test]
 async fn an_access_token_really_expires_and_a_refresh_helps() {
-    let backend = start(|settings| settings.access_lifetime = Duration::from_millis(300)).await;
+    let backend = start(|settings| settings.access_lifetime = Duration::from_millis(900)).await;
     let first = tokens(&backend).await;
     assert_eq!(claim(&backend, &first).await, 200);
-    tokio::time::sleep(Duration::from_millis(320)).await;
+    tokio::time::sleep(Duration::from_millis(920)).await;
     assert_eq!(claim(&backend, &first).await, 401);
     let second = refresh(&backend, &first).await;
     assert_eq!(second.status, 200);

@@ -113,14 +113,14 @@ async fn an_endless_body_goes_on_and_the_backend_serves_others_meanwhile() {
 
 #[tokio::test]
 async fn delayed_is_processed_after_and_late_is_processed_before() {
-    const TIME: Duration = Duration::from_millis(150);
+    const TIME: Duration = Duration::from_millis(400);
     for (kind, meanwhile) in
         [(FaultKind::Delay(TIME), Status::Pending), (FaultKind::Late(TIME), Status::InProgress)]
     {
         let (backend, id) = with_task(kind.clone()).await;
         let begun = Instant::now();
         let look = async {
-            tokio::time::sleep(TIME / 3).await;
+            tokio::time::sleep(TIME / 2).await;
             backend.status_of(&id)
         };
         let (answer, status) = tokio::join!(get(&backend, CLAIM), look);
