@@ -116,8 +116,11 @@ impl Failure {
             ),
             Kind::HostKey => format!(
                 "the ssh host key of {} is not the one in the runner's ~/.ssh/known_hosts, or is not there \
-                 (compare it with the server's, then add it: ssh-keyscan {0} >> ~/.ssh/known_hosts)",
+                 (compare it with the server's, then add it: ssh-keyscan {} >> ~/.ssh/known_hosts)",
+                url.host(),
                 url.host()
+                    .rsplit_once(':')
+                    .map_or(url.host().to_owned(), |(host, port)| format!("-p {port} {host}")),
             ),
             Kind::Certificate => format!(
                 "the TLS certificate of {} is not trusted here (install its authority on the runner, or name it in SSL_CERT_FILE): {said}",

@@ -251,6 +251,7 @@ fn damaged_or_missing(request: &Mirror, name: &str, error: &git2::Error) -> Fail
 fn export(mirror: &Repository, request: &Mirror, commit: Oid, tree: &Path, job: &Job) -> Result<(), Failure> {
     let path = unfinished(tree);
     let _ = fs::remove_dir_all(&path);
+    let _ = fs::remove_dir_all(&path);
     let repository = job.configuration.init(&path, false)?;
     let objects = mirror.path().join("objects");
     let failed = |e: git2::Error| Failure::content(&request.url, "export the tree of", &e);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
-use super::support::{Node, World, git_daemon, git_http, holds, present, program};
+use super::support::{Node, World, git_daemon, git_http, holds, present, program, sshd};
 use crate::git::{Kind, Limits};
 
 fn commits(world: &World) -> usize {
@@ -189,10 +189,54 @@ fn certificates_are_checked() {
     let Some(made) = present(made, "openssl") else { return };
     assert!(made.status.success(), "{made:?}");
     let Some(server) = git_http(&world, Some((&certificate, &key))) else { return };
-    let failure = world.checkout(&server.url("https", "a.git"), "main").unwrap_err();
+    let url = server.url("https", "a.git");
+    let failure = world.checkout(&url, "main").unwrap_err();
     assert_eq!(failure.kind, Kind::Certificate, "{failure}");
+    let parts = ["is not trusted here", "SSL_CERT_FILE"];
+    assert!(parts.iter().all(|part| failure.message.contains(part)), "{failure}");
+
+    // OpenSSL reads the variable of its own process.
+    let mut request = world.request(&url, "main");
+    request.into = world.path("trusted");
+    world.run_in_child(&request, &[("SSL_CERT_FILE", certificate.as_os_str())]).unwrap();
+    assert_eq!(fs::read_to_string(request.into.join("a")).unwrap(), "0");
+}
+
+#[test]
+fn ssh_wants_a_known_host_and_takes_an_unlocked_key() {
+    let world = World::new();
+    history(&world, "a.git", 2);
+    let Some(server) = sshd(&world) else { return };
+    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+    let url = format!("ssh://{user}@127.0.0.1:{}{}", server.port, world.path("origins/a.git").display());
+    let run = |name: &str, url: &str| {
+        let mut request = world.request(url, "main");
+        request.into = world.path(&format!("work-{name}"));
+        world.run_in_child(&request, &[("HOME", world.path("home").as_os_str())])
+    };
+    let ssh = world.path("home/.ssh");
+    fs::create_dir_all(&ssh).unwrap();
+    let unknown = run("unknown", &url).unwrap_err();
+    assert_eq!(unknown.kind, Kind::HostKey, "{unknown}");
     assert!(
-        failure.message.contains("is not trusted here") && failure.message.contains("SSL_CERT_FILE"),
-        "{failure}"
+        unknown.message.contains("known_hosts") && unknown.message.contains("ssh-keyscan -p"),
+        "{unknown}"
     );
+
+    let host = fs::read_to_string(world.path("host.pub")).unwrap();
+    fs::write(ssh.join("known_hosts"), format!("[127.0.0.1]:{} {host}", server.port)).unwrap();
+    let refused = run("keyless", &url).unwrap_err();
+    assert_eq!(refused.kind, Kind::LoginRefused, "{refused}");
+    assert!(refused.message.contains("asks for a login"), "{refused}");
+
+    fs::copy(world.path("locked"), ssh.join("id_rsa")).unwrap();
+    assert_eq!(run("locked", &url).unwrap_err().kind, Kind::LoginRefused);
+    fs::copy(world.path("stranger"), ssh.join("id_ecdsa")).unwrap();
+    let refused = run("stranger", &url).unwrap_err();
+    assert_eq!(refused.kind, Kind::LoginRefused, "{refused}");
+    assert!(refused.message.contains("was refused"), "{refused}");
+
+    fs::copy(world.path("good"), ssh.join("id_rsa")).unwrap();
+    assert_eq!(run("good", &url).unwrap().branch.as_deref(), Some("main"));
+    assert_eq!(run("missing", &url.replace("a.git", "none.git")).unwrap_err().kind, Kind::MissingRepository);
 }

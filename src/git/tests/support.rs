@@ -1,6 +1,6 @@
 //! Repositories, servers and requests for the tests.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Signature};
 use tempfile::TempDir;
 
-use crate::git::{Answer, CheckedOut, Checkout, Environment, Failure, Limits, Request, perform};
+use crate::git::{Answer, CheckedOut, Checkout, Environment, Failure, Limits, Request, child_main, perform};
 use crate::repository::RepositoryUrl;
 
 /// Something in a tree.
@@ -147,6 +147,30 @@ impl World {
         }
     }
 
+    /// The same in a process of its own, with `variables` there from its start: all of `child_main`, too.
+    pub(super) fn run_in_child(
+        &self,
+        request: &Checkout,
+        variables: &[(&str, &OsStr)],
+    ) -> Result<CheckedOut, Failure> {
+        let (asked, answered) = (self.path("request.json"), self.path("answer.json"));
+        fs::write(&asked, serde_json::to_vec(&Request::Checkout(request.clone())).unwrap()).unwrap();
+        let done = program(std::env::current_exe().unwrap())
+            .args(["--exact", "git::tests::support::child", "--ignored"])
+            .env_remove("SSH_AUTH_SOCK")
+            .env("TEST_REQUEST", &asked)
+            .env("TEST_ANSWER", &answered)
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+        match serde_json::from_slice(&fs::read(answered).unwrap()).unwrap() {
+            Answer::CheckedOut(done) => Ok(done),
+            Answer::Failed(failure) => Err(failure),
+            Answer::Mirrored(other) => panic!("a checkout was asked for: {other:?}"),
+        }
+    }
+
     pub(super) fn checkout(&self, url: &str, branch: &str) -> Result<CheckedOut, Failure> {
         self.run(&self.request(url, branch))
     }
@@ -154,6 +178,14 @@ impl World {
     pub(super) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.work().join(path)).unwrap()
     }
+}
+
+#[test]
+#[ignore = "started by run_in_child, with variables that must be there from the start"]
+fn child() {
+    let file = |name| std::env::var_os(name).unwrap();
+    let request = fs::File::open(file("TEST_REQUEST")).unwrap();
+    child_main(request, fs::File::create(file("TEST_ANSWER")).unwrap());
 }
 
 /// Whether any file below `folder` holds `text`.
@@ -205,13 +237,17 @@ pub(super) fn git_daemon(world: &World) -> Option<Server> {
         .stderr(Stdio::null())
         .spawn();
     let child = present(child, "git daemon")?;
+    Some(listening(child, port))
+}
+
+fn listening(child: Child, port: u16) -> Server {
     let server = Server { child, port, log: PathBuf::new() };
     let start = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(10), "git daemon takes no connection");
+        assert!(start.elapsed() < Duration::from_secs(10), "the server takes no connection");
         std::thread::park_timeout(Duration::from_millis(10));
     }
-    Some(server)
+    server
 }
 
 /// `git http-backend` behind `server.py`, over the world's origins; with a certificate and key, over TLS.
@@ -229,6 +265,28 @@ pub(super) fn git_http(world: &World, tls: Option<(&Path, &Path)>) -> Option<Ser
     Some(Server { child, port: line.trim().parse().expect("server.py prints its port"), log })
 }
 
+/// An ssh server that takes the key `good` of the world, and has the host key `host`.
+pub(super) fn sshd(world: &World) -> Option<Server> {
+    for (name, kind, phrase) in
+        [("host", "ed25519", ""), ("good", "rsa", ""), ("stranger", "ecdsa", ""), ("locked", "rsa", "locked")]
+    {
+        let made =
+            program("ssh-keygen").args(["-q", "-t", kind, "-N", phrase, "-f"]).arg(world.path(name)).status();
+        assert!(present(made, "ssh-keygen")?.success());
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = format!(
+        "HostKey {0}/host\nAuthorizedKeysFile {0}/good.pub\nStrictModes no\nPidFile none\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\nUsePAM no\nPermitRootLogin yes\nListenAddress 127.0.0.1:{port}\n",
+        world.folder.path().display()
+    );
+    fs::write(world.path("sshd_config"), config).unwrap();
+    let path = std::env::var_os("RUNNER_TEST_SSHD").unwrap_or_else(|| "/usr/sbin/sshd".into());
+    let child =
+        program(path).arg("-D").arg("-f").arg(world.path("sshd_config")).stderr(Stdio::null()).spawn();
+    Some(listening(present(child, "sshd")?, port))
+}
+
 /// A missing program skips the test loudly, or fails it where nothing may be skipped.
 #[expect(clippy::print_stderr, reason = "a skipped test has to be seen")]
 pub(super) fn present<T>(started: std::io::Result<T>, name: &str) -> Option<T> {
@@ -244,6 +302,6 @@ pub(super) fn present<T>(started: std::io::Result<T>, name: &str) -> Option<T> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "real servers to talk with; each ends with its test")]
-pub(super) fn program(name: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(super) fn program(name: impl AsRef<OsStr>) -> Command {
     Command::new(name)
 }
