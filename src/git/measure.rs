@@ -21,6 +21,7 @@ const SYMLINK: i32 = 0o120_000;
 const TREE_BYTES: usize = 64 << 20;
 const PATH_BYTES: usize = 3000;
 const NAME_BYTES: usize = 255;
+const LINK_BYTES: usize = 4096;
 
 /// What the walk found besides the size.
 #[derive(Debug, Default)]
@@ -103,6 +104,12 @@ impl Walk<'_> {
                 let failed = |e: git2::Error| Failure::content(self.url, "read a file of", &e);
                 let (bytes, _) = self.odb.read_header(oid).map_err(failed)?;
                 self.budget.count_bytes(bytes as u64, self.url)?;
+                // The system takes neither, and that would look like a fault of this machine.
+                if mode == SYMLINK && !(1..LINK_BYTES).contains(&bytes) {
+                    let (url, path) = (self.url, quoted(&path.to_string_lossy()));
+                    let message = format!("{url} cannot be written: {path} is a link to no path");
+                    return Err(Failure::new(Kind::Damaged, message));
+                }
                 if mode != SYMLINK && path == Path::new(".gitmodules") {
                     self.found.gitmodules = Some(oid);
                 }

@@ -120,3 +120,55 @@ fn an_empty_tree_is_a_work_tree() {
     request.limits = Limits { files: 0, bytes: 10_000, ..Limits::default() };
     assert_eq!(world.run(&request).unwrap().files, 0);
 }
+
+#[test]
+fn links_that_no_system_takes_are_the_repositorys_fault() {
+    let world = World::new();
+    let origin = world.origin("a");
+    for (n, target) in ["", &"x".repeat(4096)].iter().enumerate() {
+        origin.commit(&n.to_string(), &[("link", Node::Link(target))]);
+        let mut request = world.request(&origin.url(), &n.to_string());
+        request.into = world.path(&format!("work{n}"));
+        let failure = world.run(&request).unwrap_err();
+        assert_eq!(failure.kind, Kind::Damaged, "{failure}");
+        assert!(failure.message.ends_with("'link' is a link to no path"), "{failure}");
+    }
+    origin.commit("long", &[("link", Node::Link(&"x".repeat(4095)))]);
+    world.checkout(&origin.url(), "long").unwrap();
+}
+
+#[test]
+fn gits_own_files_may_be_of_any_kind() {
+    let world = World::new();
+    let origin = world.origin("a");
+    let gitlink = Oid::from_str(&"1".repeat(40)).unwrap();
+    origin.commit(
+        "folders",
+        &[
+            (".gitattributes/x", Node::File("* text=auto")),
+            (".gitignore/x", Node::File("*")),
+            (".gitmodules/x", Node::File("")),
+            ("sub", Node::Gitlink(gitlink)),
+            ("a.c", Node::File("1\r\n")),
+        ],
+    );
+    let links = [
+        (".gitattributes", Node::Link("/dev/zero")),
+        (".gitignore", Node::Link("/dev/zero")),
+        ("a.c", Node::File("1\r\n")),
+    ];
+    origin.commit("links", &links);
+    origin.commit(
+        "macros",
+        &[
+            (".gitattributes", Node::File(&"[attr]a a\n*.c a diff=x filter=evil ident\n".repeat(1000))),
+            ("a.c", Node::File("$Id$")),
+        ],
+    );
+    for branch in ["folders", "links", "macros"] {
+        let mut request = world.request(&origin.url(), branch);
+        request.into = world.path(branch);
+        world.run(&request).unwrap_or_else(|failure| panic!("{branch}: {failure:?}"));
+        assert!(request.into.join("a.c").is_file());
+    }
+}
