@@ -196,7 +196,17 @@ impl RepositoryUrl {
 
     /// Whether a login for the one may be shown to the other: same transport, host and port.
     pub fn same_host(&self, other: &Self) -> bool {
-        self.transport == other.transport && self.authority == other.authority
+        let host = |url: &Self| {
+            let port = match url.transport {
+                Transport::Https => ":443",
+                Transport::Http => ":80",
+                Transport::Ssh => ":22",
+                Transport::Git => ":9418",
+                Transport::Local => "",
+            };
+            url.authority.strip_suffix(port).unwrap_or(&url.authority).to_owned()
+        };
+        self.transport == other.transport && host(self) == host(other)
     }
 
     /// Host and port, for people; empty for a local repository.
@@ -444,6 +454,21 @@ mod tests {
         assert_eq!(with_escape.login(), Some(("user".into(), Some("p@ss/w".into()))));
         assert_eq!(url("https://TOKEN@host/a").scrub("https://TOKEN@host"), "https://***@host");
         assert_eq!(url("git@host:a").scrub("git@host"), "git@host");
+    }
+
+    #[test]
+    fn hosts_are_the_same_by_transport_name_and_port() {
+        let same = |one: &str, other: &str| url(one).same_host(&url(other));
+        assert!(same("https://u:p@Host/a", "https://host:443/b") && same("http://h:80/a", "http://h/a"));
+        for other in [
+            "http://host/a",
+            "https://host:8443/a",
+            "https://host.evil/a",
+            "ssh://host/a",
+            "https://evil/host",
+        ] {
+            assert!(!same("https://host/a", other), "{other}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 """A smart git server over HTTP for the tests: `git http-backend` behind Python's own server.
 
 Arguments: folder of repositories, log file, certificate and key (or nothing). Prints its port.
-/private/… wants user:hunter2, /moved/… is a redirect to the same path below /, /elsewhere/PORT/… one to another server,
+/private/… wants user:hunter2, /moved/… is a redirect to the same path below /, /elsewhere/asking/PORT/… one to another server once a login was shown, /elsewhere/silent/PORT/… at once,
 /broken/… is a 500. Each request becomes a line in the log: path, then the login that came with it.
 """
 import base64, http.server, os, ssl, subprocess, sys
@@ -36,9 +36,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path.startswith("/away/"):
             return self.answer(301, [("Location", "file://" + ROOT + path[len("/away"):])])
         if path.startswith("/elsewhere/"):
-            if not login:
+            if not login and path.startswith("/elsewhere/asking/"):
                 return self.answer(401, [("WWW-Authenticate", 'Basic realm="git"')])
-            port, rest = path[len("/elsewhere/"):].split("/", 1)
+            port, rest = path.split("/", 4)[3:]
             return self.answer(302, [("Location", f"http://127.0.0.1:{port}/{rest}")])
         if path.startswith("/broken/"):
             return self.answer(500)

@@ -140,11 +140,16 @@ fn a_login_does_not_follow_a_redirect_to_another_host() {
         return;
     };
     let (server, _other) = server;
-    let url = format!("http://user:hunter2@127.0.0.1:{}/elsewhere/{}/private/a.git", server.port, trap.port);
-    let result = world.checkout(&url, "main");
-    assert!(trap.log().contains("/private/a.git"), "it was followed: {}", trap.log());
-    assert!(!trap.log().contains("hunter2"), "{}", trap.log());
-    assert_eq!(result.unwrap_err().kind, Kind::LoginRefused);
+    for way in ["asking", "silent"] {
+        let (near, far) = (server.port, trap.port);
+        let url = format!("http://user:hunter2@127.0.0.1:{near}/elsewhere/{way}/{far}/private/a.git");
+        let mut request = world.request(&url, "main");
+        request.into = world.path(way);
+        let result = world.run(&request);
+        assert!(trap.log().contains("/private/a.git"), "it was followed: {}", trap.log());
+        assert!(!trap.log().contains("hunter2"), "{}", trap.log());
+        assert_eq!(result.unwrap_err().kind, Kind::LoginRefused, "{way}");
+    }
 }
 
 #[test]
