@@ -1,4 +1,6 @@
 //! The OSTEST runner.
+pub mod git;
 pub mod report;
+pub mod repository;
 pub mod task;
 pub mod units;

@@ -1,0 +1,158 @@
+//! The child's surroundings: git's own configuration, from the environment, and what keeps this process harmless.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+use git2::{Config, ConfigLevel, Repository, RepositoryInitOptions};
+use nix::sys::resource::{Resource, setrlimit};
+
+use super::error::{Failure, Kind};
+
+/// Milliseconds until a server must have taken the connection, and until it must have said something.
+const CONNECT: i32 = 20_000;
+const SILENCE: i32 = 60_000;
+
+/// The environment variables that git's configuration, the agent and the keys are found by.
+#[derive(Clone, Default)]
+pub struct Environment(HashMap<String, OsString>);
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&OsString> {
+        self.0.get(name)
+    }
+
+    pub(super) fn home(&self) -> Option<&Path> {
+        self.get("HOME").filter(|home| !home.is_empty()).map(Path::new)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.to_str()
+    }
+}
+
+impl FromIterator<(String, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, OsString)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+/// Git's configuration as `git` itself would find it; `command` holds what `GIT_CONFIG_KEY_n` say.
+pub(super) struct Configuration {
+    files: Vec<(PathBuf, ConfigLevel)>,
+    command: Option<File>,
+}
+
+impl Configuration {
+    pub(super) fn of(environment: &Environment) -> Result<Self, Failure> {
+        let mut files = Vec::new();
+        let off =
+            environment.text("GIT_CONFIG_NOSYSTEM").is_some_and(|v| Config::parse_bool(v).unwrap_or(true));
+        if !off {
+            let system = environment.get("GIT_CONFIG_SYSTEM").map_or("/etc/gitconfig".into(), PathBuf::from);
+            files.push((system, ConfigLevel::System));
+        }
+        if let Some(file) = environment.get("GIT_CONFIG_GLOBAL") {
+            files.push((file.into(), ConfigLevel::Global));
+        } else {
+            let xdg =
+                environment.get("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+            let xdg = xdg.or_else(|| environment.home().map(|home| home.join(".config")));
+            files.extend(xdg.map(|folder| (folder.join("git/config"), ConfigLevel::XDG)));
+            files.extend(environment.home().map(|home| (home.join(".gitconfig"), ConfigLevel::Global)));
+        }
+        Ok(Self { files, command: command_file(environment)? })
+    }
+
+    /// Makes `repository` see this configuration and its own, and nothing else.
+    pub(super) fn apply(&self, repository: &Repository) -> Result<(), Failure> {
+        let mut config = Config::new().map_err(|e| broken(&e))?;
+        let own = repository.path().join("config");
+        let files = self.files.iter().map(|(path, level)| (path.as_path(), *level));
+        for (path, level) in files.chain([(own.as_path(), ConfigLevel::Local)]) {
+            if path.is_file() {
+                config.add_file(path, level, false).map_err(|e| broken(&e))?;
+            }
+        }
+        if let Some(file) = &self.command {
+            // A file without a name: nothing of it stays, whatever happens to this process.
+            let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+            config.add_file(&path, ConfigLevel::App, false).map_err(|e| broken(&e))?;
+        }
+        repository.set_config(&config).map_err(|e| broken(&e))
+    }
+
+    /// A new repository that sees this configuration.
+    pub(super) fn init(&self, path: &Path, bare: bool) -> Result<Repository, Failure> {
+        let mut options = RepositoryInitOptions::new();
+        // A template could bring hooks and more.
+        options.bare(bare).no_reinit(true).external_template(false).mkpath(true);
+        let failed =
+            |e: git2::Error| Failure::io("cannot make a repository", &std::io::Error::other(e.message()));
+        let repository = Repository::init_opts(path, &options).map_err(failed)?;
+        let mut own = Config::open(&repository.path().join("config")).map_err(failed)?;
+        for protection in ["core.protectHFS", "core.protectNTFS"] {
+            own.set_bool(protection, true).map_err(failed)?;
+        }
+        self.apply(&repository)?;
+        Ok(repository)
+    }
+}
+
+fn broken(error: &git2::Error) -> Failure {
+    Failure::new(Kind::Other, format!("cannot read the runner's git configuration: {}", error.message()))
+}
+
+/// `GIT_CONFIG_COUNT`, `GIT_CONFIG_KEY_n` and `GIT_CONFIG_VALUE_n` as a configuration file.
+fn command_file(environment: &Environment) -> Result<Option<File>, Failure> {
+    let count: usize = environment.text("GIT_CONFIG_COUNT").and_then(|n| n.parse().ok()).unwrap_or(0);
+    let mut text = String::new();
+    for n in 0..count.min(1000) {
+        let key = environment.text(&format!("GIT_CONFIG_KEY_{n}")).unwrap_or_default();
+        let value = environment.text(&format!("GIT_CONFIG_VALUE_{n}")).unwrap_or_default();
+        let Some(((section, rest), (_, name))) = key.split_once('.').zip(key.rsplit_once('.')) else {
+            continue;
+        };
+        let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let header = match rest.strip_suffix(name).and_then(|sub| sub.strip_suffix('.')) {
+            Some(sub) => format!("[{section} \"{}\"]", escape(sub)),
+            None => format!("[{section}]"),
+        };
+        let _ = write!(text, "{header}\n\t{name} = \"{}\"\n", escape(value));
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let failed = |e| Failure::io("cannot keep the git configuration", &e);
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    Ok(Some(file))
+}
+
+/// Once in the life of the child: libgit2's global switches.
+#[expect(unsafe_code, reason = "libgit2's switches are global; the child has one thread")]
+pub(super) fn switches() {
+    // SAFETY: nothing else uses libgit2 while these are set. They cannot fail but by a wrong name.
+    unsafe {
+        // The runner's own account need not own the operator's repositories, and no configuration of theirs is run.
+        let _ = git2::opts::set_verify_owner_validation(false);
+        let _ = git2::opts::set_server_connect_timeout_in_milliseconds(CONNECT);
+        let _ = git2::opts::set_server_timeout_in_milliseconds(SILENCE);
+    }
+}
+
+/// A delta or zip bomb meets this before it meets the machine: libgit2 then fails with "out of memory".
+pub(super) fn bound_memory(limit_bytes: u64) {
+    let bound = limit_bytes.saturating_mul(3).saturating_add(512 << 20);
+    let _ = setrlimit(Resource::RLIMIT_DATA, bound, bound);
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+}

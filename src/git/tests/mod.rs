@@ -1,0 +1,8 @@
+//! Real repositories, real servers, and what a hostile student could put into them.
+
+mod checkout;
+mod hostile;
+mod mirror;
+mod servers;
+mod submodules;
+mod support;

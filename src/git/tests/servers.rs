@@ -1,0 +1,247 @@
+//! The transports, with real servers: without history, with logins, redirects and certificates.
+
+use std::fs;
+use std::net::TcpListener;
+
+use super::support::{Node, World, git_daemon, git_http, holds, present, program, sshd};
+use crate::git::{Kind, Limits};
+
+fn commits(world: &World) -> usize {
+    let repository = git2::Repository::open(world.work()).unwrap();
+    let mut walk = repository.revwalk().unwrap();
+    walk.push_head().unwrap();
+    walk.count()
+}
+
+/// Repositories of this many commits.
+fn history(world: &World, name: &str, length: usize) {
+    let origin = world.origin(name);
+    for n in 0..length {
+        origin.commit("main", &[("a", Node::File(&n.to_string()))]);
+    }
+}
+
+#[test]
+fn git_daemon_gives_one_commit_of_the_history() {
+    let world = World::new();
+    history(&world, "a.git", 5);
+    world.origin("empty.git");
+    let Some(server) = git_daemon(&world) else { return };
+    world.checkout(&server.url("git", "a.git"), "main").unwrap();
+    assert_eq!((world.read("a").as_str(), commits(&world)), ("4", 1));
+    for (path, branch, kind) in [
+        ("none.git", "main", Kind::MissingRepository),
+        ("a.git", "none", Kind::MissingBranch),
+        ("empty.git", "main", Kind::EmptyRepository),
+    ] {
+        let mut request = world.request(&server.url("git", path), branch);
+        request.into = world.path(&format!("{path}{branch}"));
+        let failure = world.run(&request).unwrap_err();
+        assert_eq!(failure.kind, kind, "{failure}");
+    }
+}
+
+#[test]
+fn branches_in_other_encodings_are_in_nobodys_way() {
+    let world = World::new();
+    history(&world, "a.git", 1);
+    let commit = fs::read_to_string(world.path("origins/a.git/refs/heads/main")).unwrap();
+    let mut packed = b"# pack-refs with: peeled fully-peeled sorted \n".to_vec();
+    packed.extend_from_slice(commit.trim().as_bytes());
+    packed.extend_from_slice(b" refs/heads/\xe2\xe5\xf2\xea\xe0\n");
+    fs::write(world.path("origins/a.git/packed-refs"), packed).unwrap();
+    let Some(server) = git_daemon(&world) else { return };
+    world.checkout(&server.url("git", "a.git"), "main").unwrap();
+    let mut request = world.request(&server.url("git", "a.git"), "none");
+    request.into = world.path("second");
+    assert!(world.run(&request).unwrap_err().message.ends_with("(it has 'main')"));
+}
+
+#[test]
+fn submodules_are_fetched_by_their_commit() {
+    let world = World::new();
+    let lib = world.origin("lib.git");
+    let wanted = lib.commit("main", &[("b", Node::File("old"))]);
+    lib.commit("main", &[("b", Node::File("new"))]);
+    let top = world.origin("top.git");
+    let modules = "[submodule \"lib\"]\n\tpath = lib\n\turl = ../lib.git\n";
+    top.commit("main", &[("lib", Node::Gitlink(wanted)), (".gitmodules", Node::File(modules))]);
+    let Some(server) = git_daemon(&world) else { return };
+    for (n, allowed) in [true, false].into_iter().enumerate() {
+        lib.repository.config().unwrap().set_bool("uploadpack.allowReachableSHA1InWant", allowed).unwrap();
+        let mut request = world.request(&server.url("git", "top.git"), "main");
+        request.into = world.path(&format!("work{n}"));
+        assert_eq!(world.run(&request).unwrap().submodules, 1, "allowed: {allowed}");
+        assert_eq!(fs::read_to_string(request.into.join("lib/b")).unwrap(), "old");
+    }
+}
+
+#[test]
+fn http_takes_the_login_of_the_url_once_and_leaves_no_trace_of_it() {
+    let world = World::new();
+    history(&world, "a.git", 3);
+    let Some(server) = git_http(&world, None) else { return };
+    world.checkout(&server.url("http", "a.git"), "main").unwrap();
+    assert_eq!(commits(&world), 1);
+    assert_eq!(server.log().lines().count(), 3, "the list, the depth, the pack: {}", server.log());
+
+    let open = format!("127.0.0.1:{}/private/a.git", server.port);
+    for (login, part) in [
+        ("", "asks for a login: it does not exist or is private"),
+        ("user:hunter3@", "was refused: it is wrong, or it does not open this repository"),
+        ("TOKEN@", "was refused"),
+    ] {
+        let before = server.log().lines().count();
+        let mut request = world.request(&format!("http://{login}{open}"), "main");
+        request.into = world.path(&format!("refused{login}"));
+        let failure = world.run(&request).unwrap_err();
+        assert_eq!(failure.kind, Kind::LoginRefused, "{failure}");
+        assert!(failure.message.contains(part), "{failure}");
+        assert!(!failure.message.contains("hunter3") && !failure.message.contains("TOKEN"), "{failure}");
+        assert!(server.log().lines().count() - before <= 2, "tried once: {}", server.log());
+    }
+    let mut request = world.request(&format!("http://user:hunter2@{open}"), "main");
+    request.into = world.path("private");
+    world.run(&request).unwrap();
+    assert_eq!(fs::read_to_string(request.into.join("a")).unwrap(), "2");
+    assert!(!holds(&request.into, "hunter2") && !holds(&request.into, "user:"));
+}
+
+#[test]
+fn http_says_what_the_server_said() {
+    let world = World::new();
+    history(&world, "a.git", 1);
+    world.origin("empty.git");
+    let Some(server) = git_http(&world, None) else { return };
+    for (path, kind) in [
+        ("none.git", Kind::MissingRepository),
+        ("empty.git", Kind::EmptyRepository),
+        ("broken/a.git", Kind::Network),
+        ("away/a.git", Kind::Network),
+    ] {
+        let mut request = world.request(&server.url("http", path), "main");
+        request.into = world.path(&path.replace('/', "-"));
+        let failure = world.run(&request).unwrap_err();
+        assert_eq!(failure.kind, kind, "{failure}");
+        assert_eq!(fs::read_dir(&request.into).unwrap().count(), 1);
+    }
+    world.checkout(&server.url("http", "moved/a.git"), "main").unwrap();
+    assert_eq!(world.read("a"), "0", "a renamed repository is followed");
+}
+
+#[test]
+fn a_login_does_not_follow_a_redirect_to_another_host() {
+    let world = World::new();
+    history(&world, "a.git", 1);
+    let (Some(trap), Some(server)) = (git_http(&world, None), {
+        let other = World::new();
+        git_http(&other, None).map(|server| (server, other))
+    }) else {
+        return;
+    };
+    let (server, _other) = server;
+    for way in ["asking", "silent"] {
+        let (near, far) = (server.port, trap.port);
+        let url = format!("http://user:hunter2@127.0.0.1:{near}/elsewhere/{way}/{far}/private/a.git");
+        let mut request = world.request(&url, "main");
+        request.into = world.path(way);
+        let result = world.run(&request);
+        assert!(trap.log().contains("/private/a.git"), "it was followed: {}", trap.log());
+        assert!(!trap.log().contains("hunter2"), "{}", trap.log());
+        assert_eq!(result.unwrap_err().kind, Kind::LoginRefused, "{way}");
+    }
+}
+
+#[test]
+fn what_a_server_sends_is_bounded_while_it_sends() {
+    let world = World::new();
+    let origin = world.origin("a.git");
+    let noise: String = (0..400_000).map(|_| fastrand::alphanumeric()).collect();
+    origin.commit("main", &[("noise", Node::File(&noise))]);
+    let Some(server) = git_http(&world, None) else { return };
+    let mut request = world.request(&server.url("http", "a.git"), "main");
+    request.limits = Limits { bytes: 100 << 10, ..Limits::default() };
+    let failure = world.run(&request).unwrap_err();
+    assert_eq!(failure.kind, Kind::TooLarge);
+    assert!(failure.message.contains("sends more than 100 KiB, the limit of this runner"), "{failure}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_worth_another_try() {
+    let world = World::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (n, scheme) in ["http", "https", "git", "ssh"].iter().enumerate() {
+        let mut request = world.request(&format!("{scheme}://127.0.0.1:{port}/a"), "main");
+        request.into = world.path(&n.to_string());
+        let failure = world.run(&request).unwrap_err();
+        assert_eq!(failure.kind, Kind::Network, "{failure}");
+        assert!(failure.kind.is_worth_a_retry());
+    }
+}
+
+#[test]
+fn certificates_are_checked() {
+    let world = World::new();
+    history(&world, "a.git", 1);
+    let (key, certificate) = (world.path("key.pem"), world.path("certificate.pem"));
+    let made = program("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output();
+    let Some(made) = present(made, "openssl") else { return };
+    assert!(made.status.success(), "{made:?}");
+    let Some(server) = git_http(&world, Some((&certificate, &key))) else { return };
+    let url = server.url("https", "a.git");
+    let failure = world.checkout(&url, "main").unwrap_err();
+    assert_eq!(failure.kind, Kind::Certificate, "{failure}");
+    let parts = ["is not trusted here", "SSL_CERT_FILE"];
+    assert!(parts.iter().all(|part| failure.message.contains(part)), "{failure}");
+
+    // OpenSSL reads the variable of its own process.
+    let mut request = world.request(&url, "main");
+    request.into = world.path("trusted");
+    world.run_in_child(&request, &[("SSL_CERT_FILE", certificate.as_os_str())]).unwrap();
+    assert_eq!(fs::read_to_string(request.into.join("a")).unwrap(), "0");
+}
+
+#[test]
+fn ssh_wants_a_known_host_and_takes_an_unlocked_key() {
+    let world = World::new();
+    history(&world, "a.git", 2);
+    let Some(server) = sshd(&world) else { return };
+    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+    let url = format!("ssh://{user}@127.0.0.1:{}{}", server.port, world.path("origins/a.git").display());
+    let run = |name: &str, url: &str| {
+        let mut request = world.request(url, "main");
+        request.into = world.path(&format!("work-{name}"));
+        world.run_in_child(&request, &[("HOME", world.path("home").as_os_str())])
+    };
+    let ssh = world.path("home/.ssh");
+    fs::create_dir_all(&ssh).unwrap();
+    let unknown = run("unknown", &url).unwrap_err();
+    assert_eq!(unknown.kind, Kind::HostKey, "{unknown}");
+    assert!(
+        unknown.message.contains("known_hosts") && unknown.message.contains("ssh-keyscan -p"),
+        "{unknown}"
+    );
+
+    let host = fs::read_to_string(world.path("host.pub")).unwrap();
+    fs::write(ssh.join("known_hosts"), format!("[127.0.0.1]:{} {host}", server.port)).unwrap();
+    let refused = run("keyless", &url).unwrap_err();
+    assert_eq!(refused.kind, Kind::LoginRefused, "{refused}");
+    assert!(refused.message.contains("asks for a login"), "{refused}");
+
+    fs::copy(world.path("locked"), ssh.join("id_rsa")).unwrap();
+    assert_eq!(run("locked", &url).unwrap_err().kind, Kind::LoginRefused);
+    fs::copy(world.path("stranger"), ssh.join("id_ecdsa")).unwrap();
+    let refused = run("stranger", &url).unwrap_err();
+    assert_eq!(refused.kind, Kind::LoginRefused, "{refused}");
+    assert!(refused.message.contains("was refused"), "{refused}");
+
+    fs::copy(world.path("good"), ssh.join("id_rsa")).unwrap();
+    assert_eq!(run("good", &url).unwrap().branch.as_deref(), Some("main"));
+    assert_eq!(run("missing", &url.replace("a.git", "none.git")).unwrap_err().kind, Kind::MissingRepository);
+}
