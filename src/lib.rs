@@ -1,4 +1,5 @@
 //! The OSTEST runner.
 pub mod report;
 pub mod task;
+pub mod text;
 pub mod units;
