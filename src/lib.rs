@@ -1,4 +1,5 @@
 //! The OSTEST runner.
+pub mod backend;
 pub mod junit;
 pub mod report;
 pub mod task;
