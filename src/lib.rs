@@ -1,6 +1,7 @@
 //! The OSTEST runner.
 pub mod backend;
 pub mod junit;
+pub mod parse_report;
 pub mod report;
 pub mod task;
 pub mod text;
