@@ -30,11 +30,21 @@ pub struct Limits {
     /// Bytes of the whole body of a result
     #[arg(long, global = true, env = "RUNNER_MAX_BODY", value_name = "SIZE", default_value = "8MiB", value_parser = crate::units::size)]
     pub max_body: u64,
+
+    /// Bytes of a report file that is still read
+    #[arg(long, global = true, env = "RUNNER_MAX_REPORT", value_name = "SIZE", default_value = "1GiB", value_parser = crate::units::size)]
+    pub max_report: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_error_details: 255, max_description: 16 << 10, max_cases: 20_000, max_body: 8 << 20 }
+        Self {
+            max_error_details: 255,
+            max_description: 16 << 10,
+            max_cases: 20_000,
+            max_body: 8 << 20,
+            max_report: 1 << 30,
+        }
     }
 }
 
@@ -172,7 +182,7 @@ pub struct Report {
     pub duration: Duration,
     /// What went wrong with the run itself.
     pub fault: Option<Fault>,
-    /// What the limits left out, for people.
+    /// What is not among `cases`, in one sentence for people: left out by the limits, or never listed.
     pub cut: Option<String>,
 }
 

@@ -1,0 +1,3 @@
+//! The backend, as the runner sees it.
+
+pub mod wire;

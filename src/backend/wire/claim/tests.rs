@@ -1,0 +1,166 @@
+use super::*;
+
+fn of(body: &str) -> Claim {
+    claim(200, body.as_bytes())
+}
+
+/// A claim that has all it needs, with more fields.
+fn with(id: &str, more: &str) -> String {
+    format!(r#"{{"id":{id},"repositoryUrl":"https://h/r.git","branch":"main"{more}}}"#)
+}
+
+fn task_of(body: &str) -> Task {
+    match of(body) {
+        Claim::Task(task) => task,
+        other => panic!("{body} became {other:?}"),
+    }
+}
+
+fn unusable(body: &str) -> (String, String) {
+    match of(body) {
+        Claim::Unusable { id, fault } => {
+            assert_eq!((fault.stage, fault.cause), (Stage::Claim, Cause::Task));
+            (id.raw().get().to_owned(), fault.message)
+        }
+        other => panic!("{body} became {other:?}"),
+    }
+}
+
+#[test]
+fn the_reference_documents_example_is_a_task() {
+    let task = task_of(
+        r#"{
+            "status": "AVAILABLE",
+            "id": 21,
+            "repositoryUrl": "https://github.com/os-nsu/proxy-grisha.git",
+            "branch": "main",
+            "laboratoryNumber": 1,
+            "connectedTests": ["test1", "test2"]
+        }"#,
+    );
+    assert_eq!(task.id.raw().get(), "21");
+    assert_eq!(task.repository_url, "https://github.com/os-nsu/proxy-grisha.git");
+    assert_eq!((task.branch.as_str(), task.laboratories, task.tests.len()), ("main", vec![1], 2));
+}
+
+#[test]
+fn an_id_comes_back_byte_for_byte() {
+    for id in [
+        "12345678901234567890123",
+        "1.0",
+        r#""a\u0041""#,
+        r#"{"a": [1,  2]}"#,
+        "-0",
+        "1E400",
+        "true",
+        "\"\"",
+        r#""\ud800""#,
+    ] {
+        assert_eq!(task_of(&with(id, "")).id.raw().get(), id);
+    }
+}
+
+#[test]
+fn no_work_is_no_work_however_it_is_said() {
+    for body in [
+        "",
+        " \r\n",
+        "null",
+        "{}",
+        r#"{"status":"UNAVAILABLE"}"#,
+        r#"{"status":"UNAVAILABLE","id":1,"repositoryUrl":"u","branch":"b"}"#,
+        r#"{"status":null,"id":null,"message":"none"}"#,
+    ] {
+        assert_eq!(of(body), Claim::NoWork, "{body}");
+    }
+    assert_eq!(claim(204, b"junk"), Claim::NoWork);
+    assert_eq!(claim(404, b"<html>"), Claim::NotFound);
+}
+
+#[test]
+fn laboratories_come_as_a_number_a_list_or_not_at_all() {
+    for (given, expected) in [
+        ("", &[][..]),
+        (r#","laboratoryNumber":null"#, &[]),
+        (r#","laboratoryNumber":[]"#, &[]),
+        (r#","laboratoryNumber":3"#, &[3]),
+        (r#","laboratoryNumber":[1,2,null]"#, &[1, 2]),
+        (r#","laboratoryNumber":[1.0,"2"]"#, &[1, 2]),
+        (r#","laboratoryNumber":9,"laboratoryNumber":4"#, &[4]),
+    ] {
+        assert_eq!(task_of(&with("1", given)).laboratories, expected, "{given}");
+    }
+    for wrong in ["1.5", "-1", "true", "\"one\"", "\"\"", "{}", "[[1]]", "4294967296", "1e99"] {
+        let (id, message) = unusable(&with("\"x\"", &format!(",\"laboratoryNumber\":{wrong}")));
+        assert_eq!(id, "\"x\"");
+        assert!(message.contains("`laboratoryNumber` is") && message.contains(wrong), "{message}");
+    }
+}
+
+#[test]
+fn connected_tests_are_a_list_of_names() {
+    for (given, expected) in [
+        ("", &[][..]),
+        (r#","connectedTests":null"#, &[]),
+        (r#","connectedTests":[]"#, &[]),
+        (r#","connectedTests":["a[2-SIGINT]",""," ","b"]"#, &["a[2-SIGINT]", "b"]),
+    ] {
+        assert_eq!(task_of(&with("1", given)).tests, expected, "{given}");
+    }
+    for wrong in ["\"a\"", "[1]", "{}", "5"] {
+        let (_, message) = unusable(&with("1", &format!(",\"connectedTests\":{wrong}")));
+        assert!(
+            message.contains("`connectedTests` is") && message.contains("a list of strings"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_run_is_answered_under_its_id() {
+    for (body, says) in [
+        (r#"{"id":7}"#, "`repositoryUrl` is missing"),
+        (r#"{"id":7,"repositoryUrl":"u"}"#, "`branch` is missing"),
+        (r#"{"id":7,"repositoryUrl":" ","branch":"b"}"#, "`repositoryUrl` is empty"),
+        (r#"{"id":7,"repositoryUrl":"u","branch":null}"#, "`branch` is missing"),
+        (r#"{"id":7,"repositoryUrl":5,"branch":"b"}"#, "`repositoryUrl` is 5, expected a string"),
+        (r#"{"id":7,"repositoryUrl":"u","branch":"b","status":[]}"#, "`status` is []"),
+        (r#"{"id":7,"repositoryUrl":"u","bran"#, "no JSON"),
+        (r#"{"id":7,"repositoryUrl":"u","branch":"b"} trailing"#, "no JSON"),
+    ] {
+        let (id, message) = unusable(body);
+        assert_eq!(id, "7");
+        assert!(message.contains(says), "{body}: {message}");
+    }
+}
+
+#[test]
+fn what_names_no_id_is_for_the_log() {
+    for body in [
+        "<html>",
+        "[]",
+        "21",
+        r#"{"status":"AVAILABLE"}"#,
+        r#"{"repositoryUrl":"u","branch":"b"}"#,
+        r#"{"id":null,"branch":"b"}"#,
+        r#"{"id":12"#,
+        r#"{"id":"ab"#,
+        "{\"id\"",
+    ] {
+        let Claim::Unanswerable { reason } = of(body) else { panic!("{body} became {:?}", of(body)) };
+        assert!(!reason.contains('\n'), "{reason}");
+    }
+    assert!(matches!(claim(500, b"{}"), Claim::Unanswerable { .. }));
+}
+
+#[test]
+fn a_mark_unknown_fields_and_bad_bytes_do_no_harm() {
+    let body = format!("\u{feff}{}", with("1", r#","createdAt":{"a":[1]},"x":null"#));
+    assert_eq!(task_of(&body).branch, "main");
+    let deep = format!(r#","x":{}{}"#, "[".repeat(5_000), "]".repeat(5_000));
+    assert_eq!(task_of(&with("1", &deep)).branch, "main");
+    let mut bytes = with("1", r#","x":"?""#).into_bytes();
+    let at = bytes.iter().position(|&b| b == b'?').unwrap();
+    bytes[at] = 0xFF;
+    assert!(matches!(claim(200, &bytes), Claim::Task(_)));
+}

@@ -1,0 +1,135 @@
+//! `POST /api/v1/login` and `POST /api/v1/auth/refresh`: both answer with tokens, which are shown to nobody.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+/// The tokens of a login or a refresh.
+#[derive(Debug)]
+pub struct Tokens {
+    /// Goes with every request, as `Bearer`.
+    pub access: SecretString,
+    /// Buys the next pair, once. Where the backend gave none, the next pair comes from a login.
+    pub refresh: Option<SecretString>,
+}
+
+/// The body of a login.
+pub fn login_body(username: &str, password: &SecretString) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Login<'a> {
+        username: &'a str,
+        password: &'a str,
+    }
+    to_bytes(&Login { username, password: password.expose_secret() })
+}
+
+/// The body of a refresh.
+pub fn refresh_body(refresh: &SecretString) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Refresh<'a> {
+        refresh_token: &'a str,
+    }
+    to_bytes(&Refresh { refresh_token: refresh.expose_secret() })
+}
+
+fn to_bytes(body: &impl Serialize) -> Vec<u8> {
+    // Strings into memory: this cannot fail.
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+/// Reads the answer to a login or a refresh. The error is a sentence that repeats nothing of the body.
+pub fn tokens(body: &[u8]) -> Result<Tokens, &'static str> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        r#type: Option<String>,
+        access_token: Option<String>,
+        refresh_token: Option<String>,
+    }
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| "the answer is no JSON object with `accessToken`")?;
+    if answer.r#type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err("the answer's `type` is not `Bearer`");
+    }
+    let given =
+        |token: Option<String>| token.filter(|token| !token.trim().is_empty()).map(SecretString::from);
+    let access = given(answer.access_token).ok_or("the answer has no `accessToken`")?;
+    Ok(Tokens { access, refresh: given(answer.refresh_token) })
+}
+
+/// When an access token ends, by the `exp` that its payload names (RFC 7519, 4.1.4). The signature is not looked at.
+pub fn expiry(access_token: &SecretString) -> Option<SystemTime> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &URL_SAFE,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    #[derive(Deserialize)]
+    struct Payload {
+        exp: f64,
+    }
+    let payload = access_token.expose_secret().split('.').nth(1)?;
+    let payload: Payload = serde_json::from_slice(&LENIENT.decode(payload).ok()?).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(payload.exp).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwt(payload: &str) -> SecretString {
+        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload);
+        format!("eyJhbGciOiJIUzI1NiJ9.{payload}.c2lnbmF0dXJl").into()
+    }
+
+    #[test]
+    fn the_bodies_are_the_contracts() {
+        let secret = SecretString::from("p\"w");
+        assert_eq!(login_body("u", &secret), br#"{"username":"u","password":"p\"w"}"#);
+        assert_eq!(refresh_body(&secret), br#"{"refreshToken":"p\"w"}"#);
+    }
+
+    #[test]
+    fn tokens_are_read_and_never_shown() {
+        let answer = br#"{"type":"Bearer","accessToken":"aaa","refreshToken":"rrr","more":1}"#;
+        let read = tokens(answer).unwrap();
+        assert_eq!(read.access.expose_secret(), "aaa");
+        assert_eq!(read.refresh.as_ref().unwrap().expose_secret(), "rrr");
+        let shown = format!("{read:?}");
+        assert!(!shown.contains("aaa") && !shown.contains("rrr"), "{shown}");
+        assert!(tokens(br#"{"accessToken":"aaa","refreshToken":null}"#).unwrap().refresh.is_none());
+        for (body, wrong) in [
+            (&b"<html>"[..], "no JSON"),
+            (b"{}", "no `accessToken`"),
+            (br#"{"accessToken":""}"#, "no `accessToken`"),
+            (br#"{"type":"Basic","accessToken":"aaa"}"#, "`type`"),
+            (br#"{"accessToken":5}"#, "no JSON"),
+        ] {
+            assert!(tokens(body).unwrap_err().contains(wrong), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_read_from_it() {
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
+        assert_eq!(expiry(&jwt(r#"{"sub":"u","exp":1700000000}"#)), at(1_700_000_000.0));
+        assert_eq!(expiry(&jwt(r#"{"exp":1700000000.5}"#)), at(1_700_000_000.5));
+        for payload in
+            ["{}", "[]", r#"{"exp":"x"}"#, r#"{"exp":-5}"#, r#"{"exp":1e300}"#, r#"{"exp":null}"#, "\0"]
+        {
+            assert_eq!(expiry(&jwt(payload)), None, "{payload}");
+        }
+        for token in ["", ".", "..", "a.b", "a.!!!!.c", "🙂.🙂.🙂"] {
+            assert_eq!(expiry(&token.into()), None, "{token}");
+        }
+        let padded = base64::engine::general_purpose::URL_SAFE.encode(r#"{"exp":17}"#);
+        assert_eq!(expiry(&format!("a.{padded}.c").into()), at(17.0));
+    }
+}

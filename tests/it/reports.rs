@@ -1,0 +1,56 @@
+//! Every report in `tests/reports/<dialect>/NAME.xml` must become the body in `NAME.json` beside it. The bodies were
+//! written from the contract, not by the runner.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ostest_runner::parse_report;
+use ostest_runner::report::Limits;
+use serde_json::Value;
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// What `runner parse-report` prints for a report, its exit code, and whether it is what stands beside the report.
+fn compare(xml: &Path) -> Result<(), String> {
+    let expected = xml.with_extension("json");
+    let expected = fs::read(&expected).map_err(|e| format!("{}: {e}", expected.display()))?;
+    let expected: Value = serde_json::from_slice(&expected).map_err(|e| format!("{}: {e}", xml.display()))?;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = parse_report::run(&[xml.to_owned()], None, &Limits::default(), &mut out, &mut err).unwrap();
+    let printed: Value = serde_json::from_slice(&out).map_err(|e| format!("{}: {e}", xml.display()))?;
+    if printed != expected {
+        let printed = String::from_utf8_lossy(&out);
+        return Err(format!("{}: expected\n{expected:#}\nbut it became\n{printed}", xml.display()));
+    }
+    let passed = expected["isPassed"] == Value::Bool(true);
+    if code != u8::from(!passed) || !err.is_empty() {
+        return Err(format!("{}: exit code {code}, {}", xml.display(), String::from_utf8_lossy(&err)));
+    }
+    Ok(())
+}
+
+#[test]
+fn every_dialect_becomes_the_body_that_the_contract_asks_for() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports");
+    let (reports, others): (Vec<_>, Vec<_>) =
+        files(&folder).into_iter().partition(|path| path.extension().is_some_and(|e| e == "xml"));
+    assert!(reports.len() >= 40, "only {} reports in {}", reports.len(), folder.display());
+    for other in others {
+        let report = other.with_extension("xml");
+        assert!(report.exists(), "{} belongs to no report", other.display());
+    }
+    let wrong: Vec<String> = reports.iter().filter_map(|xml| compare(xml).err()).collect();
+    assert!(wrong.is_empty(), "{} of {} reports:\n{}", wrong.len(), reports.len(), wrong.join("\n\n"));
+}
