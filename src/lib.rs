@@ -1,10 +1,40 @@
-//! The OSTEST runner.
+//! The OSTEST runner: takes test tasks from a backend, runs them safely, and never loses an answer.
+//!
+//! The way of a task, a module a step:
+//!
+//! ```text
+//! poll -> claim -> checkout -> execute -> report -> deliver
+//! ```
+//!
+//! [`poll`] takes a free slot and then asks the [`backend`]; a [`worker`] brings the task through [`checkout`] and
+//! [`execute`], where an executor runs the suite and [`junit`] reads what it wrote; the [`report`] becomes a body
+//! that [`deliver`] sends until the backend has it. Everything that can hang or be hostile runs below [`process`].
+//!
+//! Modules import downward only: `main, cli, config` -> `poll` -> `worker, deliver` -> `execute` -> `checkout` ->
+//! `process`, with `junit`, `backend` and `git` beside these, and `task`, `report` and the small ones below all.
+
+pub mod app;
 pub mod backend;
+pub mod checkout;
+pub mod cli;
+pub mod config;
+pub mod deliver;
+pub mod demo;
+pub mod execute;
 pub mod git;
 pub mod junit;
+pub mod logging;
 pub mod parse_report;
+pub mod password;
+pub mod poll;
+pub mod process;
 pub mod report;
 pub mod repository;
+pub mod retry;
+pub mod run;
+pub mod stop;
 pub mod task;
 pub mod text;
 pub mod units;
+pub mod worker;
+pub mod workspace;

@@ -1,2 +1,35 @@
-//! The `runner` program.
-fn main() {}
+//! The `runner` program: which of its modes this process is, then the command line.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use ostest_runner::{app, cli, git, password, process};
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // The child modes come first: they must not carry a runtime, a log or settings of their own.
+    match arguments.get(1).and_then(|mode| mode.to_str()) {
+        Some(process::supervisor::MODE) => return process::supervisor::main(),
+        Some(git::MODE) => return git::main(),
+        _ => {}
+    }
+    if let Err(error) = password::hide(&arguments) {
+        return wrong(&error);
+    }
+    match cli::parse(arguments) {
+        Ok(cli) => app::run(cli).unwrap_or_else(|error| wrong(&error)),
+        // Help and version are answers, not errors.
+        Err(answer) if !answer.use_stderr() => {
+            answer.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+        }
+        Err(error) => wrong(&cli::one_line(&error)),
+    }
+}
+
+/// One line for a wrong setting, and the exit code for it.
+fn wrong(error: &str) -> ExitCode {
+    let error = error.strip_prefix("error: ").unwrap_or(error);
+    writeln!(std::io::stderr(), "runner: {error}").ok();
+    ExitCode::from(2)
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 /// Bounds on what is kept of a report and on what is sent (the deployed backend's storage limits by default).
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Limits of a result")]
+#[group(skip)]
 pub struct Limits {
     /// Characters of errorDetails
     #[arg(
@@ -211,6 +212,19 @@ impl Report {
     /// The report of a run that came to nothing but `fault`.
     pub fn of_fault(fault: Fault, wall: Duration) -> Self {
         Self { fault: Some(fault), duration: wall, ..Self::default() }
+    }
+
+    /// Takes the pass back from the last case of a run that was stopped: pytest lists the test that was running then,
+    /// and without a failure in it that reads as a pass. Whether there was such a case.
+    pub fn interrupt_last(&mut self) -> bool {
+        let Some(last) = self.cases.last_mut().filter(|case| case.outcome == Outcome::Passed) else {
+            return false;
+        };
+        last.outcome = Outcome::Errored;
+        "interrupted: it was still running when the run was stopped".clone_into(&mut last.description);
+        self.tally.passed -= 1;
+        self.tally.errored += 1;
+        true
     }
 
     /// The verdict: an error of the run or of a case, else success only where tests ran and all passed.

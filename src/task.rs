@@ -42,8 +42,8 @@ pub struct Task {
     pub id: TaskId,
     /// The student's repository, as asked for; may hold a password, so it is shown through [`crate::text::without_secrets`].
     pub repository_url: String,
-    /// The branch to check out.
-    pub branch: String,
+    /// The branch to check out; none: the default branch of the repository.
+    pub branch: Option<String>,
     /// Laboratories, in the order given; empty: none was named.
     pub laboratories: Vec<u32>,
     /// Names of the tests to run; empty: all.

@@ -1,3 +1,259 @@
-//! The backend, as the runner sees it.
+//! The backend as the runner sees it: claim a task, post a result.
+//!
+//! The bodies are in [`wire`], the tokens have [a keeper of their own](tokens). A request is made once, and once
+//! more with a new token after a 401; everything else is the caller's to retry.
 
+mod http;
+mod tokens;
 pub mod wire;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::units::interval;
+use http::{Http, Reply};
+use tokens::Keeper;
+pub use wire::Claim;
+
+/// Where the backend is and how to log in.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Backend")]
+#[group(skip)]
+pub struct Settings {
+    /// URL of the backend
+    #[arg(long, global = true, env = "RUNNER_BACKEND_URL", value_name = "URL", default_value = "http://localhost:5000", value_parser = backend_url)]
+    pub backend_url: Url,
+
+    /// Path that hands out tasks
+    #[arg(long, global = true, env = "RUNNER_GET_API", value_name = "PATH", default_value = "/api/task/available", value_parser = api_path)]
+    pub get_api: String,
+
+    /// Path that takes results
+    #[arg(long, global = true, env = "RUNNER_POST_API", value_name = "PATH", default_value = "/api/task/result", value_parser = api_path)]
+    pub post_api: String,
+
+    /// Path to log in
+    #[arg(long, global = true, env = "RUNNER_LOGIN_API", value_name = "PATH", default_value = "/api/v1/login", value_parser = api_path)]
+    pub login_api: String,
+
+    /// Path to refresh the token
+    #[arg(long, global = true, env = "RUNNER_TOKEN_REFRESH_API", value_name = "PATH", default_value = "/api/v1/auth/refresh", value_parser = api_path)]
+    pub token_refresh_api: String,
+
+    /// Time between token refreshes; sooner where the token itself expires sooner
+    #[arg(long, global = true, env = "RUNNER_REFRESH_TIME", value_name = "DURATION", default_value = "60", value_parser = interval)]
+    pub refresh_time: Duration,
+
+    /// The backend wants a login
+    #[arg(long, global = true, env = "RUNNER_AUTH", value_parser = clap::builder::BoolishValueParser::new())]
+    pub auth: bool,
+
+    /// User name
+    #[arg(long, global = true, env = "RUNNER_LOGIN", value_name = "NAME", default_value = "dora_explorer")]
+    pub login: String,
+
+    /// Password; prefer --password-file or RUNNER_PASSWORD, for `ps` shows arguments
+    #[arg(
+        long,
+        global = true,
+        env = "RUNNER_PASSWORD",
+        hide_env_values = true,
+        value_name = "PASSWORD",
+        default_value = "dora_explorer",
+        hide_default_value = true
+    )]
+    pub password: SecretString,
+
+    /// File that holds the password; goes before --password
+    #[arg(long, global = true, env = "RUNNER_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// Descriptor that holds the password: how the runner hands `--password` to itself
+    #[arg(long, global = true, hide = true, value_name = "NUMBER")]
+    pub password_fd: Option<i32>,
+
+    /// How long connecting to the backend may take
+    #[arg(long, global = true, env = "RUNNER_CONNECT_TIMEOUT", value_name = "DURATION", default_value = "5", value_parser = interval)]
+    pub connect_timeout: Duration,
+
+    /// How long a request to the backend may take as a whole
+    #[arg(long, global = true, env = "RUNNER_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30", value_parser = interval)]
+    pub request_timeout: Duration,
+
+    /// How long a claim may take; one that takes longer may be lost
+    #[arg(long, global = true, env = "RUNNER_CLAIM_TIMEOUT", value_name = "DURATION", default_value = "10", value_parser = interval)]
+    pub claim_timeout: Duration,
+}
+
+impl Settings {
+    /// The backend's URL without a login that it may hold.
+    pub fn shown_url(&self) -> String {
+        let mut url = self.backend_url.clone();
+        // Both fail only for URLs without a host, which are not taken.
+        url.set_password(None).ok();
+        url.set_username("").ok();
+        url.into()
+    }
+}
+
+fn backend_url(text: &str) -> Result<Url, String> {
+    let taken = "expected an http:// or https:// URL, such as http://localhost:5000";
+    let url = Url::parse(text).map_err(|error| format!("{error}; {taken}"))?;
+    match url.scheme() {
+        _ if url.query().is_some() || url.fragment().is_some() => {
+            Err(format!("it has a ? or # part; {taken}"))
+        }
+        "http" | "https" if url.has_host() => Ok(url),
+        _ => Err(taken.to_owned()),
+    }
+}
+
+fn api_path(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(char::is_whitespace) || text.contains("://") {
+        return Err("expected a path below the backend's URL, such as /api/task".to_owned());
+    }
+    Ok(format!("/{}", text.trim_start_matches('/')))
+}
+
+/// A request that did not do what it was for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The HTTP client could not be made.
+    #[error("cannot set up HTTP: {0}")]
+    Client(String),
+    /// No answer came, or not all of it.
+    #[error("{route}: {reason}")]
+    Unreachable {
+        /// Path of the request.
+        route: String,
+        /// What happened.
+        reason: String,
+        /// Whether the request may have reached the backend.
+        sent: bool,
+    },
+    /// An answer came that cannot be read.
+    #[error("{route}: {reason}")]
+    Unreadable {
+        /// Path of the request.
+        route: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The backend answered with a status that is none of success.
+    #[error("{route}: the backend answered {status}{body}")]
+    Status {
+        /// Path of the request.
+        route: String,
+        /// HTTP status.
+        status: u16,
+        /// The beginning of its body, or where it redirects to.
+        body: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// There is no token to send the request with.
+    #[error("no token: {0}")]
+    NoToken(String),
+}
+
+/// The client of one backend.
+#[derive(Debug)]
+pub struct Backend {
+    http: std::sync::Arc<Http>,
+    tokens: Option<Keeper>,
+    settings: Settings,
+    forbidden_said: AtomicBool,
+}
+
+impl Backend {
+    /// Sets up the client and, with `--auth`, the keeper of its tokens, which logs in at once.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let http = std::sync::Arc::new(Http::new(&settings)?);
+        let tokens = settings.auth.then(|| Keeper::start(http.clone(), settings.clone()));
+        Ok(Self { http, tokens, settings, forbidden_said: AtomicBool::new(false) })
+    }
+
+    /// Asks for a task. From the first byte of an answer with one it exists nowhere but here.
+    pub async fn claim(&self) -> Result<Claim, Error> {
+        let timeout = Some(self.settings.claim_timeout);
+        let reply = self.send(Method::GET, &self.settings.get_api, None, timeout).await?;
+        // 404 is an answer of its own here, not an error.
+        if !reply.is_success() && reply.status != 404 {
+            return Err(reply.into_error(&self.settings.get_api));
+        }
+        let claim = wire::claim(reply.status, &reply.body);
+        if let Claim::Unanswerable { reason } = &claim {
+            let body = String::from_utf8_lossy(&reply.body);
+            tracing::error!(reason, %body, "the backend's answer is no task that could be answered");
+        }
+        Ok(claim)
+    }
+
+    /// Posts the body of a result. Anything but a success that can be read is an error.
+    pub async fn post(&self, body: &[u8]) -> Result<(), Error> {
+        let route = &self.settings.post_api;
+        let reply = self.send(Method::POST, route, Some(body), None).await?;
+        if !reply.is_success() {
+            return Err(reply.into_error(route));
+        }
+        if reply.status == 200 && !wire::is_receipt(&reply.body) {
+            let reason =
+                format!("the backend answered 200 with what is no receipt: {}", http::excerpt(&reply.body));
+            return Err(Error::Unreadable { route: route.clone(), reason });
+        }
+        Ok(())
+    }
+
+    /// Sends with a token where the backend wants one, and once more with a new one after a 401.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&[u8]>,
+        timeout: Option<Duration>,
+    ) -> Result<Reply, Error> {
+        let send = |token| {
+            let (method, body) = (method.clone(), body.map(<[u8]>::to_vec));
+            async move { self.http.send(method, path, token, body, timeout).await }
+        };
+        let Some(keeper) = &self.tokens else { return send(None).await };
+        let token = keeper.token().await?;
+        let mut reply = send(Some(&token.secret)).await?;
+        if reply.status == 401 {
+            let token = keeper.token_after(&token).await?;
+            reply = send(Some(&token.secret)).await?;
+        }
+        if reply.status == 403 && !self.forbidden_said.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                target: "critical",
+                user = self.settings.login,
+                route = path,
+                "the backend forbids this user this route (403): give the user the role ADMIN, or another --login"
+            );
+        }
+        Ok(reply)
+    }
+}
+
+/// The floor and the cap of a retry interval in the background.
+const RETRY: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_paths_are_checked_as_they_are_read() {
+        assert!(backend_url("http://localhost:5000/base").is_ok());
+        for wrong in ["localhost:5000", "ftp://x", "http://", "", "http://x/?a=1"] {
+            assert!(backend_url(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(api_path("api/task").as_deref(), Ok("/api/task"));
+        assert!(api_path("http://x/api").is_err());
+    }
+}

@@ -132,6 +132,14 @@ pub struct Mirrored {
     pub milliseconds: u64,
 }
 
+/// The first argument that selects this mode of the runner's binary.
+pub const MODE: &str = "__git";
+
+/// The program of this mode.
+pub fn main() -> ExitCode {
+    child_main(std::io::stdin(), std::io::stdout())
+}
+
 /// The child: reads one [`Request`] as JSON, does it, writes one [`Answer`] as JSON. Exits with 0 wherever it could answer.
 pub fn child_main(stdin: impl Read, stdout: impl Write) -> ExitCode {
     // A panic is answered.

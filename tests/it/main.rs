@@ -1,5 +1,24 @@
-//! The integration tests: one binary, a module a concern.
+//! The integration tests: real HTTP, real git repositories, real child processes. A module a concern.
 
+#![expect(clippy::print_stderr, reason = "a failing test shows what the runner said")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    unreachable_pub,
+    reason = "a test binary exports nothing; `pub` marks what the support module offers"
+)]
 
+mod support;
+
+mod checkout;
+mod claims;
+mod command_line;
+mod delivery;
+mod environment;
+mod execution;
+mod layering;
+mod login;
+mod poll;
+mod processes;
+mod pytest;
 mod reports;
+mod run;

@@ -159,7 +159,7 @@ fn task(id: TaskId, fields: &Fields) -> Result<Task, String> {
     Ok(Task {
         id,
         repository_url: required("repositoryUrl", fields.repository_url.as_deref())?,
-        branch: required("branch", fields.branch.as_deref())?,
+        branch: Some(required("branch", fields.branch.as_deref())?),
         laboratories: fields.laboratory_number.as_deref().map_or(Ok(Vec::new()), laboratories)?,
         tests: fields.connected_tests.as_deref().map_or(Ok(Vec::new()), tests)?,
     })

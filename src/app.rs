@@ -1,0 +1,172 @@
+//! Puts the parts together for each thing that `runner` can be asked to do.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::Backend;
+use crate::checkout::Checkout;
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::deliver::Deliver;
+use crate::execute::Execute;
+use crate::logging::{self, LogFile};
+use crate::poll::Poll;
+use crate::process::{Launcher, Until};
+use crate::report::Fault;
+use crate::stop::Stop;
+use crate::worker::Worker;
+use crate::{demo, parse_report, run};
+
+/// The runner's own binary, for the processes that it starts in other modes.
+pub const OWN_BINARY: &str = "/proc/self/exe";
+
+/// Does what the command line asks for. An error is one line about a wrong setting.
+pub fn run(cli: Cli) -> Result<ExitCode, String> {
+    if let Some(Command::ParseReport { files, id }) = &cli.command {
+        let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+        let code = parse_report::run(files, id.as_deref(), &cli.settings.limits, &mut out, &mut err);
+        return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
+    }
+    let log = logging::start(&cli.settings.logging, cli.command.is_some())?;
+    // One thread: the work is in child processes, and a death signal goes with the thread that started the child.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        match cli.command {
+            None => daemon(&Config::check(cli.settings)?, &log).await,
+            Some(Command::Run(args)) => run_once(&Config::check(cli.settings)?, args).await,
+            Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
+            Some(Command::ParseReport { .. }) => Ok(ExitCode::SUCCESS),
+        }
+    })
+}
+
+/// Takes tasks until it is told to stop.
+async fn daemon(config: &Config, log: &LogFile) -> Result<ExitCode, String> {
+    let stop = Stop::default();
+    let signals = stop.listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(|error| format!("cannot listen for SIGHUP: {error}"))?;
+    let reopen = async {
+        while hangup.recv().await.is_some() {
+            log.reopen();
+        }
+    };
+    let daemon = Daemon::new(config, OWN_BINARY)?;
+    let serve = async {
+        if daemon.warm_up_or_stop(&stop).await {
+            daemon.run(&stop).await;
+        }
+    };
+    tokio::select! {
+        () = serve => Ok(ExitCode::SUCCESS),
+        () = signals => Ok(ExitCode::FAILURE),
+        () = reopen => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Everything that the daemon is made of.
+pub struct Daemon {
+    poll: Poll,
+    worker: Arc<Worker>,
+    deliver: Deliver,
+}
+
+impl Daemon {
+    /// Puts the parts together; with `--auth` the login begins at once.
+    pub fn new(config: &Config, exe: &str) -> Result<Self, String> {
+        let settings = &config.settings;
+        let backend = Arc::new(Backend::new(settings.backend.clone()).map_err(|error| error.to_string())?);
+        let worker = Arc::new(worker(config, exe));
+        let deliver = Deliver::new(backend.clone());
+        let poll = Poll::new(settings.poll.clone(), backend, worker.clone(), deliver.clone());
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            backend = settings.backend.shown_url(),
+            concurrent = settings.poll.concurrent,
+            state = %config.folders.state.display(),
+            "the runner starts"
+        );
+        Ok(Self { poll, worker, deliver })
+    }
+
+    /// Makes ready what tasks share. Nothing is to be claimed before that.
+    pub async fn warm_up(&self, stop: &Stop) -> Result<(), Fault> {
+        // Nothing runs yet that a drain would have to wait for.
+        let until = Until::new(Instant::now(), Duration::ZERO, stop.drain.clone());
+        self.worker.execute.warm_up(&until).await
+    }
+
+    /// Takes, runs and delivers until `stop` drains.
+    pub async fn run(&self, stop: &Stop) {
+        self.poll.run(stop).await;
+        match self.deliver.drain(&stop.interrupt).await {
+            0 => tracing::info!("stopped: everything that was taken is answered"),
+            left => tracing::error!(left, "stopped with results that the backend has not taken"),
+        }
+    }
+
+    /// Warms up for as long as it takes; false: told to stop meanwhile.
+    async fn warm_up_or_stop(&self, stop: &Stop) -> bool {
+        let mut pause = Duration::from_secs(1);
+        loop {
+            match self.warm_up(stop).await {
+                Ok(()) => return true,
+                Err(_) if stop.drain.is_cancelled() => return false,
+                Err(fault) => {
+                    tracing::error!(%fault, again_in = ?pause, "the suite is not ready; no task is taken before it is");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(60)),
+                () = stop.drain.cancelled() => return false,
+            }
+        }
+    }
+}
+
+async fn run_once(config: &Config, args: run::Args) -> Result<ExitCode, String> {
+    // A folder or URL that a person names is that person's own word for it.
+    let mut config = config.clone();
+    config.settings.checkout.allow_local_repositories = true;
+    let worker = worker(&config, OWN_BINARY);
+    let stop = Stop::default();
+    // For a person at a terminal the first Ctrl-C interrupts: there is nothing to drain.
+    let interrupt: CancellationToken = stop.drain.clone();
+    let signals = stop.listen().map_err(|error| error.to_string())?;
+    let mut out = std::io::stdout();
+    tokio::select! {
+        code = run::run(&worker, args, interrupt, &mut out) => {
+            out.flush().ok();
+            Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+        }
+        () = signals => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn worker(config: &Config, exe: &str) -> Worker {
+    let settings = &config.settings;
+    let launcher = Launcher::new(exe, settings.process.clone());
+    let checkout = Checkout::new(settings.checkout.clone(), launcher.clone());
+    Worker {
+        settings: settings.worker.clone(),
+        limits: settings.limits.clone(),
+        work_dir: config.folders.work.clone(),
+        execute: Execute::new(
+            settings.execute.clone(),
+            settings.suite.clone(),
+            settings.limits.clone(),
+            launcher,
+            checkout.clone(),
+            &config.folders,
+        ),
+        checkout,
+    }
+}

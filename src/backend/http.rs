@@ -1,0 +1,146 @@
+//! One HTTP exchange with the backend: bounded in time and size, never following a redirect with a token.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, Response};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{Error, Settings};
+
+/// The longest answer that is read. A claim with thousands of test names is far below it.
+const LONGEST_ANSWER: usize = 4 << 20;
+
+/// An answer of the backend, whatever its status.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    /// The backend's clock as it answered.
+    pub(super) date: Option<SystemTime>,
+    retry_after: Option<Duration>,
+    location: Option<String>,
+}
+
+impl Reply {
+    /// Whether the status is one of success.
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The error that a status without success is.
+    pub(super) fn into_error(self, route: &str) -> Error {
+        let location = self.location.map(|to| format!(" to {to}; set --backend-url to where it leads"));
+        let body = location.unwrap_or_else(|| match excerpt(&self.body) {
+            text if text.is_empty() => String::new(),
+            text => format!(": {text}"),
+        });
+        Error::Status { route: route.to_owned(), status: self.status, body, retry_after: self.retry_after }
+    }
+}
+
+/// The beginning of a body on one line, for messages.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(800)]).into_owned();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    crate::text::shorten(&text, 200).into_owned()
+}
+
+/// The HTTP client and where the backend is.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: Client,
+    base: Url,
+}
+
+impl Http {
+    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+        // A second runner in the same process has set it already.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = Client::builder()
+            .user_agent(concat!("ostest-runner/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.request_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| Error::Client(full_text(&error)))?;
+        Ok(Self { client, base: settings.backend_url.clone() })
+    }
+
+    /// Sends a request to `path` below the backend's URL and reads the answer.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&SecretString>,
+        body: Option<Vec<u8>>,
+        timeout: Option<Duration>,
+    ) -> Result<Reply, Error> {
+        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let mut request = self.client.request(method, url);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        if let Some(timeout) = timeout {
+            request = request.timeout(timeout);
+        }
+        let failed = |error: reqwest::Error| Error::Unreachable {
+            route: path.to_owned(),
+            sent: !error.is_connect() && !error.is_builder(),
+            reason: full_text(&error.without_url()),
+        };
+        let response = request.send().await.map_err(failed)?;
+        read(response).await.map_err(|reason| match reason {
+            ReadError::Broken(error) => failed(error),
+            ReadError::TooLong => Error::Unreadable {
+                route: path.to_owned(),
+                reason: format!("the answer is longer than {} MiB", LONGEST_ANSWER >> 20),
+            },
+        })
+    }
+}
+
+enum ReadError {
+    Broken(reqwest::Error),
+    TooLong,
+}
+
+async fn read(mut response: Response) -> Result<Reply, ReadError> {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let date = header(DATE).and_then(|text| httpdate::parse_http_date(text).ok());
+    let retry_after = header(RETRY_AFTER).and_then(|text| match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        // The other form is a date, by the backend's own clock.
+        Err(_) => {
+            httpdate::parse_http_date(text).ok()?.duration_since(date.unwrap_or_else(SystemTime::now)).ok()
+        }
+    });
+    let location = header(LOCATION).map(|text| crate::text::shorten(text, 200).into_owned());
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(ReadError::Broken)? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(ReadError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Reply { status, body, date, retry_after, location })
+}
+
+/// An error with its causes: the outermost text of an HTTP error says next to nothing.
+fn full_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = inner.source();
+    }
+    text
+}

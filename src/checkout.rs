@@ -1,0 +1,184 @@
+//! Repositories, fetched and written by git2 in a child process of the runner's own binary: the student's, and
+//! the mirror of the suite.
+//!
+//! Bounded in time and size; hostile repositories harm nothing, for a libgit2 that hangs or crashes is a child
+//! that is killed like any other.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::git::{self, Answer, Request};
+use crate::process::{Exit, Launcher, Spec, Until};
+use crate::report::{Cause, Fault, Stage};
+use crate::repository::RepositoryUrl;
+use crate::units::interval;
+use crate::workspace::remove_tree;
+
+/// What may be checked out.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Checkout")]
+#[group(skip)]
+pub struct Settings {
+    /// Take tasks whose repository is a path or a file:// URL on this machine
+    #[arg(long, global = true, env = "RUNNER_ALLOW_LOCAL_REPOSITORIES", value_parser = clap::builder::BoolishValueParser::new())]
+    pub allow_local_repositories: bool,
+
+    /// Largest repository, as transferred and as written out
+    #[arg(long, global = true, env = "RUNNER_MAX_REPOSITORY", value_name = "SIZE", default_value = "512MiB", value_parser = crate::units::size)]
+    pub max_repository: u64,
+
+    /// Most files and folders in a repository
+    #[arg(
+        long,
+        global = true,
+        env = "RUNNER_MAX_REPOSITORY_FILES",
+        value_name = "COUNT",
+        default_value_t = 100_000
+    )]
+    pub max_repository_files: u64,
+
+    /// How long one attempt to fetch a repository may take
+    #[arg(long, global = true, env = "RUNNER_CHECKOUT_TIMEOUT", value_name = "DURATION", default_value = "2m", value_parser = interval)]
+    pub checkout_timeout: Duration,
+}
+
+/// The variables of the runner's own environment that a fetch may need: where programs and configuration are,
+/// proxies, certificates, the ssh agent.
+const PASSED_ON: &[&str] = &[
+    "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+];
+
+/// The checkout step.
+#[derive(Debug, Clone)]
+pub struct Checkout {
+    settings: Settings,
+    launcher: Launcher,
+}
+
+impl Checkout {
+    /// Sets up the step.
+    pub fn new(settings: Settings, launcher: Launcher) -> Self {
+        Self { settings, launcher }
+    }
+
+    /// Checks what a task asks for against the allowed schemes, before any configuration rewrites it.
+    pub fn url(&self, text: &str) -> Result<RepositoryUrl, Fault> {
+        RepositoryUrl::parse(text, self.settings.allow_local_repositories)
+            .map_err(|message| Fault::new(Stage::Claim, Cause::Task, message))
+    }
+
+    /// Writes `branch` of `url` (none: its default branch) into `into`; returns the commit.
+    pub async fn student(
+        &self,
+        url: &RepositoryUrl,
+        branch: Option<&str>,
+        into: &Path,
+    ) -> Result<String, Fault> {
+        // What an attempt before this one has left.
+        remove_tree(into).ok();
+        let request = Request::Checkout(git::Checkout {
+            url: url.clone(),
+            branch: branch.map(str::to_owned),
+            into: into.to_owned(),
+            allow_local: self.settings.allow_local_repositories,
+            limits: self.limits(),
+        });
+        match self.ask(&request, Stage::Checkout).await? {
+            Answer::CheckedOut(done) => Ok(done.commit),
+            other => Err(unexpected(Stage::Checkout, &format!("{other:?}"))),
+        }
+    }
+
+    /// Brings the mirror of the suite below `home` up to date; returns the commit in force and its tree.
+    pub async fn suite(
+        &self,
+        url: &RepositoryUrl,
+        reference: Option<&str>,
+        home: &Path,
+    ) -> Result<(String, PathBuf), Fault> {
+        let request = Request::Mirror(git::Mirror {
+            url: url.clone(),
+            reference: reference.map(str::to_owned),
+            mirror: home.join("mirror.git"),
+            trees: home.join("trees"),
+            limits: self.limits(),
+        });
+        match self.ask(&request, Stage::Prepare).await? {
+            Answer::Mirrored(done) => {
+                if let Some(warning) = done.warning {
+                    tracing::warn!(
+                        warning,
+                        commit = done.commit,
+                        "the suite could not be refreshed; what is there serves"
+                    );
+                }
+                Ok((done.commit, done.tree))
+            }
+            other => Err(unexpected(Stage::Prepare, &format!("{other:?}"))),
+        }
+    }
+
+    fn limits(&self) -> git::Limits {
+        let (bytes, files) = (self.settings.max_repository, self.settings.max_repository_files);
+        git::Limits { bytes, files, ..git::Limits::default() }
+    }
+
+    /// Has a child do `request`. The request goes by its stdin: the URL may hold a password.
+    async fn ask(&self, request: &Request, stage: Stage) -> Result<Answer, Fault> {
+        let infrastructure = |message: String| Fault::new(stage, Cause::Infrastructure, message);
+        let spec = Spec {
+            program: self.launcher.exe().display().to_string(),
+            args: vec![git::MODE.to_owned()],
+            env: environment(),
+            dir: PathBuf::from("/"),
+            stdin: serde_json::to_string(request).map_err(|error| infrastructure(error.to_string()))?,
+            output: None,
+        };
+        let limit = self.settings.checkout_timeout;
+        let exit = self.launcher.run(spec, &Until::within(limit)).await;
+        let exit = exit.map_err(|error| infrastructure(error.to_string()))?;
+        match serde_json::from_slice(&exit.stdout.head) {
+            Ok(Answer::Failed(failure)) => Err(failure.fault(stage)),
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(no_answer(request, stage, &exit, limit)),
+        }
+    }
+}
+
+/// A child that ended without an answer: at its deadline, or because the repository broke it.
+fn no_answer(request: &Request, stage: Stage, exit: &Exit, limit: Duration) -> Fault {
+    let url = match request {
+        Request::Checkout(checkout) => &checkout.url,
+        Request::Mirror(mirror) => &mirror.url,
+    };
+    if exit.stopped.is_some() {
+        let message = format!("fetching {url} did not end within {}", crate::units::show(limit));
+        return Fault::new(stage, Cause::Infrastructure, message);
+    }
+    let words = exit.last_words().map(|line| format!(": {}", url.scrub(&line))).unwrap_or_default();
+    Fault::new(stage, Cause::Student, format!("git broke on {url} ({}){words}", exit.describe()))
+}
+
+fn unexpected(stage: Stage, answer: &str) -> Fault {
+    Fault::new(stage, Cause::Infrastructure, format!("the git child answered something else: {answer}"))
+}
+
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| PASSED_ON.contains(&name.as_str()) || name.starts_with("GIT_CONFIG_"))
+        .collect()
+}

@@ -1,0 +1,168 @@
+//! `runner demo`: the whole way of a task on sample repositories. The backend is the mock backend over real HTTP;
+//! everything else is what production runs.
+
+mod samples;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use mock_backend::{Event, MockBackend, NewTask, StoredResult, TaskId};
+use tempfile::TempDir;
+
+use crate::app::{Daemon, OWN_BINARY};
+use crate::config::{Config, Settings};
+use crate::execute::{Preset, find_program};
+use crate::repository::RepositoryUrl;
+use crate::stop::Stop;
+use crate::units::show;
+use samples::Student;
+
+/// How long a task may take here: the endless program is shown to the deadline.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long all of them may take together.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Runs the demo; exits with 0 where every verdict is what it should be.
+pub async fn run(settings: Settings, out: &mut impl Write) -> Result<ExitCode, String> {
+    if let Some(missing) = missing() {
+        return Err(missing);
+    }
+    let stop = Stop::default();
+    let signals = stop.listen().map_err(|error| error.to_string())?;
+    tokio::select! {
+        told = tell(settings, &stop, out) => told,
+        () = signals => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// What the demo needs and this machine has not, with the command that installs it.
+fn missing() -> Option<String> {
+    let needed = [("python3", "python3 python3-venv"), ("make", "make"), ("cc", "gcc libc6-dev")];
+    let (programs, packages): (Vec<_>, Vec<_>) =
+        needed.into_iter().filter(|(program, _)| find_program(program).is_none()).unzip();
+    (!programs.is_empty()).then(|| {
+        format!(
+            "demo: {} not found; install with: apt-get install {}",
+            programs.join(", "),
+            packages.join(" ")
+        )
+    })
+}
+
+async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> Result<ExitCode, String> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| format!("demo: {what}: {error}");
+    let say =
+        |out: &mut dyn Write, line: &str| writeln!(out, "{line}").map_err(|error| failed("output", &error));
+    let home = TempDir::with_prefix("runner-demo-").map_err(|error| failed("a temporary folder", &error))?;
+    let suite = samples::suite(home.path()).map_err(|error| failed("the sample suite", &error))?;
+    let backend = mock_backend::Settings { auth: true, ..mock_backend::Settings::default() };
+    let backend = MockBackend::start(backend).await.map_err(|error| failed("the mock backend", &error))?;
+    say(out, &format!("mock backend   {}, with authentication", backend.url()))?;
+
+    let config = Config::check(adapt(settings, &home, &backend.url(), &suite)?)?;
+    let daemon = Daemon::new(&config, OWN_BINARY)?;
+    say(out, "suite          making its mirror and its environment, once, before the first claim …")?;
+    let started = Instant::now();
+    if let Err(fault) = daemon.warm_up(stop).await {
+        return Err(failed("the suite is not ready", &fault));
+    }
+    say(out, &format!("suite          ready after {}", show(started.elapsed())))?;
+
+    let tasks = submit(&backend, &home).map_err(|error| failed("a sample repository", &error))?;
+    let mut events = backend.events();
+    let narrate = async {
+        while let Ok(event) = events.recv().await {
+            if matches!(event, Event::Claimed { .. } | Event::Answered { .. }) {
+                say(out, &narrated(&event.to_string(), &tasks))?;
+            }
+        }
+        Ok::<(), String>(())
+    };
+    let finish = async {
+        let all = backend.wait_for_results(tasks.len(), PATIENCE).await;
+        stop.drain.cancel();
+        all
+    };
+    let ((), results) = tokio::select! {
+        both = async { tokio::join!(daemon.run(stop), finish) } => both,
+        broken = narrate => return Err(broken.err().unwrap_or_else(|| "demo: the backend has ended".to_owned())),
+    };
+    let results = results.map_err(|error| failed("not every task was answered", &error))?;
+    let right = verdicts(&backend, &tasks, &results, out).map_err(|error| failed("output", &error))?;
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The settings of the command line, made to fit the demo's world.
+fn adapt(mut settings: Settings, home: &TempDir, backend: &str, suite: &str) -> Result<Settings, String> {
+    settings.backend.backend_url = backend.parse().map_err(|error| format!("demo: {backend}: {error}"))?;
+    settings.backend.auth = true;
+    settings.poll.check_interval = Duration::from_millis(200);
+    settings.worker.timeout = TIMEOUT;
+    settings.process.grace = Duration::from_secs(2);
+    settings.checkout.allow_local_repositories = true;
+    settings.suite.tests_url = RepositoryUrl::parse(suite, true)?;
+    settings.suite.tests_ref = None;
+    settings.suite.test_command = None;
+    settings.suite.suite_preset = Preset::Auto;
+    settings.execute.mock = false;
+    settings.folders.state_dir = Some(home.path().join("state"));
+    settings.folders.work_dir = None;
+    Ok(settings)
+}
+
+/// Hands one task for each sample student to the backend.
+fn submit(backend: &MockBackend, home: &TempDir) -> io::Result<Vec<(TaskId, &'static Student)>> {
+    samples::STUDENTS
+        .iter()
+        .map(|student| {
+            let url = samples::repository(home.path(), student)?;
+            Ok((backend.submit(NewTask::new(&url, "main").lab(1)), student))
+        })
+        .collect()
+}
+
+/// An event with the students' names in place of the ids.
+fn narrated(event: &str, tasks: &[(TaskId, &Student)]) -> String {
+    let named = tasks
+        .iter()
+        .fold(event.to_owned(), |line, (id, student)| line.replace(&id.to_string(), student.name));
+    named.chars().take(110).collect()
+}
+
+/// The table at the end; whether every verdict is what it should be.
+fn verdicts(
+    backend: &MockBackend,
+    tasks: &[(TaskId, &Student)],
+    results: &[StoredResult],
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    writeln!(
+        out,
+        "\n{:<16} {:<10} {:<10} {:<9} what the student reads",
+        "repository", "expected", "verdict", "passed"
+    )?;
+    let mut right = true;
+    for (id, student) in tasks {
+        let Some(stored) = results.iter().find(|stored| stored.id == *id) else { continue };
+        let result = &stored.result;
+        let verdict = backend.status_of(id).map(|status| status.to_string()).unwrap_or_default();
+        let cases = &result.test_results;
+        let first = cases.iter().find(|case| !case.is_passed).map(|case| case.description.as_str());
+        let words = Some(result.error_details.as_str())
+            .filter(|words| !words.is_empty())
+            .or(first)
+            .unwrap_or_default();
+        let words: String = words.lines().next().unwrap_or_default().chars().take(70).collect();
+        let passed = format!("{} of {}", cases.iter().filter(|case| case.is_passed).count(), cases.len());
+        writeln!(out, "{:<16} {:<10} {verdict:<10} {passed:<9} {words}", student.name, student.expected)?;
+        right &= verdict == student.expected;
+    }
+    writeln!(
+        out,
+        "\n{}",
+        if right { "Every verdict is what it should be." } else { "A verdict is not what it should be." }
+    )?;
+    Ok(right)
+}

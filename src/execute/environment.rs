@@ -1,0 +1,250 @@
+//! Virtual environments for suites: one for each content of `requirements.txt`, made once, shared by all tasks.
+//!
+//! An environment counts only once its marker is written, so that a runner killed while making one leaves
+//! nothing that is taken for whole; a lock file keeps several makers, in one process or in many, from the same one.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::process::{Exit, Launcher, Spec, Until};
+use crate::report::{Cause, Fault, Stage};
+use crate::workspace::remove_tree;
+
+const MARKER: &str = ".complete";
+
+/// The environments below one folder.
+#[derive(Debug)]
+pub(super) struct Environments {
+    folder: PathBuf,
+    launcher: Launcher,
+}
+
+impl Environments {
+    /// Environments kept in `folder`.
+    pub(super) fn new(folder: PathBuf, launcher: Launcher) -> Self {
+        Self { folder, launcher }
+    }
+
+    /// The interpreter of the environment for the suite in `tree`, which is made first where it is not there yet.
+    pub(super) async fn interpreter(&self, tree: &Path, until: &Until) -> Result<PathBuf, Fault> {
+        let base = find_program("python3").ok_or_else(|| {
+            infrastructure("python3 is not installed; install it with: apt-get install python3 python3-venv")
+        })?;
+        let requirements =
+            requirements(tree).map_err(|e| infrastructure(format!("cannot read requirements.txt: {e}")))?;
+        let home = self.folder.join(key(&requirements, &base));
+        let python = home.join("bin/python");
+        if is_whole(&home) {
+            return Ok(python);
+        }
+        let _lock = self.lock(&home, until).await?;
+        if is_whole(&home) {
+            return Ok(python);
+        }
+        let started = Instant::now();
+        tracing::info!(folder = %home.display(), "making the suite's environment");
+        self.make(&home, &base, (!requirements.is_empty()).then_some(tree), until).await?;
+        File::create(home.join(MARKER))
+            .and_then(|marker| marker.sync_all())
+            .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
+        tracing::info!(elapsed = ?started.elapsed(), "the suite's environment is ready");
+        Ok(python)
+    }
+
+    /// Waits for the right to make `home`. The lock ends with the returned file, also by a crash.
+    async fn lock(&self, home: &Path, until: &Until) -> Result<File, Fault> {
+        let path = home.with_extension("lock");
+        let fail = |error: io::Error| infrastructure(format!("cannot lock {}: {error}", path.display()));
+        fs::create_dir_all(&self.folder).map_err(fail)?;
+        let file = File::create(&path).map_err(fail)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(fail(error)),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                _ = until.over() => return Err(infrastructure("another process was still making the suite's environment")),
+            }
+        }
+    }
+
+    /// Makes an environment at `home`; `tree` is the suite whose `requirements.txt` is installed, if any.
+    async fn make(&self, home: &Path, base: &Path, tree: Option<&Path>, until: &Until) -> Result<(), Fault> {
+        remove_tree(home).map_err(|e| infrastructure(format!("cannot remove {}: {e}", home.display())))?;
+        let uv = find_program("uv");
+        let (home_text, base_text) = (home.display().to_string(), base.display().to_string());
+        let python = home.join("bin/python").display().to_string();
+        let create = match &uv {
+            Some(uv) => command(uv, &["venv", "--quiet", "--python", &base_text, &home_text]),
+            None if tree.is_none() => command(base, &["-m", "venv", "--without-pip", &home_text]),
+            None => command(base, &["-m", "venv", &home_text]),
+        };
+        self.step(create, &self.folder, until).await?;
+        let Some(tree) = tree else { return Ok(()) };
+        let install = match &uv {
+            Some(uv) => command(
+                uv,
+                &[
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--compile-bytecode",
+                    "--python",
+                    &python,
+                    "-r",
+                    "requirements.txt",
+                ],
+            ),
+            None => command(
+                Path::new(&python),
+                &[
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--no-input",
+                    "--disable-pip-version-check",
+                    "-r",
+                    "requirements.txt",
+                ],
+            ),
+        };
+        self.step(install, tree, until).await
+    }
+
+    async fn step(&self, spec: Spec, dir: &Path, until: &Until) -> Result<(), Fault> {
+        let what =
+            format!("{} {}", spec.program.rsplit('/').next().unwrap_or_default(), spec.args[..2].join(" "));
+        let spec = Spec { dir: dir.to_owned(), env: inherited(), ..spec };
+        let exit = self.launcher.run(spec, until).await.map_err(|e| infrastructure(e.to_string()))?;
+        if exit.success() { Ok(()) } else { Err(explain(&what, &exit)) }
+    }
+}
+
+fn command(program: &Path, args: &[&str]) -> Spec {
+    Spec {
+        program: program.display().to_string(),
+        args: args.iter().map(ToString::to_string).collect(),
+        ..Spec::default()
+    }
+}
+
+fn infrastructure(message: impl Into<String>) -> Fault {
+    Fault::new(Stage::Prepare, Cause::Infrastructure, message)
+}
+
+/// What making an environment died of, in words that name the remedy where it is known.
+fn explain(what: &str, exit: &Exit) -> Fault {
+    let output = exit.stdout.text() + &exit.stderr.text();
+    if output.contains("ensurepip is not available") || output.contains("No module named venv") {
+        return infrastructure(
+            "python3 cannot make virtual environments; install what it lacks with: apt-get install python3-venv",
+        );
+    }
+    let cause = match [
+        "No matching distribution",
+        "Invalid requirement",
+        "No solution found",
+        "ResolutionImpossible",
+    ] {
+        // pip says "no matching distribution" without a network too, but then it speaks of retries first.
+        words if words.iter().any(|word| output.contains(word)) && !output.contains("Retrying") => {
+            Cause::Suite
+        }
+        _ => Cause::Infrastructure,
+    };
+    let words = exit.last_words().map(|line| format!(": {line}")).unwrap_or_default();
+    Fault::new(
+        Stage::Prepare,
+        cause,
+        format!("the suite's environment could not be made: {what} ended with {}{words}", exit.describe()),
+    )
+}
+
+/// The runner's environment for trusted steps (proxies, certificates, indexes), without the runner's own settings.
+fn inherited() -> Vec<(String, String)> {
+    let own = |name: &str| {
+        name.starts_with("RUNNER_")
+            || matches!(name, "CREDENTIALS_DIRECTORY" | "PYTHONPATH" | "PYTHONHOME" | "VIRTUAL_ENV")
+    };
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !own(name))
+        .collect()
+}
+
+fn is_whole(home: &Path) -> bool {
+    // `exists` follows the link: after an upgrade of the system's Python it may lead nowhere.
+    home.join(MARKER).exists() && home.join("bin/python").exists()
+}
+
+/// The names under which one environment is kept: what is installed, and for which interpreter.
+fn key(requirements: &[u8], base: &Path) -> String {
+    let mut hash = Sha256::new();
+    hash.update(requirements);
+    hash.update([0]);
+    hash.update(base.as_os_str().as_encoded_bytes());
+    hash.finalize().iter().take(12).fold(String::new(), |key, byte| key + &format!("{byte:02x}"))
+}
+
+/// `requirements.txt` and the files it names with `-r` and `-c`; empty where there is nothing to install.
+fn requirements(tree: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let mut open = vec![PathBuf::from("requirements.txt")];
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        let text = match fs::read_to_string(tree.join(&name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            content.extend_from_slice(line.as_bytes());
+            content.push(b'\n');
+            let named = ["-r", "-c", "--requirement", "--constraint"]
+                .iter()
+                .find_map(|option| line.strip_prefix(option));
+            let named = named.map(|rest| name.with_file_name(rest.trim_start_matches([' ', '=']).trim()));
+            open.extend(named.filter(|path| seen.insert(path.clone())));
+        }
+    }
+    Ok(content)
+}
+
+/// A program on the runner's `PATH`.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| {
+        fs::metadata(program).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_follows_every_file_that_is_named() {
+        let tree = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(tree.path().join(name), text).unwrap();
+        assert!(requirements(tree.path()).unwrap().is_empty());
+        write("requirements.txt", "# nothing\n\n");
+        assert!(requirements(tree.path()).unwrap().is_empty());
+        write("requirements.txt", "-r base.txt\n-c=loop.txt\npytest\n");
+        write("loop.txt", "-r requirements.txt\n-r loop.txt\n");
+        write("base.txt", "six==1\n");
+        let before = requirements(tree.path()).unwrap();
+        write("base.txt", "six==2\n");
+        let after = requirements(tree.path()).unwrap();
+        assert!(String::from_utf8_lossy(&before).contains("six==1"));
+        assert_ne!(key(&before, Path::new("/py")), key(&after, Path::new("/py")));
+        assert_ne!(key(&after, Path::new("/py")), key(&after, Path::new("/other")));
+    }
+}

@@ -1,0 +1,179 @@
+//! Ways to run tests. An [`Executor`] knows what to do in each phase; one driver owns order, deadline and abort.
+
+mod environment;
+mod mock;
+mod pytest;
+mod suite;
+pub mod template;
+
+use std::time::Duration;
+
+use crate::checkout::Checkout;
+use crate::process::{Exit, Launcher, Running, Until};
+use crate::report::{Fault, Limits, Report, Stage};
+use crate::task::Task;
+use crate::units::interval;
+use crate::workspace::Workspace;
+pub use environment::find_program;
+pub use suite::Settings as SuiteSettings;
+use suite::SuiteKeeper;
+pub use template::Preset;
+
+/// How tests are run.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Execution")]
+#[group(skip)]
+pub struct Settings {
+    /// Answer tasks with predefined reports, without running anything
+    #[arg(long, global = true, env = "RUNNER_MOCK", value_parser = clap::builder::BoolishValueParser::new())]
+    pub mock: bool,
+
+    /// Pace of the executor's own checks while a suite runs; its end is noticed at once
+    #[arg(long, global = true, env = "RUNNER_CHECK_PROC_INTERVAL", value_name = "DURATION", default_value = "0.1", value_parser = interval)]
+    pub check_proc_interval: Duration,
+}
+
+/// The phases of a run. An executor holds no timers: dropping a phase's future, or the child, is the abort.
+trait Executor {
+    /// Makes ready what the run needs.
+    async fn prepare(&mut self) -> Result<(), Fault>;
+    /// Starts the run; none: there is nothing to wait for.
+    async fn startup(&mut self) -> Result<Option<Running>, Fault>;
+    /// Looks at the run from time to time; an error ends it.
+    fn check(&mut self) -> Result<(), Fault>;
+    /// Ends what `startup` began besides the child, which has ended.
+    async fn shutdown(&mut self);
+    /// Turns what the run left into a report.
+    async fn post_process(&mut self, exit: Option<&Exit>) -> Report;
+}
+
+/// The execute step: chooses the executor for a task and drives it.
+#[derive(Debug)]
+pub struct Execute {
+    settings: Settings,
+    limits: Limits,
+    launcher: Launcher,
+    suite: SuiteKeeper,
+    mock_turn: mock::Turn,
+}
+
+impl Execute {
+    /// Sets up the step; [`Self::warm_up`] makes it ready.
+    pub fn new(
+        settings: Settings,
+        suite: SuiteSettings,
+        limits: Limits,
+        launcher: Launcher,
+        checkout: Checkout,
+        folders: &Folders,
+    ) -> Self {
+        let suite = SuiteKeeper::new(suite, checkout, launcher.clone(), folders);
+        Self { settings, limits, launcher, suite, mock_turn: mock::Turn::default() }
+    }
+
+    /// Whether tasks are answered without running anything.
+    pub fn is_mock(&self) -> bool {
+        self.settings.mock
+    }
+
+    /// Makes what all tasks share (the suite's mirror and environment), so that the first task finds it ready.
+    pub async fn warm_up(&self, until: &Until) -> Result<(), Fault> {
+        if self.is_mock() {
+            return Ok(());
+        }
+        until.bound(Stage::Prepare, self.suite.current()).await.map(|_| ())
+    }
+
+    /// Runs the tests of `task` on what is checked out in `workspace`.
+    pub async fn run(
+        &self,
+        task: &Task,
+        workspace: &Workspace,
+        bounds: &Bounds<'_>,
+    ) -> Result<Report, Fault> {
+        let pytest = pytest::Pytest::new(task, workspace, &self.suite, &self.launcher, &self.limits);
+        drive(pytest, bounds, self.settings.check_proc_interval).await
+    }
+
+    /// Answers `task` with a predefined report.
+    pub async fn run_mock(&self, task: &Task, bounds: &Bounds<'_>) -> Result<Report, Fault> {
+        drive(mock::Mock::new(task, &self.mock_turn), bounds, self.settings.check_proc_interval).await
+    }
+}
+
+/// What surrounds a run: its time, and who is told of its progress.
+pub struct Bounds<'a> {
+    /// How long it may go on.
+    pub until: Until,
+    /// Told of each stage as it begins.
+    pub progress: &'a (dyn Fn(Stage) + Sync),
+}
+
+/// Where what is shared between tasks is kept.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// The suite's mirror, its exported trees and its environments.
+    pub state: std::path::PathBuf,
+    /// Folders that live as long as one piece of work.
+    pub work: std::path::PathBuf,
+}
+
+/// The driver: the phases in their order, under one deadline.
+async fn drive(mut executor: impl Executor, bounds: &Bounds<'_>, pace: Duration) -> Result<Report, Fault> {
+    let Bounds { until, progress } = bounds;
+    progress(Stage::Prepare);
+    until.bound(Stage::Prepare, executor.prepare()).await?;
+    progress(Stage::Execute);
+    let started = until.bound(Stage::Execute, executor.startup()).await?;
+    let (exit, mut ended_early) = match started {
+        None => (None, None),
+        Some(running) => {
+            let (exit, fault) = watch(&mut executor, running, until, pace).await;
+            (Some(exit), fault)
+        }
+    };
+    executor.shutdown().await;
+    progress(Stage::Report);
+    let mut report = executor.post_process(exit.as_ref()).await;
+    if let Some(fault) = &mut ended_early {
+        let unfinished = report.interrupt_last();
+        fault.message =
+            format!("{}, {}", fault.message, finished(report.tally.total() - u64::from(unfinished)));
+        report.fault = ended_early;
+    }
+    Ok(report)
+}
+
+/// Waits for the child's end, which is an event; ends it at the deadline, on an interrupt, or when a check says so.
+async fn watch(
+    executor: &mut impl Executor,
+    mut running: Running,
+    until: &Until,
+    pace: Duration,
+) -> (Exit, Option<Fault>) {
+    let mut ticks = tokio::time::interval(pace);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = running.ended() => return (running.finish().await, None),
+            why = until.over() => {
+                let fault = until.fault(why, Stage::Execute);
+                return (running.stop(why).await, Some(fault));
+            }
+            _ = ticks.tick() => {
+                if let Err(fault) = executor.check() {
+                    return (running.stop(crate::process::Stopped::Deadline).await, Some(fault));
+                }
+            }
+        }
+    }
+}
+
+fn finished(tests: u64) -> String {
+    match tests {
+        0 => "no test had finished".to_owned(),
+        1 => "1 test had finished".to_owned(),
+        n => format!("{n} tests had finished"),
+    }
+}

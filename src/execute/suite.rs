@@ -1,0 +1,193 @@
+//! The suite that all tasks share: a local mirror, its tree at the commit in force, the environment and the
+//! command line for it. Looked at again when it is older than `--suite-max-age`; a remote that is down means
+//! what is there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use super::Folders;
+use super::environment::Environments;
+use super::template::{Preset, Template};
+use crate::checkout::Checkout;
+use crate::process::{Launcher, Spec, Until};
+use crate::report::{Cause, Fault, Stage};
+use crate::repository::RepositoryUrl;
+use crate::units::duration;
+use crate::workspace::{Workspace, copy_tree};
+
+/// Which suite, and how it is called.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Suite")]
+#[group(skip)]
+pub struct Settings {
+    /// Repository of the test suite: a URL, or a path on this machine
+    #[arg(long, global = true, env = "RUNNER_TESTS_URL", value_name = "URL", default_value = "https://github.com/os-nsu/tests.git", value_parser = suite_url)]
+    pub tests_url: RepositoryUrl,
+
+    /// Branch, tag or commit of the suite [default: its default branch]
+    #[arg(long, global = true, env = "RUNNER_TESTS_REF", value_name = "REF")]
+    pub tests_ref: Option<String>,
+
+    /// Command line that the suite takes
+    #[arg(long, global = true, env = "RUNNER_SUITE_PRESET", value_enum, default_value_t = Preset::Auto)]
+    pub suite_preset: Preset,
+
+    /// Command line of your own, run in the suite's folder; {python} {suite} {src} {report} {tests} {labs} {lab} {lab_names} {proxy_timeout}; an absent value leaves with its option
+    #[arg(long, global = true, env = "RUNNER_TEST_COMMAND", value_name = "COMMAND")]
+    pub test_command: Option<Template>,
+
+    /// How old the suite's mirror may be before it is looked at again; 0: look for each task
+    #[arg(long, global = true, env = "RUNNER_SUITE_MAX_AGE", value_name = "DURATION", default_value = "5", value_parser = duration)]
+    pub suite_max_age: Duration,
+
+    /// Time a suite gives one test's proxy, handed to it in whole seconds; 0: leave it out
+    #[arg(long, global = true, env = "RUNNER_PROXY_TIMEOUT", value_name = "DURATION", default_value = "10", value_parser = duration)]
+    pub proxy_timeout: Duration,
+}
+
+fn suite_url(text: &str) -> Result<RepositoryUrl, String> {
+    // The operator's own setting: local repositories are welcome.
+    RepositoryUrl::parse(text, true)
+}
+
+/// How long an environment may take to be made: many packages on a slow network.
+const ENVIRONMENT: Duration = Duration::from_secs(15 * 60);
+
+/// How long `run_tests.py --help` may take.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// A suite that is ready to run.
+#[derive(Debug)]
+pub(super) struct Suite {
+    /// Its tree, shared and never written to.
+    pub(super) tree: PathBuf,
+    /// The interpreter of its environment.
+    pub(super) python: PathBuf,
+    /// Its command line.
+    pub(super) template: Template,
+    commit: String,
+}
+
+/// Keeps the suite.
+#[derive(Debug)]
+pub(super) struct SuiteKeeper {
+    settings: Settings,
+    checkout: Checkout,
+    launcher: Launcher,
+    environments: Environments,
+    home: PathBuf,
+    work: PathBuf,
+    known: Mutex<Option<(Arc<Suite>, Instant)>>,
+}
+
+impl SuiteKeeper {
+    /// Keeps the suite of `settings` below `folders`.
+    pub(super) fn new(settings: Settings, checkout: Checkout, launcher: Launcher, folders: &Folders) -> Self {
+        // One folder for each URL: another suite must not meet the mirror of the last one.
+        let digest = Sha256::digest(settings.tests_url.expose());
+        let name = digest.iter().take(8).fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
+        Self {
+            environments: Environments::new(folders.state.join("environments"), launcher.clone()),
+            home: folders.state.join("suite").join(name),
+            work: folders.work.clone(),
+            known: Mutex::new(None),
+            settings,
+            checkout,
+            launcher,
+        }
+    }
+
+    /// Seconds for `--proxy_timeout`.
+    pub(super) fn proxy_timeout(&self) -> u64 {
+        self.settings.proxy_timeout.as_secs() + u64::from(self.settings.proxy_timeout.subsec_nanos() > 0)
+    }
+
+    /// The suite in force. Whoever comes while it is being refreshed waits for that refresh.
+    pub(super) async fn current(&self) -> Result<Arc<Suite>, Fault> {
+        let mut known = self.known.lock().await;
+        let last = match &*known {
+            Some((suite, at)) if at.elapsed() < self.settings.suite_max_age => return Ok(suite.clone()),
+            Some((suite, _)) => Some(suite.clone()),
+            None => None,
+        };
+        let suite = self.refresh(last).await?;
+        *known = Some((suite.clone(), Instant::now()));
+        Ok(suite)
+    }
+
+    async fn refresh(&self, last: Option<Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
+        let started = Instant::now();
+        let reference = self.settings.tests_ref.as_deref();
+        let mirrored = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await;
+        let (commit, tree) = match (mirrored, last.as_ref()) {
+            (Ok(found), _) => found,
+            (Err(fault), Some(last)) if fault.cause == Cause::Infrastructure => {
+                tracing::warn!(%fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
+                return Ok(last.clone());
+            }
+            (Err(fault), _) => return Err(fault),
+        };
+        if let Some(last) = last.filter(|last| last.commit == commit) {
+            return Ok(last);
+        }
+        let until = Until::within(ENVIRONMENT);
+        let python = self.environments.interpreter(&tree, &until).await?;
+        let template = match &self.settings.test_command {
+            Some(template) => template.clone(),
+            None => self.template(&tree, &python, &commit).await?,
+        };
+        tracing::info!(%commit, elapsed = ?started.elapsed(), "the suite is ready");
+        Ok(Arc::new(Suite { tree, python, template, commit }))
+    }
+
+    async fn template(&self, tree: &Path, python: &Path, commit: &str) -> Result<Template, Fault> {
+        if !tree.join("run_tests.py").is_file() {
+            let message = "the suite has no run_tests.py; say with --test-command how it is run";
+            return Err(Fault::new(Stage::Prepare, Cause::Suite, message));
+        }
+        let help = self.help(tree, python, commit).await?;
+        let preset = match self.settings.suite_preset {
+            Preset::Auto if help.contains("--lab") && !help.contains("--lab-num") => Preset::Lab,
+            Preset::Auto => Preset::LabNum,
+            given => given,
+        };
+        // A help text that does not even name --src is none: then the documented command line stands.
+        let takes_proxy_timeout = !help.contains("--src") || help.contains("--proxy_timeout");
+        tracing::debug!(?preset, takes_proxy_timeout, "the suite's command line");
+        Ok(Template::of_preset(preset, takes_proxy_timeout))
+    }
+
+    /// What `run_tests.py --help` prints; asked once for each commit.
+    async fn help(&self, tree: &Path, python: &Path, commit: &str) -> Result<String, Fault> {
+        let kept = self.home.join(format!("help-{commit}"));
+        if let Ok(help) = fs::read_to_string(&kept) {
+            return Ok(help);
+        }
+        let fail = |what: String| Fault::new(Stage::Prepare, Cause::Infrastructure, what);
+        let io = |error: std::io::Error| fail(format!("cannot look at the suite's command line: {error}"));
+        // In a copy: a run_tests.py that knows no --help may well begin to run, and write.
+        let folder = Workspace::new(&self.work).map_err(io)?;
+        copy_tree(tree, &folder.suite()).map_err(io)?;
+        let spec = Spec {
+            program: python.display().to_string(),
+            args: vec!["run_tests.py".to_owned(), "--help".to_owned()],
+            env: folder.environment(python),
+            dir: folder.suite(),
+            ..Spec::default()
+        };
+        let exit =
+            self.launcher.run(spec, &Until::within(LOOK)).await.map_err(|error| fail(error.to_string()))?;
+        let help = exit.stdout.text();
+        if exit.success() {
+            fs::write(&kept, &help).map_err(io)?;
+        } else {
+            tracing::warn!(exit = exit.describe(), words = exit.last_words(), "run_tests.py --help failed");
+        }
+        Ok(help)
+    }
+}

@@ -1,0 +1,292 @@
+//! The suite's command line: a template with placeholders, and the presets for the suite's own generations.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::task::Task;
+
+/// What can stand between braces, in the order of the help text.
+const NAMES: &[&str] =
+    &["python", "suite", "src", "report", "tests", "labs", "lab", "lab_names", "proxy_timeout"];
+
+/// Which command line the suite takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Preset {
+    /// Look at `run_tests.py --help` once for each commit of the suite
+    Auto,
+    /// `--lab-num N…`
+    LabNum,
+    /// `--lab MAX --labs labN…`
+    Lab,
+}
+
+/// A command line with placeholders; an argument whose value is absent leaves, and the option before it too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    arguments: Vec<Vec<Piece>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Value { name: &'static str, default: Option<String> },
+}
+
+/// What the placeholders stand for.
+#[derive(Debug)]
+pub struct Values<'a> {
+    /// `{python}`: the interpreter of the suite's environment.
+    pub python: &'a Path,
+    /// `{suite}`: the task's own copy of the suite.
+    pub suite: &'a Path,
+    /// `{src}`: the student's checkout.
+    pub source: &'a Path,
+    /// `{report}`: where the report is expected.
+    pub report: &'a Path,
+    /// `{tests}`, `{labs}`, `{lab}`, `{lab_names}`.
+    pub task: &'a Task,
+    /// `{proxy_timeout}`: whole seconds; absent where 0.
+    pub proxy_timeout: u64,
+}
+
+impl Template {
+    /// The command line of a generation of the suite. `auto` is decided before this is called.
+    pub fn of_preset(preset: Preset, takes_proxy_timeout: bool) -> Self {
+        let labs = match preset {
+            Preset::Lab => "--lab {lab|1} --labs {lab_names}",
+            Preset::LabNum | Preset::Auto => "--lab-num {labs}",
+        };
+        let proxy = if takes_proxy_timeout { "--proxy_timeout {proxy_timeout}" } else { "" };
+        let line = format!(
+            "{{python}} run_tests.py --src {{src}} --junit-xml={{report}} -k {{tests}} {labs} {proxy}"
+        );
+        let arguments = line.split_ascii_whitespace().filter_map(|word| pieces(word).ok()).collect();
+        Self { arguments }
+    }
+
+    /// The program and its arguments. A list that is an argument of its own becomes several.
+    pub fn expand(&self, values: &Values<'_>) -> Vec<String> {
+        let mut line: Vec<String> = Vec::new();
+        let mut option_before = false;
+        for argument in &self.arguments {
+            let before = std::mem::replace(&mut option_before, false);
+            match argument.as_slice() {
+                [Piece::Value { name, default }] => match values.of(name, default.as_deref()) {
+                    None => drop_option(&mut line, before),
+                    Some(list) => line.extend(list),
+                },
+                pieces => match join(pieces, values) {
+                    None => drop_option(&mut line, before),
+                    Some(word) => {
+                        option_before = word.starts_with('-')
+                            && !word.contains('=')
+                            && pieces.iter().all(|piece| matches!(piece, Piece::Text(_)));
+                        line.push(word);
+                    }
+                },
+            }
+        }
+        line
+    }
+}
+
+fn drop_option(line: &mut Vec<String>, option_before: bool) {
+    if option_before {
+        line.pop();
+    }
+}
+
+fn join(pieces: &[Piece], values: &Values<'_>) -> Option<String> {
+    let mut word = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => word.push_str(text),
+            Piece::Value { name, default } => {
+                write!(word, "{}", values.of(name, default.as_deref())?.join(",")).ok()?;
+            }
+        }
+    }
+    Some(word)
+}
+
+impl Values<'_> {
+    fn of(&self, name: &str, default: Option<&str>) -> Option<Vec<String>> {
+        let path = |path: &Path| vec![path.display().to_string()];
+        let labs = &self.task.laboratories;
+        let value = match name {
+            "python" => path(self.python),
+            "suite" => path(self.suite),
+            "src" => path(self.source),
+            "report" => path(self.report),
+            "tests" if !self.task.tests.is_empty() => vec![self.task.tests.join(" or ")],
+            "labs" => labs.iter().map(u32::to_string).collect(),
+            "lab" => labs.iter().max().map(u32::to_string).into_iter().collect(),
+            "lab_names" => labs.iter().map(|lab| format!("lab{lab}")).collect(),
+            "proxy_timeout" if self.proxy_timeout > 0 => vec![self.proxy_timeout.to_string()],
+            _ => Vec::new(),
+        };
+        if value.is_empty() { default.map(|text| vec![text.to_owned()]) } else { Some(value) }
+    }
+}
+
+impl FromStr for Template {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = shlex::split(text).ok_or("expected a command line; a quote is not closed")?;
+        if words.is_empty() {
+            return Err(
+                "expected a command line, such as \"{python} run_tests.py --src {src} --junit-xml={report}\""
+                    .into(),
+            );
+        }
+        let arguments: Vec<_> = words.iter().map(|word| pieces(word)).collect::<Result<_, _>>()?;
+        let has = |wanted: &str| {
+            arguments
+                .iter()
+                .flatten()
+                .any(|piece| matches!(piece, Piece::Value { name, .. } if *name == wanted))
+        };
+        match ["src", "report"].into_iter().find(|name| !has(name)) {
+            Some(name) => Err(format!("expected {{{name}}} somewhere in the command line")),
+            None => Ok(Self { arguments }),
+        }
+    }
+}
+
+fn pieces(word: &str) -> Result<Vec<Piece>, String> {
+    let mut found = Vec::new();
+    let mut text = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find(['{', '}']) {
+        text.push_str(&rest[..at]);
+        let brace = &rest[at..];
+        if brace.starts_with("{{") || brace.starts_with("}}") {
+            text.push_str(&brace[..1]);
+            rest = &brace[2..];
+            continue;
+        }
+        let end = brace
+            .find('}')
+            .filter(|&end| end > 0)
+            .ok_or("a brace stands alone; write {{ or }} for a literal one")?;
+        let inner = &brace[1..end];
+        let (name, default) =
+            inner.split_once('|').map_or((inner, None), |(name, text)| (name, Some(text.to_owned())));
+        let name =
+            NAMES.iter().copied().find(|known| *known == name).ok_or_else(|| {
+                format!("{{{name}}} is no placeholder; taken are {{{}}}", NAMES.join("}, {"))
+            })?;
+        if !text.is_empty() {
+            found.push(Piece::Text(std::mem::take(&mut text)));
+        }
+        found.push(Piece::Value { name, default });
+        rest = &brace[end + 1..];
+    }
+    text.push_str(rest);
+    if !text.is_empty() || found.is_empty() {
+        found.push(Piece::Text(text));
+    }
+    Ok(found)
+}
+
+/// A name that `-k` would read as something else, and why.
+pub fn unselectable(name: &str) -> Option<String> {
+    // The words of pytest's expression scanner: letters, digits, `_`, and these.
+    let wrong = name.chars().find(|&c| !(c.is_alphanumeric() || "_:+-.[]\\/".contains(c)));
+    let why = match wrong {
+        _ if name.is_empty() => "it is empty".to_owned(),
+        _ if matches!(name, "and" | "or" | "not") => "it is an operator there".to_owned(),
+        _ if name.starts_with('-') => "it begins with a dash".to_owned(),
+        Some(c) if c.is_whitespace() => "it holds a space".to_owned(),
+        Some(c) => format!("it holds {c:?}"),
+        None => return None,
+    };
+    Some(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::TaskId;
+
+    fn task(laboratories: &[u32], tests: &[&str]) -> Task {
+        Task {
+            id: TaskId::new(serde_json::value::RawValue::from_string("1".to_owned()).unwrap()),
+            repository_url: String::new(),
+            branch: None,
+            laboratories: laboratories.to_vec(),
+            tests: tests.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn expand(template: &Template, task: &Task, proxy_timeout: u64) -> String {
+        let path = Path::new;
+        let values = Values {
+            python: path("PY"),
+            suite: path("SUITE"),
+            source: path("SRC"),
+            report: path("XML"),
+            task,
+            proxy_timeout,
+        };
+        template.expand(&values).join("|")
+    }
+
+    #[test]
+    fn presets_give_the_suites_two_command_lines() {
+        let lab_num = Template::of_preset(Preset::LabNum, true);
+        let lab = Template::of_preset(Preset::Lab, true);
+        let bare = task(&[], &[]);
+        let full = task(&[1, 2], &["test_a[2-SIGINT]", "test_b"]);
+        assert_eq!(expand(&lab_num, &bare, 0), "PY|run_tests.py|--src|SRC|--junit-xml=XML");
+        assert_eq!(
+            expand(&lab_num, &full, 10),
+            "PY|run_tests.py|--src|SRC|--junit-xml=XML|-k|test_a[2-SIGINT] or test_b|--lab-num|1|2|--proxy_timeout|10"
+        );
+        assert_eq!(expand(&lab, &bare, 0), "PY|run_tests.py|--src|SRC|--junit-xml=XML|--lab|1");
+        assert_eq!(
+            expand(&lab, &full, 0),
+            "PY|run_tests.py|--src|SRC|--junit-xml=XML|-k|test_a[2-SIGINT] or test_b|--lab|2|--labs|lab1|lab2"
+        );
+    }
+
+    #[test]
+    fn a_free_command_line_loses_absent_options_only() {
+        let template: Template =
+            "{python} -m pytest {src} --junitxml {report} -q -k {tests} --opt=lab{lab} '{{x}}'"
+                .parse()
+                .unwrap();
+        assert_eq!(expand(&template, &task(&[], &[]), 0), "PY|-m|pytest|SRC|--junitxml|XML|-q|{x}");
+        assert_eq!(
+            expand(&template, &task(&[3, 1], &["a"]), 0),
+            "PY|-m|pytest|SRC|--junitxml|XML|-q|-k|a|--opt=lab3|{x}"
+        );
+    }
+
+    #[test]
+    fn wrong_templates_say_what_is_taken() {
+        for (text, says) in [
+            ("", "expected a command line"),
+            ("a 'b", "quote"),
+            ("x {src} {report} {nope}", "{nope} is no placeholder; taken are {python}"),
+            ("x {src}", "{report}"),
+            ("x {src} {report} }", "brace"),
+            ("x {src} {report} {", "brace"),
+        ] {
+            let error = text.parse::<Template>().unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_that_would_be_an_expression_are_refused() {
+        for name in ["test_a", "test_a[2-SIGINT]", "тест", "a::b", "tests/x.py"] {
+            assert_eq!(unselectable(name), None, "{name}");
+        }
+        for name in ["", "and", "a b", "a(b)", "-x", "a or b", "a,b", "a\nb"] {
+            assert!(unselectable(name).is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Where the log goes and how much of it. The daemon logs to stdout, as the Python runner did; a subcommand logs
+//! to stderr, since stdout is for what it says.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How much is logged, by the names of the reference document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Level {
+    /// Everything that happens
+    Debug,
+    /// A line at a task's start and end
+    Info,
+    /// What is not as it should be
+    Warning,
+    /// What went wrong
+    Error,
+    /// What needs a person
+    Critical,
+}
+
+/// The log.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Log")]
+#[group(skip)]
+pub struct Settings {
+    /// How much to log [default: info; warning for subcommands]
+    #[arg(long, global = true, env = "RUNNER_LOGGER_LEVEL", value_enum, value_name = "LEVEL")]
+    pub logger_level: Option<Level>,
+
+    /// File to append the log to, opened anew on SIGHUP; empty: stdout (stderr for subcommands)
+    #[arg(long, global = true, env = "RUNNER_LOGGER_OUTPUT", value_name = "FILE")]
+    pub logger_output: Option<OsString>,
+}
+
+/// The file that the log goes to, if it goes to one.
+#[derive(Debug, Clone, Default)]
+pub struct LogFile(Option<Arc<(PathBuf, Mutex<File>)>>);
+
+impl LogFile {
+    fn open(given: Option<&OsString>) -> Result<Self, String> {
+        // As in the reference document, an empty name is no file.
+        let Some(path) = given.filter(|name| !name.is_empty()).map(Path::new) else { return Ok(Self(None)) };
+        let file = append(path).map_err(|error| format!("--logger-output {}: {error}", path.display()))?;
+        Ok(Self(Some(Arc::new((path.to_owned(), Mutex::new(file))))))
+    }
+
+    /// Opens the file anew, since logrotate has moved the old one away. Where that fails the old one serves on.
+    pub fn reopen(&self) {
+        let Some((path, file)) = self.0.as_deref() else { return };
+        match append(path) {
+            Ok(new) => *file.lock().unwrap_or_else(PoisonError::into_inner) = new,
+            Err(error) => {
+                tracing::error!(file = %path.display(), %error, "the log file could not be opened anew");
+            }
+        }
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Starts the log. `for_subcommand` sends it to stderr and shows less by default.
+pub fn start(settings: &Settings, for_subcommand: bool) -> Result<LogFile, String> {
+    let file = LogFile::open(settings.logger_output.as_ref())?;
+    let level = settings.logger_level.unwrap_or(if for_subcommand { Level::Warning } else { Level::Info });
+    let target = Target { file: file.clone(), stderr: for_subcommand };
+    let colours = target.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let layer = tracing_subscriber::fmt::layer().with_writer(target).with_ansi(colours).with_target(false);
+    // A second start in one process (a test) keeps the first log.
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter_fn(move |meta| shows(level, meta))))
+        .try_init()
+        .ok();
+    Ok(file)
+}
+
+fn shows(level: Level, meta: &Metadata<'_>) -> bool {
+    let ours = meta.target().starts_with("ostest_runner") || meta.target() == "critical";
+    let most = match level {
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warning => LevelFilter::WARN,
+        Level::Error => LevelFilter::ERROR,
+        Level::Critical => return meta.is_span() || meta.target() == "critical",
+    };
+    // Spans carry the task's id into every line, whatever the level of the line. Libraries speak from warnings on.
+    meta.is_span() || (*meta.level() <= most && (ours || *meta.level() <= tracing::Level::WARN))
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    file: LogFile,
+    stderr: bool,
+}
+
+impl Target {
+    fn is_terminal(&self) -> bool {
+        match (&self.file.0, self.stderr) {
+            (Some(_), _) => false,
+            (None, true) => io::stderr().is_terminal(),
+            (None, false) => io::stdout().is_terminal(),
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Target {
+    type Writer = Writer<'a>;
+
+    fn make_writer(&'a self) -> Writer<'a> {
+        match &self.file.0 {
+            Some(file) => Writer::File(file.1.lock().unwrap_or_else(PoisonError::into_inner)),
+            None if self.stderr => Writer::Stderr,
+            None => Writer::Stdout,
+        }
+    }
+}
+
+/// One line's way out.
+enum Writer<'a> {
+    File(MutexGuard<'a, File>),
+    Stdout,
+    Stderr,
+}
+
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Stdout => io::stdout().write(bytes),
+            Self::Stderr => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            Self::Stdout => io::stdout().flush(),
+            Self::Stderr => io::stderr().flush(),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The only place that starts a child.
+//!
+//! Every step that can hang or be hostile runs under a [supervisor](supervisor): the runner's own binary in a
+//! mode of its own, a session and a child subreaper. It promises that nothing a step started outlives the step,
+//! also when the runner itself is killed, and that output neither blocks a child nor fills memory.
+
+mod output;
+pub mod supervisor;
+mod tree;
+
+pub use output::Captured;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::report::{Cause, Fault, Stage};
+use crate::units::show;
+
+/// How children are stopped and what is kept of their output.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Processes")]
+#[group(skip)]
+pub struct Settings {
+    /// How long an interrupted step has to write what it has, before SIGTERM, and again before SIGKILL
+    #[arg(long, global = true, env = "RUNNER_GRACE", value_name = "DURATION", default_value = "5", value_parser = crate::units::interval)]
+    pub grace: Duration,
+
+    /// Bytes kept of the beginning and of the end of a step's output, each
+    #[arg(long, global = true, env = "RUNNER_KEEP_OUTPUT", value_name = "SIZE", default_value = "64KiB", value_parser = crate::units::size)]
+    pub keep_output: u64,
+}
+
+/// A program to run as one step.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Spec {
+    /// Path or name (looked up in the child's `PATH`).
+    pub program: String,
+    /// Arguments, without the program's name.
+    pub args: Vec<String>,
+    /// The whole environment; nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// Working directory.
+    pub dir: PathBuf,
+    /// What it reads from stdin; end of file at once where empty. Secrets go here, never into `args`.
+    pub stdin: String,
+    /// Files that get the kept stdout and stderr, by their common stem: `STEM.stdout`, `STEM.stderr`.
+    #[serde(skip)]
+    pub output: Option<PathBuf>,
+}
+
+/// Why a step was ended from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Its deadline passed.
+    Deadline,
+    /// The runner was told to stop.
+    Interrupt,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone)]
+pub struct Exit {
+    /// Exit code, where it left by itself.
+    pub code: Option<i32>,
+    /// Signal that ended it.
+    pub signal: Option<i32>,
+    /// Why it was stopped from here, if it was.
+    pub stopped: Option<Stopped>,
+    /// Wall time from start to the end of everything below it.
+    pub wall: Duration,
+    /// CPU time of all that ran below the supervisor, user and system.
+    pub cpu: Duration,
+    /// Processes that were still there when the main one had ended, and were killed.
+    pub leftovers: u32,
+    /// What is kept of stdout.
+    pub stdout: Captured,
+    /// What is kept of stderr.
+    pub stderr: Captured,
+}
+
+impl Exit {
+    /// Whether it left by itself with code 0.
+    pub fn success(&self) -> bool {
+        self.code == Some(0) && self.stopped.is_none()
+    }
+
+    /// `exit code 1`, `signal 9 (SIGKILL)`.
+    pub fn describe(&self) -> String {
+        match (self.code, self.signal) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(number)) => match nix::sys::signal::Signal::try_from(number) {
+                Ok(signal) => format!("signal {number} ({signal})"),
+                Err(_) => format!("signal {number}"),
+            },
+            (None, None) => "an unknown end".to_owned(),
+        }
+    }
+
+    /// The last line with text of stderr, else of stdout: usually the one that says what was wrong.
+    pub fn last_words(&self) -> Option<String> {
+        [&self.stderr, &self.stdout].into_iter().find_map(Captured::last_line)
+    }
+}
+
+/// A step that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The program itself could not be executed.
+    #[error("cannot start {program}: {reason}")]
+    Program {
+        /// As in [`Spec::program`].
+        program: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The supervisor could not be started or reached.
+    #[error("cannot start a supervisor process: {0}")]
+    Supervisor(#[from] io::Error),
+}
+
+/// Starts steps.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    exe: PathBuf,
+    settings: Settings,
+}
+
+impl Launcher {
+    /// A launcher that starts `exe` (the runner's own binary; `/proc/self/exe` in the runner, since the path of a
+    /// running program is wrong after an upgrade in place) as supervisor.
+    pub fn new(exe: impl Into<PathBuf>, settings: Settings) -> Self {
+        Self { exe: exe.into(), settings }
+    }
+
+    /// The runner's own binary, for steps that run it in another mode.
+    pub fn exe(&self) -> &Path {
+        &self.exe
+    }
+
+    /// Starts `spec` under a supervisor of its own.
+    pub async fn start(&self, spec: Spec) -> Result<Running, StartError> {
+        let started = Instant::now();
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (events, control) = UnixStream::from_std(ours)?.into_split();
+        let mut supervisor = spawn_supervisor(&self.exe, OwnedFd::from(theirs))?;
+        let keep = usize::try_from(self.settings.keep_output).unwrap_or(usize::MAX);
+        let file = |end: &str| spec.output.as_ref().map(|stem| stem.with_extension(end));
+        let stdout = output::drain(supervisor.stdout.take(), file("stdout"), keep);
+        let stderr = output::drain(supervisor.stderr.take(), file("stderr"), keep);
+        let mut running = Running {
+            supervisor,
+            control,
+            events: BufReader::new(events),
+            line: String::new(),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            started,
+            grace: self.settings.grace,
+            ended: None,
+        };
+        let request = serde_json::to_vec(&spec).map_err(io::Error::other)?;
+        let length = u32::try_from(request.len()).map_err(io::Error::other)?;
+        running.control.write_all(&length.to_le_bytes()).await?;
+        running.control.write_all(&request).await?;
+        match running.next_event().await? {
+            Event::Started => Ok(running),
+            Event::Failed(reason) => Err(StartError::Program { program: spec.program, reason }),
+            Event::Ended(_) => Err(io::Error::other("the supervisor ended before it began").into()),
+        }
+    }
+
+    /// Runs `spec` to its own end or to the one that `until` sets.
+    pub async fn run(&self, spec: Spec, until: &Until) -> Result<Exit, StartError> {
+        let mut running = self.start(spec).await?;
+        let stopped = tokio::select! {
+            () = running.ended() => None,
+            why = until.over() => Some(why),
+        };
+        Ok(match stopped {
+            None => running.finish().await,
+            Some(why) => running.stop(why).await,
+        })
+    }
+}
+
+/// How long something may go on: to a deadline, or until the runner interrupts its work.
+#[derive(Debug, Clone, Default)]
+pub struct Until {
+    deadline: Option<Instant>,
+    /// The time that was given in all, for messages.
+    limit: Duration,
+    interrupt: CancellationToken,
+}
+
+impl Until {
+    /// From `start` for `limit` (0: no limit), or until `interrupt`.
+    pub fn new(start: Instant, limit: Duration, interrupt: CancellationToken) -> Self {
+        let deadline = if limit.is_zero() { None } else { start.checked_add(limit) };
+        Self { deadline, limit, interrupt }
+    }
+
+    /// From now for `limit`, whatever the runner is told.
+    pub fn within(limit: Duration) -> Self {
+        Self::new(Instant::now(), limit, CancellationToken::new())
+    }
+
+    /// Runs `work` to its end, or drops it, with all its processes, when the time is over.
+    pub async fn bound<T>(
+        &self,
+        stage: Stage,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        tokio::select! {
+            done = work => done,
+            why = self.over() => Err(self.fault(why, stage)),
+        }
+    }
+
+    /// The fault of work that was over in `stage` before it had ended.
+    pub fn fault(&self, why: Stopped, stage: Stage) -> Fault {
+        match why {
+            Stopped::Deadline => {
+                Fault::new(stage, Cause::Limit, format!("timed out after {} in {stage}", show(self.limit)))
+            }
+            Stopped::Interrupt => {
+                Fault::new(stage, Cause::Interruption, format!("the runner was stopped during {stage}"))
+            }
+        }
+    }
+
+    /// Waits for the end of the time; says what brought it.
+    pub async fn over(&self) -> Stopped {
+        let deadline = async {
+            match self.deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = deadline => Stopped::Deadline,
+            () = self.interrupt.cancelled() => Stopped::Interrupt,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that starts a process in the runner")]
+fn spawn_supervisor(exe: &Path, control: OwnedFd) -> io::Result<tokio::process::Child> {
+    tokio::process::Command::new(exe)
+        .arg(supervisor::MODE)
+        .env_clear()
+        .stdin(Stdio::from(control))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+/// What the supervisor tells the runner, a line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+enum Event {
+    Started,
+    Failed(String),
+    Ended(Ended),
+}
+
+/// What the supervisor saw of the step's end.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Ended {
+    code: Option<i32>,
+    signal: Option<i32>,
+    cpu: Duration,
+    leftovers: u32,
+}
+
+/// A step that runs. Dropping it ends the step and everything it started.
+#[derive(Debug)]
+pub struct Running {
+    supervisor: tokio::process::Child,
+    control: OwnedWriteHalf,
+    events: BufReader<OwnedReadHalf>,
+    line: String,
+    stdout: Option<JoinHandle<Captured>>,
+    stderr: Option<JoinHandle<Captured>>,
+    started: Instant,
+    grace: Duration,
+    ended: Option<Ended>,
+}
+
+impl Running {
+    /// Waits for the end of the step and of everything it started. Safe to drop and call again.
+    pub async fn ended(&mut self) {
+        while self.ended.is_none() {
+            self.ended = match self.next_event().await {
+                Ok(Event::Ended(ended)) => Some(ended),
+                Ok(_) => None,
+                // The supervisor is gone without a word: only a SIGKILL does that. What it watched over is ours now.
+                Err(_) => Some(self.inherit()),
+            };
+        }
+    }
+
+    /// Interrupts the step: SIGINT to its group, grace, SIGTERM, grace, SIGKILL to all that it started.
+    pub async fn stop(mut self, why: Stopped) -> Exit {
+        for request in [supervisor::INTERRUPT, supervisor::TERMINATE, supervisor::KILL] {
+            // A failed write means that the supervisor has just ended; waiting finds that out.
+            self.control.write_all(&[request]).await.ok();
+            if timeout(self.grace, self.ended()).await.is_ok() {
+                break;
+            }
+        }
+        if self.ended.is_none() {
+            // A supervisor that does not even answer a kill was stopped or is stuck: end everything from here.
+            self.ended = Some(self.inherit());
+        }
+        Exit { stopped: Some(why), ..self.finish().await }
+    }
+
+    /// Collects the output of a step that has ended.
+    pub async fn finish(mut self) -> Exit {
+        self.ended().await;
+        let ended = self.ended.take().unwrap_or_default();
+        let stdout = output::collect(self.stdout.take()).await;
+        let stderr = output::collect(self.stderr.take()).await;
+        // The supervisor exits right after its last event; reap it here rather than leave a zombie to chance.
+        timeout(self.grace, self.supervisor.wait()).await.ok();
+        Exit {
+            code: ended.code,
+            signal: ended.signal,
+            stopped: None,
+            wall: self.started.elapsed(),
+            cpu: ended.cpu,
+            leftovers: ended.leftovers,
+            stdout,
+            stderr,
+        }
+    }
+
+    async fn next_event(&mut self) -> io::Result<Event> {
+        // `line` lives in self: a cancelled read keeps what it had.
+        let read = self.events.read_line(&mut self.line).await?;
+        if read == 0 || !self.line.ends_with('\n') {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let event = serde_json::from_str(&self.line).map_err(io::Error::other);
+        self.line.clear();
+        event
+    }
+
+    /// Ends everything below a supervisor that no longer does it, and the supervisor with it.
+    fn inherit(&mut self) -> Ended {
+        let leftovers = self.supervisor.id().map_or(0, tree::kill_from_outside);
+        Ended { signal: Some(nix::libc::SIGKILL), leftovers, ..Ended::default() }
+    }
+}

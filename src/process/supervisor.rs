@@ -1,0 +1,256 @@
+//! The supervisor: a small single-threaded process between the runner and one step.
+//!
+//! It is a session leader (a step has no terminal to prompt on, and a Ctrl-C at the runner's terminal is not for
+//! it) and a child subreaper (what forks twice lands here). It ends everything below it when the step's main
+//! process has ended, when it is told to, when the runner's end of the control socket is gone, or when the
+//! runner dies. Only then does it report.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{SigHandler, SigSet, Signal, killpg};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeVal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getpid, setsid};
+
+use super::{Ended, Event, Spec, tree};
+
+/// The first argument that selects this mode.
+pub const MODE: &str = "__supervise";
+/// SIGINT to the step's group.
+pub(super) const INTERRUPT: u8 = b'i';
+/// SIGTERM to the step's group.
+pub(super) const TERMINATE: u8 = b't';
+/// SIGKILL to all below the supervisor.
+pub(super) const KILL: u8 = b'k';
+
+/// How long killed processes have to go away; longer only where the kernel itself holds them.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// The program of this mode. The control socket is its stdin.
+pub fn main() -> ExitCode {
+    match Supervisor::new().and_then(Supervisor::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Sets every signal to its default: whoever started the runner (`nohup`, a shell's background job) may have left
+/// some ignored, and then neither this process nor the step would hear them.
+#[expect(unsafe_code, reason = "setting a signal to its default runs no handler")]
+fn take_defaults() {
+    for signal in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: the default action is no code of ours. It fails for no signal that is left in the list.
+        unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.ok();
+    }
+}
+
+/// Closes what whoever started the runner left open in it: nothing of that is a step's business.
+#[expect(unsafe_code, reason = "the call has no safe form; nothing here owns a descriptor yet")]
+fn close_inherited() {
+    // SAFETY: this process has opened nothing but what it inherited, and keeps only stdin, stdout and stderr of that.
+    unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
+}
+
+struct Supervisor {
+    control: UnixStream,
+    signals: SignalFd,
+    main: Option<Pid>,
+    ended: Ended,
+}
+
+impl Supervisor {
+    fn new() -> io::Result<Self> {
+        take_defaults();
+        close_inherited();
+        // The order matters: the death signal must find a handler that sweeps, not the default that just ends.
+        let mut watched = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            watched.add(signal);
+        }
+        watched.thread_block()?;
+        let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+        nix::sys::prctl::set_child_subreaper(true)?;
+        setsid()?;
+        let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        Ok(Self { control, signals, main: None, ended: Ended::default() })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let spec = self.read_spec()?;
+        match start(&spec) {
+            Ok(pid) => self.main = Some(pid),
+            Err(error) => return self.tell(&Event::Failed(error.to_string())),
+        }
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        // From here on only the step holds its pipes: their end is its end.
+        dup2_stdout(&null)?;
+        dup2_stderr(&null)?;
+        // A runner that is gone already cannot be told; the loop sees that and ends the step.
+        self.tell(&Event::Started).ok();
+        while self.main.is_some() {
+            self.wait_for_something()?;
+            self.reap();
+        }
+        self.sweep();
+        self.ended.cpu = cpu_of_children();
+        let ended = self.ended.clone();
+        self.tell(&Event::Ended(ended))
+    }
+
+    fn read_spec(&mut self) -> io::Result<Spec> {
+        let mut length = [0; 4];
+        self.control.read_exact(&mut length)?;
+        let mut request = vec![0; u32::from_le_bytes(length) as usize];
+        self.control.read_exact(&mut request)?;
+        serde_json::from_slice(&request).map_err(io::Error::other)
+    }
+
+    fn tell(&mut self, event: &Event) -> io::Result<()> {
+        let mut line = serde_json::to_vec(event).map_err(io::Error::other)?;
+        line.push(b'\n');
+        self.control.write_all(&line)
+    }
+
+    /// Sleeps until a child ends, the runner asks for something, or the runner is gone.
+    fn wait_for_something(&mut self) -> io::Result<()> {
+        let mut fds = [
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let asked = fds[0].any().unwrap_or(false);
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if signal.ssi_signo != Signal::SIGCHLD as u32 {
+                self.kill_all();
+            }
+        }
+        if asked {
+            let mut request = [0];
+            match self.control.read(&mut request) {
+                Ok(1) => self.obey(request[0]),
+                // End of file or a broken socket: the runner is gone.
+                _ => self.kill_all(),
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, request: u8) {
+        let signal = match request {
+            INTERRUPT => Signal::SIGINT,
+            TERMINATE => Signal::SIGTERM,
+            _ => return self.kill_all(),
+        };
+        if let Some(group) = self.main {
+            // A group that is gone is what was asked for. A stopped one must be woken to hear.
+            killpg(group, signal).ok();
+            killpg(group, Signal::SIGCONT).ok();
+        }
+    }
+
+    fn kill_all(&mut self) {
+        if let Some(group) = self.main {
+            killpg(group, Signal::SIGKILL).ok();
+        }
+        self.sweep();
+    }
+
+    /// Takes the statuses of all children that have ended.
+    fn reap(&mut self) {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => self.note_end(pid, Some(code), None),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => self.note_end(pid, None, Some(signal as i32)),
+                Ok(WaitStatus::StillAlive) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn note_end(&mut self, pid: Pid, code: Option<i32>, signal: Option<i32>) {
+        if self.main == Some(pid) {
+            self.main = None;
+            self.ended.code = code;
+            self.ended.signal = signal;
+        }
+    }
+
+    /// Kills and reaps until nothing is left below.
+    fn sweep(&mut self) {
+        let give_up = Instant::now() + SWEEP;
+        let mut met = std::collections::HashSet::new();
+        let main = self.main.map(Pid::as_raw);
+        loop {
+            self.reap();
+            let none_left = matches!(
+                waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT),
+                Err(nix::errno::Errno::ECHILD)
+            );
+            if none_left || Instant::now() > give_up {
+                break;
+            }
+            met.extend(tree::kill_below(getpid().as_raw()));
+            let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::from(5u8)).ok();
+            while let Ok(Some(_)) = self.signals.read_signal() {}
+        }
+        let leftovers = met.iter().filter(|process| Some(process.pid) != main).count();
+        self.ended.leftovers += u32::try_from(leftovers).unwrap_or(u32::MAX);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that starts a step's program")]
+#[expect(unsafe_code, reason = "the signals that are blocked here must not be blocked in the step")]
+fn start(spec: &Spec) -> io::Result<Pid> {
+    let mut command = Command::new(&spec.program);
+    command
+        .args(&spec.args)
+        .env_clear()
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&spec.dir)
+        .stdin(stdin_of(spec)?)
+        // A group of its own, so that it can be interrupted without the supervisor.
+        .process_group(0);
+    // SAFETY: between fork and exec this makes one system call and allocates nothing.
+    unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
+    let child = command.spawn().map_err(|error| {
+        // The system's word does not tell a missing program from a missing folder.
+        if spec.dir.is_dir() { error } else { io::Error::other(format!("no folder {}", spec.dir.display())) }
+    })?;
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    Ok(Pid::from_raw(pid))
+}
+
+fn stdin_of(spec: &Spec) -> io::Result<Stdio> {
+    if spec.stdin.is_empty() {
+        return Ok(Stdio::null());
+    }
+    let memory: OwnedFd = memfd_create(c"stdin", MFdFlags::MFD_CLOEXEC)?;
+    let mut file = File::from(memory);
+    file.write_all(spec.stdin.as_bytes())?;
+    file.rewind()?;
+    Ok(Stdio::from(file))
+}
+
+fn cpu_of_children() -> Duration {
+    let time = |value: TimeVal| {
+        let micros = value.tv_sec() * 1_000_000 + value.tv_usec();
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    };
+    getrusage(UsageWho::RUSAGE_CHILDREN)
+        .map_or(Duration::ZERO, |usage| time(usage.user_time()) + time(usage.system_time()))
+}

@@ -1,0 +1,130 @@
+//! `runner run`: the work of a task for a folder or a URL, without a backend, for a person at a terminal.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::execute::Bounds;
+use crate::report::{Case, Outcome, Report, Stage, Verdict};
+use crate::task::{Task, TaskId};
+use crate::units::show;
+use crate::worker::{Source, Worker};
+
+/// What `runner run` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder with the program to test, taken as it is; or the URL of a repository
+    #[arg(value_name = "SRC")]
+    pub src: String,
+
+    /// Laboratory; several: with commas or again
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub lab: Vec<u32>,
+
+    /// Names of the tests to run; without it all
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub tests: Vec<String>,
+
+    /// Branch of the repository [default: its default branch]
+    #[arg(long)]
+    pub branch: Option<String>,
+
+    /// Print the body that would be posted instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Does the work and prints what it came to; returns the exit code: 0 passed, 1 not, 2 nothing there to test.
+pub async fn run(
+    worker: &Worker,
+    args: Args,
+    interrupt: CancellationToken,
+    out: &mut impl Write,
+) -> io::Result<u8> {
+    let folder = PathBuf::from(&args.src);
+    let source = if folder.is_dir() { Source::Folder(folder.clone()) } else { Source::Repository };
+    if matches!(source, Source::Repository) && looks_like_a_path(&args.src) && !folder.exists() {
+        writeln!(io::stderr(), "runner: run: no folder {}", folder.display())?;
+        return Ok(2);
+    }
+    let id = TaskId::new(RawValue::from_string("null".to_owned()).map_err(io::Error::other)?);
+    let task =
+        Task { id, repository_url: args.src, branch: args.branch, laboratories: args.lab, tests: args.tests };
+    let started = Instant::now();
+    let progress = move |stage| say_stage(stage, started.elapsed());
+    let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };
+    let report = worker.run(&task, &source, started, bounds).await;
+    if args.json {
+        out.write_all(&worker.body(&task.id, &report))?;
+        writeln!(out)?;
+    } else {
+        table(&report, started.elapsed(), out)?;
+    }
+    let unreadable =
+        report.fault.as_ref().is_some_and(|fault| matches!(fault.stage, Stage::Claim | Stage::Checkout));
+    Ok(match report.verdict() {
+        Verdict::Success => 0,
+        _ if unreadable => 2,
+        _ => 1,
+    })
+}
+
+fn looks_like_a_path(src: &str) -> bool {
+    !src.contains(':') || Path::new(src).is_absolute()
+}
+
+fn say_stage(stage: Stage, elapsed: Duration) {
+    let doing = match stage {
+        Stage::Claim => return,
+        Stage::Checkout => "getting the program",
+        Stage::Prepare => "preparing the suite",
+        Stage::Execute => "running the tests",
+        Stage::Report => "reading the report",
+    };
+    // A terminal that is gone is no reason to stop testing.
+    writeln!(io::stderr(), "[{:>6.1} s] {doing}", elapsed.as_secs_f64()).ok();
+}
+
+fn table(report: &Report, elapsed: Duration, out: &mut impl Write) -> io::Result<()> {
+    let width = report.cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0).min(72);
+    if !report.cases.is_empty() {
+        writeln!(out, "{:<8}{:<width$}  {:>9}  {:>8}", "", "test", "time", "memory")?;
+    }
+    for case in &report.cases {
+        row(case, width, out)?;
+    }
+    for case in report.cases.iter().filter(|case| case.outcome != Outcome::Passed) {
+        writeln!(out, "\n--- {}", case.name)?;
+        for line in case.description.lines() {
+            writeln!(out, "    {line}")?;
+        }
+    }
+    let tally = &report.tally;
+    writeln!(
+        out,
+        "\n{}: {} of {} tests passed, in {}",
+        report.verdict(),
+        tally.passed,
+        tally.total(),
+        show(elapsed)
+    )?;
+    for words in report.fault.iter().map(|fault| &fault.message).chain(&report.cut) {
+        writeln!(out, "{words}")?;
+    }
+    Ok(())
+}
+
+fn row(case: &Case, width: usize, out: &mut impl Write) -> io::Result<()> {
+    let outcome = match case.outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "FAILED",
+        Outcome::Errored => "ERROR",
+        Outcome::Skipped => "skipped",
+    };
+    let memory =
+        case.memory.map_or_else(|| "-".to_owned(), |bytes| format!("{} MB", bytes.div_ceil(1 << 20)));
+    writeln!(out, "{outcome:<8}{:<width$}  {:>9}  {memory:>8}", case.name, show(case.duration))
+}

@@ -1,0 +1,45 @@
+//! Stop is not cancel: the first signal drains, the second interrupts what runs, the third exits at once.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What the rest of the runner sees of its end.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Cancelled when no more work is to be taken.
+    pub drain: CancellationToken,
+    /// Cancelled when work in hand is to be interrupted.
+    pub interrupt: CancellationToken,
+}
+
+impl Stop {
+    /// Listens for SIGTERM and SIGINT. The returned future never ends: at the third signal the process does.
+    pub fn listen(&self) -> io::Result<impl Future<Output = ()>> {
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        Ok(async move {
+            either(&mut term, &mut int).await;
+            tracing::info!("stopping: no more tasks are taken, what runs is finished and delivered");
+            self.drain.cancel();
+            either(&mut term, &mut int).await;
+            tracing::warn!("stopping now: what runs is interrupted and reported as such");
+            self.interrupt.cancel();
+            either(&mut term, &mut int).await;
+            exit_at_once()
+        })
+    }
+}
+
+async fn either(term: &mut Signal, int: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+#[expect(clippy::exit, reason = "the third signal means: at once, whatever is under way")]
+fn exit_at_once() -> ! {
+    std::process::exit(130)
+}

@@ -1,0 +1,146 @@
+//! One task from its claim to its report: checkout, execute, and the truth about what went wrong.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::backend::wire;
+use crate::checkout::Checkout;
+use crate::execute::{Bounds, Execute, template};
+use crate::process::Until;
+use crate::report::{Cause, Fault, Limits, Report, Stage};
+use crate::retry;
+use crate::task::{Task, TaskId};
+use crate::units::duration;
+use crate::workspace::{Workspace, copy_tree};
+
+/// Bounds on a task.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Tasks")]
+#[group(skip)]
+pub struct Settings {
+    /// How long a task may take, from its claim on; 0: no limit
+    #[arg(long, global = true, env = "RUNNER_TIMEOUT", value_name = "DURATION", default_value = "600", value_parser = duration)]
+    pub timeout: Duration,
+
+    /// Times that a checkout or the suite's preparation is tried when network or disk fail
+    #[arg(long, global = true, env = "RUNNER_ATTEMPTS", value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub attempts: u32,
+}
+
+/// Runs tasks. One worker serves all slots.
+#[derive(Debug)]
+pub struct Worker {
+    /// Settings of this module.
+    pub settings: Settings,
+    /// Bounds on a result.
+    pub limits: Limits,
+    /// Folder below which tasks get their own.
+    pub work_dir: PathBuf,
+    /// The checkout step.
+    pub checkout: Checkout,
+    /// The execute step.
+    pub execute: Execute,
+}
+
+impl Worker {
+    /// Runs the tests of `task` on `source` and says what they came to, whatever happens.
+    pub async fn run(&self, task: &Task, source: &Source, claimed: Instant, bounds: Bounds<'_>) -> Report {
+        let span = tracing::info_span!("task", id = task.id.for_log());
+        async {
+            tracing::info!(branch = task.branch.as_deref(), laboratories = ?task.laboratories, tests = task.tests.len(), "task started");
+            let mut report = match self.work(task, source, &bounds).await {
+                Ok(report) => report,
+                Err(fault) => Report::of_fault(fault, Duration::ZERO),
+            };
+            if report.fault.is_some() {
+                report.duration = claimed.elapsed();
+            }
+            say_end(&report, claimed);
+            report
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// The body that answers `id` with `report`.
+    pub fn body(&self, id: &TaskId, report: &Report) -> Vec<u8> {
+        wire::result_body(id, report, &self.limits)
+    }
+
+    /// How long a task that was claimed at `claimed` may go on.
+    pub fn until(&self, claimed: Instant, interrupt: CancellationToken) -> Until {
+        Until::new(claimed, self.settings.timeout, interrupt)
+    }
+
+    async fn work(&self, task: &Task, source: &Source, bounds: &Bounds<'_>) -> Result<Report, Fault> {
+        selectable(task)?;
+        if self.execute.is_mock() {
+            return self.execute.run_mock(task, bounds).await;
+        }
+        let workspace = Workspace::new(&self.work_dir).map_err(|error| {
+            let message =
+                format!("cannot make a folder for the task below {}: {error}", self.work_dir.display());
+            Fault::new(Stage::Checkout, Cause::Infrastructure, message)
+        })?;
+        (bounds.progress)(Stage::Checkout);
+        bounds.until.bound(Stage::Checkout, self.get(task, source, &workspace)).await?;
+        self.execute.run(task, &workspace, bounds).await
+    }
+
+    async fn get(&self, task: &Task, source: &Source, workspace: &Workspace) -> Result<(), Fault> {
+        let url = match source {
+            Source::Folder(folder) => return copy(folder.clone(), workspace.source()).await,
+            Source::Repository => self.checkout.url(&task.repository_url)?,
+        };
+        let started = Instant::now();
+        let folder = workspace.source();
+        let commit = retry::infrastructure(self.settings.attempts, "the checkout", || {
+            self.checkout.student(&url, task.branch.as_deref(), &folder)
+        })
+        .await?;
+        tracing::debug!(stage = "checkout", commit, elapsed = ?started.elapsed(), "checked out");
+        Ok(())
+    }
+}
+
+/// Where the program to test comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// The task's repository.
+    Repository,
+    /// A folder of this machine, taken as it is.
+    Folder(PathBuf),
+}
+
+async fn copy(from: PathBuf, to: PathBuf) -> Result<(), Fault> {
+    let message = format!("cannot copy {}", from.display());
+    let copied = tokio::task::spawn_blocking(move || copy_tree(&from, &to)).await;
+    let copied = copied.map_err(std::io::Error::other).and_then(|copied| copied);
+    copied.map_err(|error| Fault::new(Stage::Checkout, Cause::Task, format!("{message}: {error}")))
+}
+
+/// Refuses names of tests that `-k` would read as something else.
+fn selectable(task: &Task) -> Result<(), Fault> {
+    let wrong = task.tests.iter().find_map(|name| Some((name, template::unselectable(name)?)));
+    wrong.map_or(Ok(()), |(name, why)| {
+        let message = format!("connectedTests: {name:?} cannot be selected: {why}");
+        Err(Fault::new(Stage::Claim, Cause::Task, message))
+    })
+}
+
+fn say_end(report: &Report, claimed: Instant) {
+    let tally = &report.tally;
+    let (verdict, elapsed) = (report.verdict(), claimed.elapsed());
+    match &report.fault {
+        Some(fault) => tracing::info!(
+            %verdict, stage = %fault.stage, cause = ?fault.cause, fault = fault.message, passed = tally.passed,
+            total = tally.total(), ?elapsed, "task ended"
+        ),
+        None => {
+            tracing::info!(%verdict, passed = tally.passed, total = tally.total(), ?elapsed, "task ended");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A task's own folder: made for it, removed after it.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The folder of one task, with a place for everything that the task needs. Dropping it removes it.
+#[derive(Debug)]
+pub struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// Makes a new folder below `work_dir`, which is made too where it is not there.
+    pub fn new(work_dir: &Path) -> io::Result<Self> {
+        fs::create_dir_all(work_dir)?;
+        let root = tempfile::Builder::new().prefix("task-").tempdir_in(work_dir)?.keep();
+        let workspace = Self { root };
+        for folder in [workspace.home(), workspace.temp()] {
+            fs::create_dir(folder)?;
+        }
+        Ok(workspace)
+    }
+
+    /// Where the student's repository goes.
+    pub fn source(&self) -> PathBuf {
+        self.root.join("src")
+    }
+
+    /// Where the suite's copy goes.
+    pub fn suite(&self) -> PathBuf {
+        self.root.join("suite")
+    }
+
+    /// The suite's `HOME`.
+    pub fn home(&self) -> PathBuf {
+        self.root.join("home")
+    }
+
+    /// The suite's `TMPDIR`.
+    pub fn temp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Where the suite writes its report.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.xml")
+    }
+
+    /// The whole environment of a program that is run here with the interpreter `python`; nothing is inherited but
+    /// `PATH`, so that no secret of the runner's can be.
+    pub fn environment(&self, python: &Path) -> Vec<(String, String)> {
+        let bin = python.parent().unwrap_or(Path::new("/usr/bin")).display().to_string();
+        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
+        [
+            ("PATH", format!("{bin}:{path}")),
+            ("VIRTUAL_ENV", bin.trim_end_matches("/bin").to_owned()),
+            ("HOME", self.home().display().to_string()),
+            ("TMPDIR", self.temp().display().to_string()),
+            ("LANG", "C.UTF-8".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+
+    /// The stem of the files that hold the suite's stdout and stderr.
+    pub fn output(&self) -> PathBuf {
+        self.root.join("suite-output")
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.root) {
+            tracing::warn!(folder = %self.root.display(), %error, "a task's folder could not be removed");
+        }
+    }
+}
+
+/// Removes a tree also where its owner took his own rights away.
+pub fn remove_tree(root: &Path) -> io::Result<()> {
+    if fs::remove_dir_all(root).is_ok() {
+        return Ok(());
+    }
+    give_rights_back(root);
+    match fs::remove_dir_all(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn give_rights_back(folder: &Path) {
+    // What cannot be changed shows when the removal fails.
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).ok();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            give_rights_back(&entry.path());
+        }
+    }
+}
+
+/// Copies a folder with its modes and symlinks; what is neither file, folder nor symlink is left out.
+pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, target)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    // Last: a folder that is read-only could not have been filled.
+    fs::set_permissions(to, Permissions::from_mode(fs::metadata(from)?.permissions().mode() | 0o700))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_leaves_nothing() {
+        let work = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(&work.path().join("work")).unwrap();
+        let locked = workspace.temp().join("locked/inner");
+        fs::create_dir_all(&locked).unwrap();
+        fs::write(locked.join("file"), "x").unwrap();
+        fs::set_permissions(&locked, Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(workspace.temp().join("locked"), Permissions::from_mode(0o000)).unwrap();
+        drop(workspace);
+        assert_eq!(fs::read_dir(work.path().join("work")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_copy_keeps_modes_and_links() {
+        let work = tempfile::tempdir().unwrap();
+        let (from, to) = (work.path().join("from"), work.path().join("to"));
+        fs::create_dir_all(from.join("sub")).unwrap();
+        fs::write(from.join("sub/run.sh"), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(from.join("sub/run.sh"), Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("sub/run.sh", from.join("link")).unwrap();
+        copy_tree(&from, &to).unwrap();
+        assert_eq!(fs::metadata(to.join("sub/run.sh")).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("sub/run.sh"));
+    }
+}

@@ -1,0 +1,87 @@
+//! The checkout as a task meets it: every failure has its own sentence, and none hangs or tells a secret.
+
+use mock_backend::NewTask;
+
+use crate::support::{Repository, World, student, text};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+async fn details(world: &World, url: &str, branch: &str) -> String {
+    let id = world.backend.submit(NewTask::new(url, branch));
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["isError"], true, "{answer}");
+    text(&answer, "errorDetails").to_owned()
+}
+
+#[tokio::test]
+async fn the_branch_is_the_one_that_was_asked_for() {
+    let world = World::start().await;
+    let repository = student(&world.fresh("student"), "exit 7");
+    repository.branch("lab/2");
+    repository.commit(&[("run.sh", PASS)]);
+    repository.branch("main-again");
+    let id = world.backend.submit(NewTask::new(&repository.url(), "lab/2"));
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    assert!(details(&world, &repository.url(), "main").await.contains("exit code 7"));
+}
+
+#[tokio::test]
+async fn each_failure_is_its_own_sentence() {
+    let world =
+        World::with(mock_backend::Settings::default(), &["--attempts", "1", "--max-repository", "1M"]).await;
+    let repository = student(&world.fresh("student"), PASS);
+    let empty = Repository::init(&world.fresh("empty"));
+    let large = student(&world.fresh("large"), PASS);
+    large.commit(&[("zeros", &"0".repeat(3 << 20))]);
+    let missing = format!("file://{}", world.fresh("nothing").display());
+    for (url, branch, says) in [
+        (repository.url(), "no-such-branch", "no-such-branch"),
+        (repository.url(), "--upload-pack=x", "--upload-pack=x"),
+        (repository.url(), "-b", "-b"),
+        (empty.url(), "main", "empty"),
+        (large.url(), "main", "1 MiB"),
+        (missing, "main", "no repository"),
+        ("http://127.0.0.1:9/x.git".to_owned(), "main", "127.0.0.1:9"),
+    ] {
+        let details = details(&world, &url, branch).await;
+        assert!(details.contains(says), "{url} {branch}: {details}");
+    }
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn a_password_in_a_url_is_never_shown() {
+    let world = World::with(mock_backend::Settings::default(), &["--attempts", "1"]).await;
+    let details = details(&world, "http://user:s3cret-word@127.0.0.1:9/x.git", "main").await;
+    assert!(!details.contains("s3cret-word"), "{details}");
+    assert!(!world.runner.log().contains("s3cret-word"), "{}", world.runner.log());
+}
+
+#[tokio::test]
+async fn the_operators_instead_of_leads_elsewhere() {
+    // The scheme is checked as the task gives it, so that https may be rewritten to a path of the operator's.
+    let world = World::with_git_config(|folder| {
+        format!("[url \"file://{}/\"]\n\tinsteadOf = https://git.example/\n", folder.display())
+    })
+    .await;
+    student(&world.folder().join("course/student"), PASS);
+    let id = world.backend.submit(NewTask::new("https://git.example/course/student", "main"));
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["isPassed"], true, "{answer}");
+}
+
+#[tokio::test]
+async fn submodules_come_along_and_hostile_ones_do_not() {
+    let world = World::start().await;
+    let library = Repository::init(&world.fresh("library"));
+    let commit = library.commit(&[("pass.sh", PASS)]);
+    let repository = student(&world.fresh("student"), "cd lib && sh pass.sh");
+    repository.submodule("lib", &library.url(), &commit);
+    let id = world.backend.submit(NewTask::new(&repository.url(), "main"));
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+
+    let hostile = student(&world.fresh("student"), PASS);
+    hostile.submodule("lib", "ext::sh -c 'touch owned'", &commit);
+    let details = details(&world, &hostile.url(), "main").await;
+    assert!(details.contains("lib"), "{details}");
+}

@@ -1,0 +1,91 @@
+//! Claims as strange backends send them: what can be answered is answered, what cannot is logged in full.
+
+use mock_backend::TaskId;
+use serde_json::value::RawValue;
+
+use crate::support::{World, eventually, student, text};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+#[tokio::test]
+async fn an_id_comes_back_as_the_very_bytes_that_came() {
+    let world = World::start().await;
+    for raw in
+        ["21", "12345678901234567890123", "1.0", r#""3fa85f64""#, r#""a\u0041/../\"x""#, r#"{"a": [1,2 ]}"#]
+    {
+        let id = world.submit_with(PASS, |task| task.id(TaskId::raw(raw)));
+        world.answer(&id).await;
+        let stored = world.backend.result_of(&id).unwrap();
+        let body: std::collections::HashMap<String, Box<RawValue>> =
+            serde_json::from_slice(&stored.body).unwrap();
+        assert_eq!(body["id"].get(), raw);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_cannot_be_run_is_answered_with_what_is_wrong() {
+    let world = World::start().await;
+    let cases: [(&str, Option<&str>, &str); 8] = [
+        ("repositoryUrl", None, "repositoryUrl"),
+        ("branch", None, "branch"),
+        ("branch", Some("null"), "branch"),
+        ("branch", Some("7"), "branch"),
+        ("repositoryUrl", Some("\"ftp://x/y\""), "repositoryUrl"),
+        ("repositoryUrl", Some("\"ext::sh -c id\""), "repositoryUrl"),
+        ("laboratoryNumber", Some("\"one\""), "laboratoryNumber"),
+        ("connectedTests", Some("[1]"), "connectedTests"),
+    ];
+    for (field, value, says) in cases {
+        let id = world.submit_with(PASS, |task| match value {
+            Some(value) => task.field(field, value),
+            None => task.without(field),
+        });
+        let answer = world.answer(&id).await;
+        assert_eq!(answer["isError"], true, "{field} {value:?}");
+        assert!(text(&answer, "errorDetails").contains(says), "{field} {value:?}: {answer}");
+    }
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn absent_fields_and_a_missing_status_are_no_obstacle() {
+    let world = World::start().await;
+    let id = world.submit_with(PASS, |task| {
+        task.without("status")
+            .field("laboratoryNumber", "null")
+            .field("connectedTests", "[]")
+            .field("new", "[{}]")
+    });
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn what_has_no_id_is_logged_in_full_and_holds_nothing_up() {
+    let world = World::start().await;
+    world
+        .backend
+        .submit_raw(r#"{"status":"AVAILABLE","repositoryUrl":"https://x/marked-lost.git","branch":"b"}"#);
+    world.backend.submit_raw("<html>a proxy's page</html>");
+    let id = world.submit(PASS);
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    eventually("both are in the log", || {
+        let log = world.runner.log();
+        log.contains("marked-lost.git") && log.contains("a proxy's page")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn local_repositories_need_the_operators_word() {
+    let world = World::with(mock_backend::Settings::default(), &["--allow-local-repositories"]).await;
+    let repository = student(&world.fresh("student"), PASS);
+    let id = world.backend.submit(mock_backend::NewTask::new(&repository.url(), "main"));
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+
+    let strict = World::without_local_repositories().await;
+    for url in [repository.url(), repository.url().replace("file://", "")] {
+        let id = strict.backend.submit(mock_backend::NewTask::new(&url, "main"));
+        let answer = strict.answer(&id).await;
+        assert!(text(&answer, "errorDetails").contains("--allow-local-repositories"), "{answer}");
+    }
+}

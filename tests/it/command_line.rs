@@ -1,0 +1,150 @@
+//! The program as people call it: help, errors, exit codes, the log file, `parse-report`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use mock_backend::Settings;
+use nix::sys::signal::Signal;
+
+use crate::support::{World, command, eventually};
+
+fn runner(arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    command(home.path()).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_names_every_flag_of_the_reference_and_fits_the_terminal() {
+    let help = runner(&["--help"]);
+    assert!(help.status.success());
+    let help = text(&help.stdout);
+    for flag in [
+        "--mock",
+        "--backend-url",
+        "--concurrent",
+        "--check-interval",
+        "--check-proc-interval",
+        "--timeout",
+        "--get-api",
+        "--post-api",
+        "--login-api",
+        "--token-refresh-api",
+        "--refresh-time",
+        "--login",
+        "--password",
+        "--auth",
+        "--logger-level",
+        "--logger-output",
+        "--proxy-timeout",
+        "--state-dir",
+        "--work-dir",
+        "--tests-url",
+        "--tests-ref",
+        "--suite-preset",
+        "--test-command",
+        "--suite-max-age",
+        "--password-file",
+        "--allow-local-repositories",
+    ] {
+        assert!(
+            help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")),
+            "{flag} is missing"
+        );
+    }
+    assert!(!help.contains("dora_explorer]\n\n      --password-file"), "the default password is printed");
+    let longest = help.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest <= 100, "a line of {longest} characters");
+}
+
+#[test]
+fn a_wrong_value_is_one_line_that_names_flag_value_and_what_is_taken() {
+    for (arguments, says) in [
+        (vec!["--timeout", "soon"], "invalid value 'soon' for '--timeout <DURATION>': expected seconds"),
+        (vec!["--concurrent", "0"], "'--concurrent <COUNT>'"),
+        (vec!["--check-interval", "0"], "'--check-interval <DURATION>'"),
+        (vec!["--logger-level", "loud"], "[possible values: debug, info, warning, error, critical]"),
+        (vec!["--test-command", "x {nope}"], "{nope} is no placeholder"),
+        (vec!["--backend-url", "nowhere"], "expected an http:// or https:// URL"),
+        (vec!["--password-file", "/no/such/file"], "--password-file /no/such/file: "),
+        (vec!["--state-dir", "/dev/null/x"], "--state-dir /dev/null/x: "),
+        (vec!["--logger-output", "/no/such/folder/log"], "--logger-output /no/such/folder/log: "),
+        (vec!["--nonsense"], "unexpected argument '--nonsense'"),
+        (vec!["run", "--lab", "x", "."], "invalid value 'x' for '--lab <N>'"),
+    ] {
+        let output = runner(&arguments);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(says), "{arguments:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn the_environment_gives_every_setting_too() {
+    let home = tempfile::tempdir().unwrap();
+    let output = command(home.path()).env("RUNNER_TIMEOUT", "soon").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("'soon' for '--timeout"), "{}", text(&output.stderr));
+    let output = command(home.path()).env("RUNNER_AUTH", "perhaps").output().unwrap();
+    assert!(text(&output.stderr).contains("perhaps"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn parse_report_prints_the_body_and_exits_by_the_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let pass =
+        write("pass.xml", r#"<testsuite time="1"><testcase classname="tests.a" name="b"/></testsuite>"#);
+    let fail =
+        write("fail.xml", r#"<testsuite><testcase name="b"><failure message="m"/></testcase></testsuite>"#);
+    let none = write("none.txt", "no report");
+    let output = runner(&["parse-report", &pass, "--id", "21"]);
+    let body: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &body["id"], &body["isPassed"]), (Some(0), &21.into(), &true.into()));
+    assert_eq!(body["testResults"][0]["name"], "a::b");
+    assert_eq!(runner(&["parse-report", &fail]).status.code(), Some(1));
+    let output = runner(&["parse-report", &none]);
+    let body: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &body["isError"]), (Some(1), &true.into()));
+    let output = runner(&["parse-report", "/no/such/report.xml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stderr).lines().count(), 1);
+    assert!(text(&output.stderr).contains("/no/such/report.xml"));
+}
+
+#[tokio::test]
+async fn the_log_file_is_appended_to_and_opened_anew_on_sighup() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, moved) = (folder.path().join("runner.log"), folder.path().join("runner.log.1"));
+    fs::write(&log, "before\n").unwrap();
+    let world = World::with(Settings::default(), &["--logger-output", log.to_str().unwrap()]).await;
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    eventually("it logs there", || read(&log).contains("the runner starts")).await;
+    assert!(read(&log).starts_with("before\n"));
+    fs::rename(&log, &moved).unwrap();
+    world.runner.signal(Signal::SIGHUP);
+    let id = world.submit(r#"printf %s "$PASS" > "$REPORT""#);
+    world.answer(&id).await;
+    eventually("the new file has the new lines", || read(&log).contains("task ended")).await;
+    assert!(!read(&moved).contains("task ended"));
+    assert!(!read(&log).contains('\u{1b}'), "colours in a file");
+}
+
+#[tokio::test]
+async fn levels_by_the_reference_names() {
+    let world = World::with(Settings::default(), &["--logger-level", "error"]).await;
+    let id = world.submit(r#"printf %s "$PASS" > "$REPORT""#);
+    world.answer(&id).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(world.runner.log(), "", "nothing went wrong, so nothing is said");
+}

@@ -1,0 +1,76 @@
+//! Delivery: the answer arrives, whatever the backend does to it on the way.
+
+use mock_backend::{Endpoint, Fault, FaultKind};
+
+use crate::support::{World, eventually};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+#[tokio::test]
+async fn a_result_is_sent_until_the_backend_has_it() {
+    let world = World::start().await;
+    for kind in [
+        FaultKind::status(500),
+        FaultKind::retry_after(503, 1),
+        FaultKind::DropBefore,
+        FaultKind::CutBody,
+        FaultKind::Html200,
+        FaultKind::Garbage,
+    ] {
+        world.backend.fault(Fault::new(Endpoint::Result, kind.clone()));
+        let id = world.submit(PASS);
+        assert_eq!(world.answer(&id).await["isPassed"], true, "{kind:?}");
+    }
+    eventually("every fault was met", || world.backend.faults().is_empty()).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_stored_but_not_confirmed_is_sent_again_the_same() {
+    let world = World::start().await;
+    world.backend.fault(Fault::new(Endpoint::Result, FaultKind::DropAfter));
+    let id = world.submit(PASS);
+    world.answer(&id).await;
+    eventually("it is sent again", || world.backend.result_of(&id).unwrap().times == 2).await;
+    assert_eq!(world.backend.result_of(&id).unwrap().versions.len(), 1, "the two bodies differ");
+}
+
+#[tokio::test]
+async fn a_result_that_is_refused_for_good_holds_up_no_other() {
+    let world = World::start().await;
+    world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(400)).times(2));
+    let poisoned = world.submit(PASS);
+    eventually("it was refused twice", || world.backend.faults().is_empty()).await;
+    let next = world.submit(PASS);
+    assert_eq!(world.answer(&next).await["isPassed"], true);
+    eventually("the log says so, with the body", || {
+        let log = world.runner.log();
+        log.contains("refuses this result for good") && log.contains(poisoned.as_json().trim_matches('"'))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_storages_limits_hold() {
+    let world = World::with(mock_backend::Settings::default(), &["--max-cases", "50"]).await;
+    let script = r#"
+        { printf '<testsuite>'
+          i=0; while [ $i -lt 80 ]; do printf '<testcase name="t%s"/>' $i; i=$((i+1)); done
+          printf '<testcase name="last"><failure message="&#0;bad&#27;[31m">%s</failure></testcase></testsuite>' "$(head -c 40000 /dev/zero | tr '\0' 'x')"
+        } > "$REPORT"; exit 1"#;
+    let answer = world.answer(&world.submit(script)).await;
+    let cases = answer["testResults"].as_array().unwrap();
+    assert_eq!(cases.len(), 50);
+    let last = cases.last().unwrap();
+    assert_eq!(last["name"], "last", "what failed is kept first");
+    let description = last["description"].as_str().unwrap();
+    assert!(description.len() <= 16 << 10 && description.contains("cut"), "{}", description.len());
+    assert!(
+        !description.contains('\u{0}') && !description.contains('\u{1b}') && !description.contains("[31m")
+    );
+    assert!(answer["errorDetails"].as_str().unwrap().contains("31"), "{}", answer["errorDetails"]);
+
+    let long = format!("echo '{}' >&2; exit 1", "é".repeat(600));
+    let answer = world.answer(&world.submit(&long)).await;
+    assert!(answer["errorDetails"].as_str().unwrap().chars().count() <= 255);
+    world.assert_clean();
+}

@@ -1,0 +1,122 @@
+//! The suite's mirror and its environment: made once, shared, refreshed, and whole after any accident.
+
+use std::fs;
+use std::time::Duration;
+
+use mock_backend::Settings;
+use nix::sys::signal::Signal;
+
+use crate::support::{Repository, World, eventually, have, running};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+fn environments(world: &World) -> Vec<std::path::PathBuf> {
+    let folder = world.folder().join("state/environments");
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_dir()).collect()
+}
+
+#[tokio::test]
+async fn it_is_made_once_before_the_first_claim_and_shared_by_all() {
+    let world = World::with(Settings::default(), &["--concurrent", "8"]).await;
+    let ids: Vec<_> = (0..16).map(|_| world.submit(PASS)).collect();
+    for id in &ids {
+        assert_eq!(world.answer(id).await["isPassed"], true);
+    }
+    let log = world.runner.log();
+    assert_eq!(log.matches("making the suite's environment").count(), 1, "{log}");
+    let ready = log.find("the suite is ready").expect("its readiness is logged");
+    assert!(ready < log.find("task started").unwrap(), "a task was taken before the suite was ready");
+    assert_eq!(environments(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_suite_that_changes_is_taken_up_and_gets_an_environment_of_its_own() {
+    let world = World::with(Settings::default(), &["--suite-max-age", "0"]).await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    let suite = Repository::open(&world.folder().join("suite"));
+    suite.commit(&[
+        ("run_tests.py", "import sys; sys.exit('the new suite')"),
+        ("requirements.txt", "# none\n"),
+    ]);
+    let answer = world.answer(&world.submit(PASS)).await;
+    assert!(answer["errorDetails"].as_str().unwrap().contains("the new suite"), "{answer}");
+    assert_eq!(environments(&world).len(), 1, "no requirements, before and after: the same environment");
+}
+
+#[tokio::test]
+async fn a_remote_that_is_gone_means_what_is_there() {
+    let world = World::with(Settings::default(), &["--suite-max-age", "0"]).await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    fs::rename(world.folder().join("suite"), world.folder().join("moved")).unwrap();
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    let log = world.runner.log();
+    assert!(log.contains("could not be refreshed"), "{log}");
+}
+
+#[tokio::test]
+async fn no_task_is_taken_before_the_suite_is_ready() {
+    let world = World::with(Settings::default(), &["--tests-ref", "not-yet"]).await;
+    let id = world.submit(PASS);
+    eventually("the log says why", || world.runner.log().contains("the suite is not ready")).await;
+    assert!(world.backend.requests().is_empty(), "it asked for a task that it could not run");
+    let suite = Repository::open(&world.folder().join("suite"));
+    suite.branch("not-yet");
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn a_runner_killed_while_making_it_leaves_nothing_that_is_taken_for_whole() {
+    let mut world = World::start().await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    world.runner.signal(Signal::SIGKILL);
+    world.runner.ended(Duration::from_secs(5)).await;
+    let [environment] = environments(&world).try_into().unwrap();
+    // As a kill in the middle leaves it: some files, no marker, a stale lock file.
+    fs::remove_file(environment.join(".complete")).unwrap();
+    fs::remove_file(environment.join("bin/python")).unwrap();
+    fs::write(environment.join("pyvenv.cfg"), "half").unwrap();
+    world.restart();
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    assert_eq!(environments(&world), [environment]);
+}
+
+#[tokio::test]
+async fn two_runners_on_one_state_make_one_environment() {
+    let world = World::start().await;
+    let second = world.second_runner();
+    eventually("both are ready", || {
+        [&world.runner, &second].iter().all(|runner| runner.log().contains("the suite is ready"))
+    })
+    .await;
+    let made = [&world.runner, &second].map(|runner| runner.log().matches("environment is ready").count());
+    assert_eq!(made.iter().sum::<usize>(), 1, "{made:?}");
+}
+
+#[tokio::test]
+async fn requirements_that_cannot_be_had_are_named_and_leave_no_process() {
+    let world = World::start().await;
+    let suite = Repository::open(&world.folder().join("suite"));
+    suite.commit(&[("requirements.txt", "./no-such-folder-of-the-suite\n")]);
+    let id = world.submit(PASS);
+    drop(id);
+    let mut again = World::with(Settings::default(), &["--tests-url", &suite.url()]).await;
+    eventually("the log names the step", || again.runner.log().contains("environment could not be made"))
+        .await;
+    assert!(again.runner.log().contains("no-such-folder-of-the-suite"), "{}", again.runner.log());
+    again.runner.signal(Signal::SIGTERM);
+    assert!(again.runner.ended(Duration::from_secs(5)).await.success());
+    assert!(!running(&suite.url()));
+}
+
+#[tokio::test]
+async fn uv_makes_it_where_uv_is_installed() {
+    if !have("uv", "- ; pip install uv") {
+        return;
+    }
+    let world = World::start().await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    let [environment] = environments(&world).try_into().unwrap();
+    let made_by = fs::read_to_string(environment.join("pyvenv.cfg")).unwrap();
+    assert!(made_by.contains("uv ="), "{made_by}");
+}

@@ -1,0 +1,197 @@
+//! The way of a task through the real runner: what the suite leaves becomes the answer, whatever it leaves.
+
+use std::time::Duration;
+
+use crate::support::{World, running, text};
+
+#[tokio::test]
+async fn a_suite_that_passes_is_a_success() {
+    let world = World::start().await;
+    let id = world.submit(r#"printf %s "$PASS" > "$REPORT""#);
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["isPassed"], true);
+    assert_eq!(answer["isError"], false);
+    assert_eq!(answer["duration"], 250);
+    assert_eq!(answer["testResults"][0]["name"], "sample::test_one");
+    assert_eq!(answer["testResults"][0]["duration"], 125);
+    assert_eq!(text(&answer, "errorDetails"), "");
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn a_failure_is_a_result_and_no_error() {
+    let world = World::start().await;
+    let id = world.submit(r#"printf %s "$FAIL" > "$REPORT"; exit 1"#);
+    let answer = world.answer(&id).await;
+    assert_eq!((&answer["isPassed"], &answer["isError"]), (&false.into(), &false.into()));
+    let description = answer["testResults"][0]["description"].as_str().unwrap();
+    assert!(description.contains("boom") && description.contains("E   assert 1 == 2"), "{description}");
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn a_passing_report_does_not_hide_a_suite_that_failed() {
+    let world = World::start().await;
+    let id = world.submit(r#"printf %s "$PASS" > "$REPORT"; echo "internal error" >&2; exit 3"#);
+    let answer = world.answer(&id).await;
+    assert_eq!((&answer["isPassed"], &answer["isError"]), (&false.into(), &true.into()));
+    let details = text(&answer, "errorDetails");
+    assert!(details.contains("exit code 3") && details.contains("internal error"), "{details}");
+}
+
+#[tokio::test]
+async fn no_report_says_how_the_suite_ended_and_its_last_words() {
+    let world = World::start().await;
+    let id = world.submit("echo 'collected 0 items'; echo 'fatal: no such module' >&2; exit 4");
+    let answer = world.answer(&id).await;
+    let details = text(&answer, "errorDetails");
+    assert_eq!(answer["isError"], true);
+    assert_eq!(answer["testResults"].as_array().unwrap().len(), 0);
+    assert!(details.contains("no report") && details.contains("exit code 4"), "{details}");
+    assert!(details.contains("fatal: no such module"), "{details}");
+}
+
+#[tokio::test]
+async fn reports_that_are_no_files_are_named_and_never_opened_blindly() {
+    let world = World::start().await;
+    for (script, says) in [
+        (r#"ln -s /etc/passwd "$REPORT""#, "symbolic link"),
+        (r#"mkfifo "$REPORT""#, "FIFO"),
+        (r#"mkdir "$REPORT""#, "directory"),
+        (r#": > "$REPORT""#, "empty"),
+        (r#"echo '<html></html>' > "$REPORT""#, "html"),
+        (r#"printf '<testsuite><testcase name="a"/><testcase na' > "$REPORT""#, "cut"),
+    ] {
+        let id = world.submit(script);
+        let answer = world.answer(&id).await;
+        assert_eq!(answer["isError"], true, "{script}");
+        assert!(text(&answer, "errorDetails").contains(says), "{script}: {answer}");
+    }
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn a_cut_report_keeps_the_cases_read_so_far() {
+    let world = World::start().await;
+    let id = world
+        .submit(r#"printf '<testsuite><testcase name="a"/><testcase name="b"/><testcase na' > "$REPORT""#);
+    let answer = world.answer(&id).await;
+    let names: Vec<_> =
+        answer["testResults"].as_array().unwrap().iter().map(|case| case["name"].clone()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(answer["isPassed"], false);
+}
+
+#[tokio::test]
+async fn the_command_line_carries_tests_laboratories_and_the_proxys_time() {
+    let world = World::with(mock_backend::Settings::default(), &["--proxy-timeout", "2500ms"]).await;
+    let show = r#"printf '<testsuite><testcase name="x"><failure>%s</failure></testcase></testsuite>' "$(echo "$ARGUMENTS" | tr '<>&' '...')" > "$REPORT""#;
+    let arguments =
+        |answer: serde_json::Value| answer["testResults"][0]["description"].as_str().unwrap().to_owned();
+    let all = arguments(world.answer(&world.submit(show)).await);
+    assert!(!all.contains("-k") && !all.contains("--lab"), "{all}");
+    assert!(all.contains(r#""--proxy_timeout", "3""#), "{all}");
+    let chosen = world.submit_with(show, |task| task.labs(&[1, 2]).tests(["test_a[2-SIGINT]", "test_b"]));
+    let chosen = arguments(world.answer(&chosen).await);
+    assert!(chosen.contains(r#""-k", "test_a[2-SIGINT] or test_b", "--lab-num", "1", "2""#), "{chosen}");
+}
+
+#[tokio::test]
+async fn a_selection_that_matches_nothing_is_an_error_and_an_empty_suite_a_failure() {
+    let world = World::start().await;
+    let empty = r#"printf '<testsuite tests="0"/>' > "$REPORT""#;
+    let chosen = world.submit_with(empty, |task| task.tests(["test_gone"]));
+    let answer = world.answer(&chosen).await;
+    assert_eq!(answer["isError"], true);
+    assert_eq!(text(&answer, "errorDetails"), "no test matched test_gone");
+    let answer = world.answer(&world.submit(empty)).await;
+    assert_eq!((&answer["isPassed"], &answer["isError"]), (&false.into(), &false.into()));
+}
+
+#[tokio::test]
+async fn a_name_that_would_be_an_expression_is_refused_clearly() {
+    let world = World::start().await;
+    let id = world.submit_with("exit 0", |task| task.tests(["fine", "a or b"]));
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["isError"], true);
+    let details = text(&answer, "errorDetails");
+    assert!(details.contains("connectedTests") && details.contains("a or b"), "{details}");
+}
+
+#[tokio::test]
+async fn a_timeout_posts_what_had_finished_and_leaves_nothing_behind() {
+    let world = World::with(mock_backend::Settings::default(), &["--timeout", "1500ms"]).await;
+    let mark = format!("mark-{}", fastrand::u64(..));
+    // As pytest does, the report lists the test that was interrupted as if it had passed.
+    let cases = r#"<testsuite><testcase name=\"done\"/><testcase name=\"interrupted\"/></testsuite>"#;
+    let script = format!(
+        "export MARK={mark}; trap 'echo \"{cases}\" > \"$REPORT\"; exit 2' INT; (setsid sleep 300 &); while :; do sleep 0.05; done"
+    );
+    let answer = world.answer(&world.submit(&script)).await;
+    assert_eq!(answer["isError"], true);
+    let details = text(&answer, "errorDetails");
+    assert_eq!(details, "timed out after 1.5 s in execute, 1 test had finished");
+    assert_eq!(answer["testResults"][0]["isPassed"], true);
+    assert_eq!(answer["testResults"][1]["isPassed"], false, "the interrupted test did not pass");
+    assert!(answer["duration"].as_u64().unwrap() >= 1_500, "{answer}");
+    assert!(!running(&mark), "a grandchild of the suite lives");
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn no_limit_is_no_limit() {
+    let world = World::with(mock_backend::Settings::default(), &["--timeout", "0"]).await;
+    let id = world.submit(r#"sleep 1; printf %s "$PASS" > "$REPORT""#);
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn a_suite_that_is_killed_is_an_error_with_the_signal_in_it() {
+    let world = World::start().await;
+    let id = world.submit(r#"printf %s "$PASS" > "$REPORT"; kill -9 $PPID"#);
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["isError"], true);
+    assert!(text(&answer, "errorDetails").contains("SIGKILL"), "{answer}");
+}
+
+#[tokio::test]
+async fn each_task_has_its_own_copy_of_the_suite_and_no_secret_in_its_environment() {
+    let world = World::with(
+        mock_backend::Settings { auth: true, ..mock_backend::Settings::default() },
+        &["--auth", "--password", "dora_explorer"],
+    )
+    .await;
+    let spoil = r#"echo spoilt > "$(dirname "$REPORT")/suite/helper.txt"; printf %s "$PASS" > "$REPORT""#;
+    assert_eq!(world.answer(&world.submit(spoil)).await["isPassed"], true);
+    let look = r#"
+        grep -q spoilt "$(dirname "$REPORT")/suite/helper.txt" && exit 9
+        env | grep -qi dora && exit 8
+        printf %s "$PASS" > "$REPORT""#;
+    let answer = world.answer(&world.submit(look)).await;
+    assert_eq!(answer["isPassed"], true, "{answer}");
+}
+
+#[tokio::test]
+async fn a_check_ends_a_run_whose_checkout_is_gone() {
+    let world = World::start().await;
+    let id = world.submit(r#"cd /; rm -rf "$OLDPWD"; sleep 300"#);
+    let started = std::time::Instant::now();
+    let answer = world.answer(&id).await;
+    assert!(text(&answer, "errorDetails").contains("checkout was removed"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(15));
+}
+
+#[tokio::test]
+async fn a_free_command_line_runs_as_it_is_given() {
+    let command = "sh -c 'cp {src}/report.xml {report}; test \"$0\" = lab7' lab{lab}";
+    let world = World::with(mock_backend::Settings::default(), &["--test-command", command]).await;
+    let repository = crate::support::Repository::init(&world.fresh("student"));
+    repository.commit(&[("report.xml", r#"<testsuite><testcase name="own"/></testsuite>"#)]);
+    let id = world.backend.submit(mock_backend::NewTask::new(&repository.url(), "main").lab(7));
+    let answer = world.answer(&id).await;
+    assert_eq!(
+        (&answer["isPassed"], &answer["testResults"][0]["name"]),
+        (&true.into(), &"own".into()),
+        "{answer}"
+    );
+}

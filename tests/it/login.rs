@@ -1,0 +1,105 @@
+//! Logging in, refreshing, and what happens when the backend forgets.
+
+use std::time::Duration;
+
+use mock_backend::{Endpoint, Settings, User};
+use nix::sys::signal::Signal;
+
+use crate::support::{World, eventually};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+fn with_auth() -> Settings {
+    Settings { auth: true, ..Settings::default() }
+}
+
+#[tokio::test]
+async fn the_default_user_logs_in_and_works() {
+    let world = World::with(with_auth(), &["--auth"]).await;
+    let id = world.submit(PASS);
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn tokens_that_expire_are_refreshed_before_they_do() {
+    let lifetime = Duration::from_secs(3);
+    let world = World::with(Settings { access_lifetime: lifetime, ..with_auth() }, &["--auth"]).await;
+    tokio::time::sleep(lifetime * 2).await;
+    let id = world.submit(PASS);
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    let requests = world.backend.requests();
+    let count = |wanted| requests.iter().filter(|request| request.endpoint == Some(wanted)).count();
+    assert_eq!(count(Endpoint::Login), 1, "the refresh keeps it logged in");
+    assert!(count(Endpoint::Refresh) >= 2);
+    assert!(
+        requests.iter().all(|request| request.status != Some(401)),
+        "no request went out with an old token"
+    );
+}
+
+#[tokio::test]
+async fn a_backend_that_forgets_everything_is_logged_in_to_again() {
+    let world = World::with(with_auth(), &["--auth", "--refresh-time", "1"]).await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    world.backend.expire_tokens();
+    world.backend.forget_refresh_tokens();
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_an_hour_off_is_no_obstacle() {
+    for offset in [-3_600_000, 3_600_000] {
+        let world = World::with(Settings { clock_offset_ms: offset, ..with_auth() }, &["--auth"]).await;
+        assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+        let refreshes =
+            world.backend.requests().iter().filter(|r| r.endpoint == Some(Endpoint::Refresh)).count();
+        assert!(refreshes <= 1, "{refreshes} refreshes within a moment");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_and_tried_again_until_it_is_right() {
+    let mut world = World::with(with_auth(), &["--auth", "--password", "wrong-word"]).await;
+    eventually("the refusal is in the log", || world.runner.log().contains("refuses the login")).await;
+    assert!(!world.runner.log().contains("wrong-word"));
+    world.backend.add_user(User::admin("dora_explorer", "wrong-word"));
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    world.runner.signal(Signal::SIGTERM);
+    assert!(world.runner.ended(Duration::from_secs(5)).await.success());
+}
+
+#[tokio::test]
+async fn a_user_without_the_role_is_named_once() {
+    let settings = Settings { users: vec![User::admin("plain", "p").role("USER")], ..with_auth() };
+    let world = World::with(settings, &["--auth", "--login", "plain", "--password", "p"]).await;
+    let claims = |world: &World| {
+        world.backend.requests().iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
+    };
+    eventually("it has asked several times", || claims(&world) >= 3).await;
+    let log = world.runner.log();
+    let said = log.matches("forbids this user").count();
+    assert_eq!(said, 1, "{log}");
+    assert!(log.contains("plain") && log.contains("/api/task/available"));
+}
+
+#[tokio::test]
+async fn the_password_comes_from_a_file_and_stands_nowhere_in_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "dora_explorer\n").unwrap();
+    let world = World::with(with_auth(), &["--auth", "--password-file", file.to_str().unwrap()]).await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn a_password_on_the_command_line_is_gone_at_once() {
+    let settings = Settings { users: vec![User::admin("u", "visible-word")], ..with_auth() };
+    let world = World::with(settings, &["--auth", "--login", "u", "--password", "visible-word"]).await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    let folder = format!("/proc/{}", world.runner.pid());
+    for name in ["cmdline", "environ"] {
+        let bytes = std::fs::read(format!("{folder}/{name}")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&bytes).contains("visible-word"), "{name}");
+    }
+    assert!(!world.runner.log().contains("visible-word"));
+}

@@ -1,0 +1,167 @@
+//! The poll loop: how often it asks, how many it takes, and how it stops.
+
+use std::time::{Duration, Instant};
+
+use mock_backend::{Endpoint, Fault, FaultKind, Settings};
+use nix::sys::signal::Signal;
+
+use crate::support::{World, eventually, running};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+fn claims(world: &World) -> usize {
+    world.backend.requests().iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
+}
+
+#[tokio::test]
+async fn an_idle_runner_asks_once_an_interval_however_many_workers() {
+    let world = World::with(Settings::default(), &["--concurrent", "8", "--check-interval", "500ms"]).await;
+    eventually("it asks", || claims(&world) > 0).await;
+    let before = claims(&world);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let asked = claims(&world) - before;
+    assert!((5..=7).contains(&asked), "{asked} questions in six intervals");
+}
+
+#[tokio::test]
+async fn after_a_task_it_asks_at_once() {
+    let world = World::with(Settings::default(), &["--check-interval", "20", "--concurrent", "1"]).await;
+    let ids: Vec<_> = (0..3).map(|_| world.submit(PASS)).collect();
+    let started = Instant::now();
+    for id in &ids {
+        world.answer(id).await;
+    }
+    assert!(started.elapsed() < Duration::from_secs(18), "it waited for the interval between tasks");
+}
+
+#[tokio::test]
+async fn no_more_is_claimed_than_can_be_started() {
+    let world = World::with(Settings::default(), &["--concurrent", "2"]).await;
+    let ids: Vec<_> = (0..5).map(|_| world.submit(&format!("sleep 1; {PASS}"))).collect();
+    let taken = || {
+        world
+            .backend
+            .attempts()
+            .iter()
+            .filter(|attempt| attempt.status != mock_backend::Status::Pending)
+            .count()
+    };
+    eventually("two are taken", || taken() == 2).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(taken(), 2, "a third was taken while both slots were busy");
+    for id in &ids {
+        assert_eq!(world.answer(id).await["isPassed"], true);
+    }
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn the_same_id_is_not_run_twice_at_a_time_but_again_later() {
+    let world = World::start().await;
+    let id = world.submit(&format!("sleep 1; {PASS}"));
+    eventually("it runs", || world.runner.log().contains("task started")).await;
+    let attempt =
+        world.backend.attempts().into_iter().find(|attempt| attempt.id.as_ref() == Some(&id)).unwrap();
+    world.backend.submit_raw(attempt.claim.clone());
+    eventually("the second is seen", || world.runner.log().contains("not run twice")).await;
+    let answers = || world.backend.results().iter().filter(|stored| stored.id == id).count();
+    eventually("the first is answered", || answers() == 1).await;
+    world.backend.submit_raw(attempt.claim);
+    eventually("it runs again", || answers() == 2).await;
+}
+
+#[tokio::test]
+async fn sigterm_while_idle_ends_at_once() {
+    let mut world = World::with(Settings::default(), &["--check-interval", "30"]).await;
+    eventually("it asks", || claims(&world) > 0).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let started = Instant::now();
+    world.runner.signal(Signal::SIGTERM);
+    assert!(world.runner.ended(Duration::from_secs(5)).await.success());
+    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn the_first_signal_drains_and_the_second_interrupts() {
+    let mut world = World::start().await;
+    let id = world.submit(&format!("sleep 1; {PASS}"));
+    eventually("it runs", || world.runner.log().contains("task started")).await;
+    world.runner.signal(Signal::SIGTERM);
+    let late = world.submit(PASS);
+    assert_eq!(world.answer(&id).await["isPassed"], true, "what runs is finished");
+    assert!(world.runner.ended(Duration::from_secs(5)).await.success());
+    assert!(world.backend.result_of(&late).is_none(), "nothing is taken any more");
+
+    let mut world = World::start().await;
+    let mark = format!("mark-{}", fastrand::u64(..));
+    let id = world.submit(&format!("MARK={mark} sleep 300"));
+    eventually("it runs", || running(&mark)).await;
+    world.runner.signal(Signal::SIGINT);
+    world.runner.signal(Signal::SIGINT);
+    eventually("the drain is on", || world.runner.log().contains("stopping")).await;
+    world.runner.signal(Signal::SIGINT);
+    let ended = world.runner.ended(Duration::from_secs(10)).await;
+    assert!(ended.success() || ended.code() == Some(130), "{ended:?}");
+    eventually("nothing is left", || !running(&mark)).await;
+    drop(id);
+}
+
+#[tokio::test]
+async fn an_interrupted_task_is_reported_as_such() {
+    let mut world = World::start().await;
+    let id = world.submit("sleep 300");
+    eventually("it runs", || world.runner.log().contains("task started")).await;
+    world.runner.signal(Signal::SIGTERM);
+    eventually("the drain is on", || world.runner.log().contains("no more tasks")).await;
+    world.runner.signal(Signal::SIGTERM);
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["isError"], true);
+    assert!(answer["errorDetails"].as_str().unwrap().contains("the runner was stopped"), "{answer}");
+    assert!(world.runner.ended(Duration::from_secs(5)).await.success());
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn a_claim_in_flight_is_waited_for_and_its_task_answered() {
+    let mut world = World::with(Settings::default(), &["--check-interval", "100ms"]).await;
+    eventually("it asks", || claims(&world) > 0).await;
+    world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::Late(Duration::from_secs(1))));
+    let id = world.submit(PASS);
+    eventually("the claim is in flight", || world.backend.faults().is_empty()).await;
+    world.runner.signal(Signal::SIGTERM);
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    assert!(world.runner.ended(Duration::from_secs(5)).await.success());
+}
+
+#[tokio::test]
+async fn a_killed_runner_leaves_no_process_behind() {
+    let world = World::start().await;
+    let mark = format!("mark-{}", fastrand::u64(..));
+    world.submit(&format!("export MARK={mark}; (setsid sleep 300 &); sleep 300"));
+    eventually("it runs", || running(&mark)).await;
+    world.runner.signal(Signal::SIGKILL);
+    let started = Instant::now();
+    eventually("all is gone", || !running(&mark)).await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_claim_is_logged_as_such() {
+    let world = World::start().await;
+    world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::CutBody));
+    world.submit(PASS);
+    eventually("the log says it", || world.runner.log().contains("possibly lost")).await;
+    let next = world.submit(PASS);
+    assert_eq!(world.answer(&next).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn mock_answers_without_running_anything() {
+    let world = World::with(Settings::default(), &["--mock", "--tests-url", "/no/such/suite"]).await;
+    let task = |name: &str| mock_backend::NewTask::new(&format!("https://example.org/{name}.git"), "main");
+    let passes = world.backend.submit(task("student-passes"));
+    let fails = world.backend.submit(task("student-fails"));
+    assert_eq!(world.answer(&passes).await["isPassed"], true);
+    assert_eq!(world.answer(&fails).await["isPassed"], false);
+    world.assert_clean();
+}

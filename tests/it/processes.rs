@@ -1,0 +1,190 @@
+//! `process`: what a step starts ends with the step, whatever it does and whoever dies.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ostest_runner::process::{Exit, Launcher, Settings, Spec, StartError, Stopped, Until};
+use ostest_runner::units;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{eventually, running};
+
+fn launcher() -> Launcher {
+    let settings = Settings { grace: Duration::from_millis(500), keep_output: units::size("1K").unwrap() };
+    Launcher::new(env!("CARGO_BIN_EXE_runner"), settings)
+}
+
+/// A shell step; `mark` is in its environment, and so in that of all it starts.
+fn shell(script: &str, mark: &str) -> Spec {
+    Spec {
+        program: "sh".to_owned(),
+        args: vec!["-c".to_owned(), script.to_owned()],
+        env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned()), ("MARK".to_owned(), mark.to_owned())],
+        dir: Path::new("/").to_owned(),
+        ..Spec::default()
+    }
+}
+
+fn mark(name: &str) -> String {
+    format!("mark-{name}-{}-{}", std::process::id(), fastrand::u64(..))
+}
+
+async fn run(script: &str, limit: Duration, mark: &str) -> Exit {
+    launcher().run(shell(script, mark), &Until::within(limit)).await.unwrap()
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_step_gives_its_code_and_output() {
+    let exit = run("echo out; echo err >&2; exit 3", LONG, "x").await;
+    assert_eq!((exit.code, exit.signal, exit.stopped), (Some(3), None, None));
+    assert_eq!((exit.stdout.text().as_str(), exit.stderr.text().as_str()), ("out\n", "err\n"));
+    assert_eq!(exit.last_words().as_deref(), Some("err"));
+}
+
+#[tokio::test]
+async fn a_signal_is_told_from_a_code() {
+    let exit = run("kill -9 $$", LONG, "x").await;
+    assert_eq!((exit.code, exit.signal), (None, Some(9)));
+    assert_eq!(exit.describe(), "signal 9 (SIGKILL)");
+}
+
+#[tokio::test]
+async fn stdin_is_what_was_given_and_then_ends() {
+    let spec = Spec { stdin: "secret\n".to_owned(), ..shell("cat; cat", "x") };
+    let exit = launcher().run(spec, &Until::within(LONG)).await.unwrap();
+    assert_eq!(exit.stdout.text(), "secret\n");
+    assert_eq!(run("cat", LONG, "x").await.stdout.total, 0);
+}
+
+#[tokio::test]
+async fn nothing_is_inherited_but_what_is_given() {
+    let exit = run("env | sort; ls -l /proc/self/fd | wc -l; ps -o tty= -p $$ || true", LONG, "m").await;
+    let text = exit.stdout.text();
+    assert!(text.starts_with("MARK=m\nPATH=/usr/bin:/bin\nPWD=/\n"), "{text}");
+    // A header, stdin, stdout, stderr, and the folder that `ls` reads.
+    assert!(text.contains("\n5\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_a_clear_error() {
+    let spec = Spec { program: "no-such-program".to_owned(), ..shell("", "x") };
+    match launcher().run(spec, &Until::within(LONG)).await {
+        Err(StartError::Program { program, reason }) => {
+            assert_eq!(program, "no-such-program");
+            assert!(reason.contains("No such file"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let spec = Spec { dir: "/no/such/folder".into(), ..shell("true", "x") };
+    let error = launcher().run(spec, &Until::within(LONG)).await.unwrap_err();
+    assert!(error.to_string().contains("no folder /no/such/folder"), "{error}");
+}
+
+#[tokio::test]
+async fn the_end_is_an_event() {
+    let started = Instant::now();
+    for _ in 0..10 {
+        run("true", LONG, "x").await;
+    }
+    // Ten steps in the time of one coarse polling interval.
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn daemons_end_with_the_step_that_started_them() {
+    let mark = mark("daemon");
+    let exit =
+        run("(setsid sh -c 'trap \"\" TERM INT HUP; sleep 300 & sleep 300' &) ; sleep 0.2", LONG, &mark)
+            .await;
+    assert_eq!(exit.code, Some(0));
+    assert!(exit.leftovers >= 1, "{exit:?}");
+    assert!(!running(&mark), "the grandchild lives");
+}
+
+#[tokio::test]
+async fn a_chain_of_forks_ends_too() {
+    let mark = mark("chain");
+    // Each link forks the next and dies at once: no process lives long enough to be found in a list.
+    let chain =
+        "chain() { sh -c \"$LINK\" & }; export LINK='sleep 0.01; sh -c \"$LINK\" &'; chain; sleep 0.3";
+    run(chain, LONG, &mark).await;
+    assert!(!running(&mark), "a link of the chain lives");
+}
+
+#[tokio::test]
+async fn a_deadline_interrupts_first_so_that_a_step_can_write_what_it_has() {
+    let exit =
+        run("trap 'echo written; exit 7' INT; while :; do sleep 0.05; done", Duration::from_millis(300), "x")
+            .await;
+    assert_eq!((exit.stopped, exit.code), (Some(Stopped::Deadline), Some(7)));
+    assert_eq!(exit.stdout.text(), "written\n");
+}
+
+#[tokio::test]
+async fn what_ignores_every_signal_is_killed() {
+    let mark = mark("deaf");
+    let exit =
+        run("trap '' INT TERM HUP; while :; do sleep 0.05; done", Duration::from_millis(200), &mark).await;
+    assert_eq!((exit.stopped, exit.signal), (Some(Stopped::Deadline), Some(9)));
+    assert!(exit.wall < Duration::from_secs(4), "{:?}", exit.wall);
+    assert!(!running(&mark));
+}
+
+#[tokio::test]
+async fn a_stopped_step_is_ended_as_well() {
+    let mark = mark("stopped");
+    let exit = run("kill -STOP $$; sleep 300", Duration::from_millis(200), &mark).await;
+    assert_eq!(exit.stopped, Some(Stopped::Deadline));
+    assert!(!running(&mark));
+}
+
+#[tokio::test]
+async fn a_step_that_stops_or_kills_its_supervisor_gains_nothing() {
+    for signal in ["STOP", "KILL"] {
+        let mark = mark(signal);
+        let script = format!("(setsid sleep 300 &); sleep 0.1; kill -{signal} $PPID; sleep 300");
+        let exit = run(&script, Duration::from_secs(1), &mark).await;
+        assert!(exit.wall < Duration::from_secs(6), "{signal}: {:?}", exit.wall);
+        eventually("nothing of the step is left", || !running(&mark)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_a_step_as_a_deadline_does() {
+    let interrupt = CancellationToken::new();
+    let until = Until::new(Instant::now(), Duration::ZERO, interrupt.clone());
+    let launcher = launcher();
+    let (exit, ()) = tokio::join!(launcher.run(shell("sleep 300", "x"), &until), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        interrupt.cancel();
+    });
+    assert_eq!(exit.unwrap().stopped, Some(Stopped::Interrupt));
+}
+
+#[tokio::test]
+async fn a_step_that_is_dropped_is_ended() {
+    let mark = mark("dropped");
+    let step = launcher().start(shell("(setsid sleep 300 &); sleep 300", &mark)).await.unwrap();
+    eventually("the step runs", || running(&mark)).await;
+    drop(step);
+    eventually("the step is gone", || !running(&mark)).await;
+}
+
+#[tokio::test]
+async fn a_flood_costs_no_memory_and_keeps_both_ends() {
+    let exit = run("echo first; head -c 200000000 /dev/zero; echo; echo last", LONG, "x").await;
+    assert_eq!(exit.stdout.total, 200_000_000 + 12);
+    assert!(exit.stdout.head.starts_with(b"first\n"));
+    assert!(exit.stdout.tail.ends_with(b"\nlast\n"));
+    assert_eq!(exit.stdout.head.len() + exit.stdout.tail.len(), 2048);
+}
+
+#[tokio::test]
+async fn a_stranger_who_holds_the_pipe_open_holds_nothing_up() {
+    // The grandchild is a daemon with the step's stdout; it is killed, and the output is complete.
+    let exit = run("echo said; (setsid sleep 300 &)", LONG, "x").await;
+    assert_eq!(exit.stdout.text(), "said\n");
+    assert!(exit.wall < Duration::from_secs(3), "{:?}", exit.wall);
+}

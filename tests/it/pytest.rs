@@ -1,0 +1,34 @@
+//! The real thing from end to end: the real binary, a real pytest in a real environment, a real C program.
+
+use crate::support::{command, have};
+
+#[test]
+fn the_demo_ends_with_the_verdicts_that_it_should() {
+    if !have("python3", "python3 python3-venv") || !have("cc", "gcc") || !have("make", "make") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let output = command(home.path()).args(["demo"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    for (repository, verdict, words) in [
+        ("passes", "SUCCESS", "4 of 4"),
+        ("fails-a-test", "FAILURE", "3 of 4"),
+        ("does-not-build", "FAILURE", "0 of 4"),
+        ("never-ends", "ERROR", "timed out after 10 s"),
+    ] {
+        let row = said.lines().rfind(|line| line.starts_with(repository)).unwrap_or_default();
+        assert!(row.matches(verdict).count() == 2 && row.contains(words), "{repository}: {said}");
+    }
+}
+
+#[test]
+fn the_demo_names_what_is_missing_and_how_to_install_it() {
+    let home = tempfile::tempdir().unwrap();
+    let output = command(home.path()).env("PATH", "/nowhere").args(["demo"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("apt-get install python3 python3-venv make gcc"), "{error}");
+    assert_eq!(error.lines().count(), 1);
+}

@@ -1,0 +1,100 @@
+//! `runner run`: the same work for a folder or a URL, for a person.
+
+use std::path::Path;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::support::{Repository, command, scripted_suite, student};
+
+struct Desk {
+    folder: TempDir,
+    suite: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let suite = scripted_suite(&folder.path().join("suite"));
+        Self { folder, suite }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        command(self.folder.path())
+            .args(["--tests-url", &self.suite, "run"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    fn program(&self, script: &str) -> String {
+        let folder = self.folder.path().join("program");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("run.sh"), script).unwrap();
+        folder.display().to_string()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_folder_is_tested_as_it_is_and_left_alone() {
+    let desk = Desk::new();
+    let folder = desk.program(r#"echo built > built; printf %s "$PASS" > "$REPORT""#);
+    let output = desk.run(&[&folder]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    assert!(table.contains("passed  sample::test_one") && table.contains("125 ms"), "{table}");
+    assert!(table.contains("SUCCESS: 1 of 1 tests passed"), "{table}");
+    assert!(text(&output.stderr).contains("running the tests"), "progress is shown");
+    assert!(!Path::new(&folder).join("built").exists(), "the tests wrote into the person's own folder");
+}
+
+#[test]
+fn a_failure_shows_why_and_exits_with_one() {
+    let desk = Desk::new();
+    let output = desk.run(&[&desk.program(r#"printf %s "$FAIL" > "$REPORT"; exit 1"#)]);
+    assert_eq!(output.status.code(), Some(1));
+    let table = text(&output.stdout);
+    assert!(table.contains("FAILED  sample::test_one") && table.contains("E   assert 1 == 2"), "{table}");
+    assert!(table.contains("FAILURE: 0 of 1 tests passed"), "{table}");
+}
+
+#[test]
+fn json_is_the_body_that_would_be_posted() {
+    let desk = Desk::new();
+    let output = desk.run(&[
+        &desk.program(r#"printf %s "$PASS" > "$REPORT""#),
+        "--json",
+        "--lab",
+        "2",
+        "--tests",
+        "a,b",
+    ]);
+    let body: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&body["isPassed"], &body["id"]), (&true.into(), &serde_json::Value::Null));
+}
+
+#[test]
+fn a_url_is_checked_out_by_branch() {
+    let desk = Desk::new();
+    let repository: Repository = student(&desk.folder.path().join("repository"), "exit 9");
+    repository.branch("lab1");
+    repository.commit(&[("run.sh", r#"printf %s "$PASS" > "$REPORT""#)]);
+    let url = repository.url();
+    assert_eq!(desk.run(&[&url, "--branch", "lab1"]).status.code(), Some(0));
+    assert_eq!(desk.run(&[&url, "--branch", "main"]).status.code(), Some(1));
+    let output = desk.run(&[&url, "--branch", "nowhere"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).contains("nowhere"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn what_is_not_there_is_one_line_and_two() {
+    let desk = Desk::new();
+    let output = desk.run(&["/no/such/folder"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("/no/such/folder"));
+}

@@ -1,0 +1,161 @@
+//! The world of a test: a mock backend, a suite, students' repositories and a real runner between them.
+
+mod repositories;
+mod runner;
+
+pub use repositories::{Repository, scripted_suite, student};
+pub use runner::{Runner, command};
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mock_backend::{MockBackend, NewTask, Settings, StoredResult, TaskId};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The longest that anything in a test may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether what a test needs is here. Where it is not, the test is skipped with a loud line; in CI it fails.
+pub fn have(program: &str, package: &str) -> bool {
+    let found = ostest_runner::execute::find_program(program).is_some();
+    if !found {
+        let line = format!("{program} is not installed (apt-get install {package})");
+        assert!(std::env::var_os("RUNNER_TEST_NO_SKIP").is_none(), "{line}");
+        eprintln!("\n!!! SKIPPED: {line}\n");
+    }
+    found
+}
+
+/// A backend, a suite, and a runner that has just been started on them.
+pub struct World {
+    pub backend: MockBackend,
+    pub runner: Runner,
+    folder: TempDir,
+    arguments: Vec<String>,
+}
+
+impl World {
+    /// The usual world: the scripted suite, local repositories allowed.
+    pub async fn start() -> Self {
+        Self::with(Settings::default(), &[]).await
+    }
+
+    /// A world with other settings of the backend and further arguments of the runner.
+    pub async fn with(backend: Settings, arguments: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let suite = scripted_suite(&folder.path().join("suite"));
+        let backend = MockBackend::start(backend).await.unwrap();
+        let mut all = vec![
+            "--allow-local-repositories",
+            "--tests-url",
+            &suite,
+            "--check-interval",
+            "50ms",
+            "--grace",
+            "1",
+        ];
+        all.extend(arguments);
+        let runner = Runner::start(folder.path(), &backend.url(), &all);
+        let arguments = all.iter().map(ToString::to_string).collect();
+        Self { backend, runner, folder, arguments }
+    }
+
+    /// A world whose runner does not take local repositories.
+    pub async fn without_local_repositories() -> Self {
+        let mut world = Self::start().await;
+        world.arguments.retain(|argument| argument != "--allow-local-repositories");
+        world.restart();
+        world
+    }
+
+    /// A world whose runner's home has this git configuration; it is told the world's folder.
+    pub async fn with_git_config(config: impl FnOnce(&Path) -> String) -> Self {
+        let mut world = Self::start().await;
+        world.arguments.retain(|argument| argument != "--allow-local-repositories");
+        std::fs::write(world.folder().join(".gitconfig"), config(world.folder())).unwrap();
+        world.restart();
+        world
+    }
+
+    /// Starts the runner anew on the same state, with the same arguments.
+    pub fn restart(&mut self) {
+        self.runner = self.second_runner();
+    }
+
+    /// One more runner on the same state.
+    pub fn second_runner(&self) -> Runner {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        Runner::start(self.folder.path(), &self.backend.url(), &arguments)
+    }
+
+    /// Hands in a task for a student whose `run.sh` is `script`, with all tests and no laboratory.
+    pub fn submit(&self, script: &str) -> TaskId {
+        self.submit_with(script, |task| task)
+    }
+
+    /// The same, with other fields.
+    pub fn submit_with(&self, script: &str, change: impl FnOnce(NewTask) -> NewTask) -> TaskId {
+        let repository = student(&self.fresh("student"), script);
+        self.backend.submit(change(NewTask::new(&repository.url(), "main")))
+    }
+
+    /// A path below this world's folder that nothing has used yet.
+    pub fn fresh(&self, name: &str) -> PathBuf {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.folder.path().join(format!("{name}-{number}"))
+    }
+
+    /// The answer to `id`, as JSON.
+    pub async fn answer(&self, id: &TaskId) -> Value {
+        let what = format!("the answer to {id}");
+        let found = self.backend.wait_for(&what, PATIENCE, |backend| backend.result_of(id)).await;
+        let stored: StoredResult = found.unwrap_or_else(|error| panic!("{error}\n{}", self.runner.log()));
+        serde_json::from_slice(&stored.body).unwrap()
+    }
+
+    /// The folder of the tasks' workspaces.
+    pub fn work(&self) -> PathBuf {
+        self.folder.path().join("state/work")
+    }
+
+    /// The folder of this world.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Asserts that no task has left a folder, and that the backend saw nothing against the contract.
+    pub fn assert_clean(&self) {
+        let left: Vec<_> =
+            std::fs::read_dir(self.work()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "left in the work folder: {left:?}");
+        assert!(self.backend.violations().is_empty(), "{:?}", self.backend.violations());
+    }
+}
+
+/// Waits until `holds`; fails the test where it never does.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(tokio::time::Instant::now() < end, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Whether a process with `mark` in its command line or environment runs, zombies apart.
+pub fn running(mark: &str) -> bool {
+    let holds =
+        |path: PathBuf| std::fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(mark));
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let folder = entry.path();
+        let pid: Option<u32> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        pid.is_some_and(|pid| pid != std::process::id())
+            && (holds(folder.join("cmdline")) || holds(folder.join("environ")))
+    })
+}
+
+/// The text of a field of a result.
+pub fn text<'a>(result: &'a Value, field: &str) -> &'a str {
+    result[field].as_str().unwrap_or_else(|| panic!("{field} is no text in {result}"))
+}

@@ -1,0 +1,85 @@
+//! A real runner process, with its log at hand when a test fails.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The program under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_runner");
+
+/// A runner that was started; ended with the test.
+pub struct Runner {
+    child: Child,
+    log: PathBuf,
+    line: String,
+}
+
+/// The program with an environment that no developer's settings reach.
+#[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
+pub fn command(home: &Path) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap()).stdin(Stdio::null());
+    for name in ["PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT", "SSL_CERT_FILE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+impl Runner {
+    /// Starts `runner --backend-url BACKEND` with its state below `folder`.
+    pub fn start(folder: &Path, backend: &str, arguments: &[&str]) -> Self {
+        let log = folder.join(format!("runner-{}.log", fastrand::u32(..)));
+        let mut command = command(folder);
+        command
+            .args(["--backend-url", backend, "--state-dir"])
+            .arg(folder.join("state"))
+            .args(["--logger-level", "debug"])
+            .args(arguments)
+            .stdout(fs::File::options().create(true).append(true).open(&log).unwrap())
+            .stderr(fs::File::options().create(true).append(true).open(&log).unwrap());
+        Self { line: format!("{command:?}"), child: command.spawn().unwrap(), log }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.pid()).unwrap()), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self, within: Duration) -> ExitStatus {
+        let end = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the runner has not ended\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}\n---", self.line, self.log());
+        }
+    }
+}
