@@ -394,6 +394,7 @@ mod tests {
             ("https://-oProxyCommand=x/a", "not a host name"),
             ("ssh://-oProxyCommand=x/a", "not a host name"),
             ("git@-oProxyCommand=x:a", "not a host name"),
+            ("ssh://-x/a", "not a host name"),
             ("git@host:-x", "no repository"),
             ("-x@host:a", "not a user name"),
             ("https://host:99999/a", "not a port"),

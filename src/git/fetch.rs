@@ -6,14 +6,17 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use git2::{
-    AutotagOption, Direction, FetchOptions, Oid, ProxyOptions, Reference, RemoteCallbacks, RemoteConnection,
-    Repository,
+    AutotagOption, Direction, ErrorCode, FetchOptions, ObjectType, Oid, ProxyOptions, Reference,
+    RemoteCallbacks, RemoteConnection, Repository,
 };
 
 use super::Job;
 use super::auth::Login;
 use super::error::{Failure, Kind, quoted, size};
 use crate::repository::RepositoryUrl;
+
+/// Bytes of a commit that is read; people write a few hundred.
+const COMMIT_BYTES: usize = 1 << 20;
 
 /// A name that the remote advertises.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,10 +87,27 @@ pub(super) fn fetch(
             }
         })?;
         if let Some(tip) = tip {
-            let missing =
-                |_| Failure::new(Kind::MissingBranch, format!("{url} has no commit {}", tip.commit));
-            return repository.find_commit(tip.commit).map_err(missing).map(|_| tip.clone());
+            return check_commit(repository, url, tip.commit).map(|()| tip);
         }
+    }
+}
+
+/// A commit is there, and small enough to be read.
+fn check_commit(repository: &Repository, url: &RepositoryUrl, commit: Oid) -> Result<(), Failure> {
+    match repository.odb().and_then(|odb| odb.read_header(commit)) {
+        Ok((bytes, ObjectType::Commit)) if bytes <= COMMIT_BYTES => Ok(()),
+        Ok((_, ObjectType::Commit)) => {
+            let most = size(COMMIT_BYTES as u64);
+            Err(Failure::new(
+                Kind::TooLarge,
+                format!("the commit {commit} of {url} has a message of more than {most}"),
+            ))
+        }
+        Ok(_) => Err(Failure::new(Kind::Damaged, format!("{commit} of {url} is no commit"))),
+        Err(e) if e.code() == ErrorCode::NotFound => {
+            Err(Failure::new(Kind::MissingBranch, format!("{url} has no commit {commit}")))
+        }
+        Err(e) => Err(Failure::content(url, "read the commit of", &e)),
     }
 }
 

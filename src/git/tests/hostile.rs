@@ -108,7 +108,22 @@ fn a_branch_may_be_no_commit_at_all() {
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(file, format!("{blob}\n")).unwrap();
     let failure = world.checkout(&origin.url(), "blob").unwrap_err();
-    assert!(matches!(failure.kind, Kind::MissingBranch | Kind::Damaged), "{failure:?}");
+    assert_eq!(failure.kind, Kind::Damaged, "{failure}");
+    assert!(failure.message.ends_with("is no commit"), "{failure}");
+}
+
+#[test]
+fn a_commit_of_megabytes_is_not_read() {
+    let world = World::new();
+    let origin = world.origin("a");
+    let tree = origin.raw_tree(&[]);
+    let by = "A <a@b> 1700000000 +0000";
+    let text = format!("tree {tree}\nauthor {by}\ncommitter {by}\n\n{}\n", "x".repeat(2 << 20));
+    let commit = origin.repository.odb().unwrap().write(ObjectType::Commit, text.as_bytes()).unwrap();
+    origin.repository.reference("refs/heads/main", commit, true, "").unwrap();
+    let failure = world.checkout(&origin.url(), "main").unwrap_err();
+    assert_eq!(failure.kind, Kind::TooLarge, "{failure}");
+    assert!(failure.message.ends_with("has a message of more than 1 MiB"), "{failure}");
 }
 
 #[test]
