@@ -184,8 +184,12 @@ fn a_disk_that_fails_is_no_cut_report() {
             Err(io::Error::other("bad sector"))
         }
     }
-    let error = read((&b"<testsuite><testcase/>"[..]).chain(Failing), &Limits::default()).unwrap_err();
-    assert!(error.is_unreadable() && error.to_string().contains("bad sector"), "{error}");
+    // Within what is looked at for the encoding, and far behind it.
+    for cases in [1, 10_000] {
+        let begun = format!("<testsuite>{}", "<testcase/>".repeat(cases));
+        let error = read(begun.as_bytes().chain(Failing), &Limits::default()).unwrap_err();
+        assert!(error.is_unreadable() && error.to_string().contains("bad sector"), "{error}");
+    }
 }
 
 /// The reports that the integration test reads, to be damaged.
