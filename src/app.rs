@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,7 @@ use crate::{demo, parse_report, run};
 pub const OWN_BINARY: &str = "/proc/self/exe";
 
 /// Does what the command line asks for. An error is one line about a wrong setting.
-pub fn run(cli: Cli) -> Result<ExitCode, String> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::ParseReport { files, id }) = &cli.command {
         let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
         let code = parse_report::run(files, id.as_deref(), &cli.settings.limits, &mut out, &mut err);
@@ -34,10 +35,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
     }
     let log = logging::start(&cli.settings.logging, cli.command.is_some())?;
     // One thread: the work is in child processes, and a death signal goes with the thread that started the child.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
             None => daemon(&Config::check(cli.settings)?, &log).await,
@@ -49,11 +47,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
 }
 
 /// Takes tasks until it is told to stop.
-async fn daemon(config: &Config, log: &LogFile) -> Result<ExitCode, String> {
+async fn daemon(config: &Config, log: &LogFile) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
-    let signals = stop.listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let mut hangup =
-        signal(SignalKind::hangup()).map_err(|error| format!("cannot listen for SIGHUP: {error}"))?;
+    let signals = stop.listen().context("cannot listen for signals")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let reopen = async {
         while hangup.recv().await.is_some() {
             log.reopen();
@@ -81,9 +78,9 @@ pub struct Daemon {
 
 impl Daemon {
     /// Puts the parts together; with `--auth` the login begins at once.
-    pub fn new(config: &Config, exe: &str) -> Result<Self, String> {
+    pub fn new(config: &Config, exe: &str) -> anyhow::Result<Self> {
         let settings = &config.settings;
-        let backend = Arc::new(Backend::new(settings.backend.clone()).map_err(|error| error.to_string())?);
+        let backend = Arc::new(Backend::new(settings.backend.clone())?);
         let worker = Arc::new(worker(config, exe));
         let deliver = Deliver::new(backend.clone());
         let poll = Poll::new(settings.poll.clone(), backend, worker.clone(), deliver.clone());
@@ -132,7 +129,7 @@ impl Daemon {
     }
 }
 
-async fn run_once(config: &Config, args: run::Args) -> Result<ExitCode, String> {
+async fn run_once(config: &Config, args: run::Args) -> anyhow::Result<ExitCode> {
     // A folder or URL that a person names is that person's own word for it.
     let mut config = config.clone();
     config.settings.checkout.allow_local_repositories = true;
@@ -140,7 +137,7 @@ async fn run_once(config: &Config, args: run::Args) -> Result<ExitCode, String> 
     let stop = Stop::default();
     // For a person at a terminal the first Ctrl-C interrupts: there is nothing to drain.
     let interrupt: CancellationToken = stop.drain.clone();
-    let signals = stop.listen().map_err(|error| error.to_string())?;
+    let signals = stop.listen()?;
     let mut out = std::io::stdout();
     tokio::select! {
         code = run::run(&worker, args, interrupt, &mut out) => {

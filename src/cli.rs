@@ -31,7 +31,7 @@ Exit codes: 0 stopped as asked, or passed; 1 did not pass, or cannot work; 2 wro
 pub enum Command {
     /// Test a folder or a repository without a backend
     Run(run::Args),
-    /// Print the body that would be posted for a `JUnit` report
+    /// Print the body that would be posted for a JUnit report
     ParseReport {
         /// Report files; - for stdin
         #[arg(required = true, value_name = "FILE")]

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, ensure};
 use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
@@ -51,7 +52,7 @@ pub struct Settings {
 #[command(next_help_heading = "Folders")]
 #[group(skip)]
 pub struct FolderSettings {
-    /// Folder for what outlives a run: the suite, its environments [default: $`STATE_DIRECTORY`, else
+    /// Folder for what outlives a run: the suite, its environments [default: $STATE_DIRECTORY, else
     /// ~/.local/state/ostest-runner]
     #[arg(long, global = true, env = "RUNNER_STATE_DIR", value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
@@ -72,7 +73,7 @@ pub struct Config {
 
 impl Config {
     /// Checks `settings` as a whole. An error is one line that names the flag.
-    pub fn check(mut settings: Settings) -> Result<Self, String> {
+    pub fn check(mut settings: Settings) -> anyhow::Result<Self> {
         if let Some(password) = password(&settings.backend)? {
             settings.backend.password = password;
         }
@@ -88,59 +89,48 @@ impl Config {
 }
 
 /// Makes a folder that only its owner can look into; returns its absolute path.
-fn make(flag: &str, folder: &Path) -> Result<PathBuf, String> {
+fn make(flag: &str, folder: &Path) -> anyhow::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
-    let fail = |error| format!("{flag} {}: {error}", folder.display());
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
-    let folder = folder.canonicalize().map_err(fail)?;
-    if folder.to_str().is_none() {
-        return Err(format!("{flag} {}: the path is no UTF-8", folder.display()));
-    }
+    let which = || format!("{flag} {}", folder.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(which)?;
+    let folder = folder.canonicalize().with_context(which)?;
+    ensure!(folder.to_str().is_some(), "{flag} {}: the path is no UTF-8", folder.display());
     Ok(folder)
 }
 
-fn default_state_dir() -> Result<PathBuf, String> {
+fn default_state_dir() -> anyhow::Result<PathBuf> {
     let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     // systemd may give several, with colons between them; the first is ours.
     let systemd = given("STATE_DIRECTORY")
         .and_then(|all| all.to_str().and_then(|all| all.split(':').next()).map(PathBuf::from));
     let xdg = || given("XDG_STATE_HOME").map(|home| home.join("ostest-runner"));
     let home = || given("HOME").map(|home| home.join(".local/state/ostest-runner"));
-    systemd
-        .or_else(xdg)
-        .or_else(home)
-        .ok_or_else(|| "--state-dir: give one, since HOME is not set".to_owned())
+    systemd.or_else(xdg).or_else(home).context("--state-dir: give one, since HOME is not set")
 }
 
 /// The password where it does not come by value: from the descriptor of our own making, from a file, or from
 /// systemd's credentials.
-fn password(settings: &backend::Settings) -> Result<Option<SecretString>, String> {
+fn password(settings: &backend::Settings) -> anyhow::Result<Option<SecretString>> {
     if let Some(file) = &settings.password_file {
-        return read_password(file)
-            .map(Some)
-            .map_err(|error| format!("--password-file {}: {error}", file.display()));
+        return read_password(file).map(Some).with_context(|| format!("--password-file {}", file.display()));
     }
-    settings
-        .password_fd
-        .map(|number| read_descriptor(number).map_err(|error| format!("--password-fd: {error}")))
-        .transpose()
+    settings.password_fd.map(|number| read_descriptor(number).context("--password-fd")).transpose()
 }
 
-fn read_password(file: &Path) -> Result<SecretString, String> {
-    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+fn read_password(file: &Path) -> anyhow::Result<SecretString> {
+    let text = fs::read_to_string(file)?;
     // Editors and `echo` end a file with a newline; a password has none.
     let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(SecretString::from(text)) }
+    ensure!(!text.is_empty(), "it is empty");
+    Ok(SecretString::from(text))
 }
 
 #[expect(unsafe_code, reason = "the descriptor was made by this program before it executed itself again")]
-fn read_descriptor(number: i32) -> Result<SecretString, String> {
-    if number < 3 {
-        return Err("it is for the runner's own use".to_owned());
-    }
+fn read_descriptor(number: i32) -> anyhow::Result<SecretString> {
+    ensure!(number >= 3, "it is for the runner's own use");
     // SAFETY: main passes the number of a memory file that nothing else in this process knows of.
     let mut file = unsafe { fs::File::from_raw_fd(number) };
     let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    file.read_to_string(&mut text)?;
     Ok(SecretString::from(text))
 }

@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anyhow::Context;
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -49,10 +50,10 @@ pub struct Settings {
 pub struct LogFile(Option<Arc<(PathBuf, Mutex<File>)>>);
 
 impl LogFile {
-    fn open(given: Option<&OsString>) -> Result<Self, String> {
+    fn open(given: Option<&OsString>) -> anyhow::Result<Self> {
         // As in the reference document, an empty name is no file.
         let Some(path) = given.filter(|name| !name.is_empty()).map(Path::new) else { return Ok(Self(None)) };
-        let file = append(path).map_err(|error| format!("--logger-output {}: {error}", path.display()))?;
+        let file = append(path).with_context(|| format!("--logger-output {}", path.display()))?;
         Ok(Self(Some(Arc::new((path.to_owned(), Mutex::new(file))))))
     }
 
@@ -73,7 +74,7 @@ fn append(path: &Path) -> io::Result<File> {
 }
 
 /// Starts the log. `for_subcommand` sends it to stderr and shows less by default.
-pub fn start(settings: &Settings, for_subcommand: bool) -> Result<LogFile, String> {
+pub fn start(settings: &Settings, for_subcommand: bool) -> anyhow::Result<LogFile> {
     let file = LogFile::open(settings.logger_output.as_ref())?;
     let level = settings.logger_level.unwrap_or(if for_subcommand { Level::Warning } else { Level::Info });
     let target = Target { file: file.clone(), stderr: for_subcommand };

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         return wrong(&error);
     }
     match cli::parse(arguments) {
-        Ok(cli) => app::run(cli).unwrap_or_else(|error| wrong(&error)),
+        Ok(cli) => app::run(cli).unwrap_or_else(|error| wrong(&format!("{error:#}"))),
         // Help and version are answers, not errors.
         Err(answer) if !answer.use_stderr() => {
             answer.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)

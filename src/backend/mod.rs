@@ -144,6 +144,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A 200 without a body: some backends confirm results so, a broken one in between does too.
+    #[error("{route}: the backend answered 200 with an empty body")]
+    EmptyReceipt {
+        /// Path of the request.
+        route: String,
+    },
     /// The backend answered with a status that is none of success.
     #[error("{route}: the backend answered {status}{body}")]
     Status {
@@ -168,6 +174,7 @@ pub struct Backend {
     tokens: Option<Keeper>,
     settings: Settings,
     forbidden_said: AtomicBool,
+    receipts_are_empty: AtomicBool,
 }
 
 impl Backend {
@@ -175,7 +182,13 @@ impl Backend {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let http = std::sync::Arc::new(Http::new(&settings)?);
         let tokens = settings.auth.then(|| Keeper::start(http.clone(), settings.clone()));
-        Ok(Self { http, tokens, settings, forbidden_said: AtomicBool::new(false) })
+        Ok(Self {
+            http,
+            tokens,
+            settings,
+            forbidden_said: AtomicBool::new(false),
+            receipts_are_empty: AtomicBool::new(false),
+        })
     }
 
     /// Asks for a task. From the first byte of an answer with one it exists nowhere but here.
@@ -201,12 +214,27 @@ impl Backend {
         if !reply.is_success() {
             return Err(reply.into_error(route));
         }
-        if reply.status == 200 && !wire::is_receipt(&reply.body) {
+        if reply.status != 200 {
+            return Ok(());
+        }
+        if reply.body.is_empty() {
+            let known = self.receipts_are_empty.load(Ordering::Relaxed);
+            return if known { Ok(()) } else { Err(Error::EmptyReceipt { route: route.clone() }) };
+        }
+        self.receipts_are_empty.store(false, Ordering::Relaxed);
+        if !wire::is_receipt(&reply.body) {
             let reason =
                 format!("the backend answered 200 with what is no receipt: {}", http::excerpt(&reply.body));
             return Err(Error::Unreadable { route: route.clone(), reason });
         }
         Ok(())
+    }
+
+    /// From now on an empty 200 is a receipt: this backend answers so every time.
+    pub fn take_empty_receipts(&self) {
+        if !self.receipts_are_empty.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the backend confirms results with empty answers; they are taken as receipts");
+        }
     }
 
     /// Sends with a token where the backend wants one, and once more with a new one after a 401.

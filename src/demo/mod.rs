@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, bail};
 use mock_backend::{Event, MockBackend, NewTask, StoredResult, TaskId};
 use tempfile::TempDir;
 
@@ -25,12 +26,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs the demo; exits with 0 where every verdict is what it should be.
-pub async fn run(settings: Settings, out: &mut impl Write) -> Result<ExitCode, String> {
+pub async fn run(settings: Settings, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     if let Some(missing) = missing() {
-        return Err(missing);
+        bail!(missing);
     }
     let stop = Stop::default();
-    let signals = stop.listen().map_err(|error| error.to_string())?;
+    let signals = stop.listen()?;
     tokio::select! {
         told = tell(settings, &stop, out) => told,
         () = signals => Ok(ExitCode::FAILURE),
@@ -51,34 +52,32 @@ fn missing() -> Option<String> {
     })
 }
 
-async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> Result<ExitCode, String> {
+async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("demo: {what}: {error}");
     let say =
         |out: &mut dyn Write, line: &str| writeln!(out, "{line}").map_err(|error| failed("output", &error));
-    let home = TempDir::with_prefix("runner-demo-").map_err(|error| failed("a temporary folder", &error))?;
-    let suite = samples::suite(home.path()).map_err(|error| failed("the sample suite", &error))?;
+    let home = TempDir::with_prefix("runner-demo-").context("demo: a temporary folder")?;
+    let suite = samples::suite(home.path()).context("demo: the sample suite")?;
     let backend = mock_backend::Settings { auth: true, ..mock_backend::Settings::default() };
-    let backend = MockBackend::start(backend).await.map_err(|error| failed("the mock backend", &error))?;
-    say(out, &format!("mock backend   {}, with authentication", backend.url()))?;
+    let backend = MockBackend::start(backend).await.context("demo: the mock backend")?;
+    writeln!(out, "mock backend   {}, with authentication", backend.url())?;
 
     let config = Config::check(adapt(settings, &home, &backend.url(), &suite)?)?;
     let daemon = Daemon::new(&config, OWN_BINARY)?;
-    say(out, "suite          making its mirror and its environment, once, before the first claim …")?;
+    writeln!(out, "suite          making its mirror and its environment, once, before the first claim …")?;
     let started = Instant::now();
-    if let Err(fault) = daemon.warm_up(stop).await {
-        return Err(failed("the suite is not ready", &fault));
-    }
-    say(out, &format!("suite          ready after {}", show(started.elapsed())))?;
+    daemon.warm_up(stop).await.context("demo: the suite is not ready")?;
+    writeln!(out, "suite          ready after {}", show(started.elapsed()))?;
 
-    let tasks = submit(&backend, &home).map_err(|error| failed("a sample repository", &error))?;
+    let tasks = submit(&backend, &home).context("demo: a sample repository")?;
     let mut events = backend.events();
     let narrate = async {
         while let Ok(event) = events.recv().await {
             if matches!(event, Event::Claimed { .. } | Event::Answered { .. }) {
-                say(out, &narrated(&event.to_string(), &tasks))?;
+                writeln!(out, "{}", narrated(&event.to_string(), &tasks))?;
             }
         }
-        Ok::<(), String>(())
+        io::Result::Ok(())
     };
     let finish = async {
         let all = backend.wait_for_results(tasks.len(), PATIENCE).await;
@@ -87,22 +86,25 @@ async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> Result<E
     };
     let ((), results) = tokio::select! {
         both = async { tokio::join!(daemon.run(stop), finish) } => both,
-        broken = narrate => return Err(broken.err().unwrap_or_else(|| "demo: the backend has ended".to_owned())),
+        broken = narrate => {
+            broken?;
+            bail!("demo: the backend has ended");
+        }
     };
-    let results = results.map_err(|error| failed("not every task was answered", &error))?;
-    let right = verdicts(&backend, &tasks, &results, out).map_err(|error| failed("output", &error))?;
+    let results = results.context("demo: not every task was answered")?;
+    let right = verdicts(&backend, &tasks, &results, out)?;
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The settings of the command line, made to fit the demo's world.
-fn adapt(mut settings: Settings, home: &TempDir, backend: &str, suite: &str) -> Result<Settings, String> {
-    settings.backend.backend_url = backend.parse().map_err(|error| format!("demo: {backend}: {error}"))?;
+fn adapt(mut settings: Settings, home: &TempDir, backend: &str, suite: &str) -> anyhow::Result<Settings> {
+    settings.backend.backend_url = backend.parse()?;
     settings.backend.auth = true;
     settings.poll.check_interval = Duration::from_millis(200);
     settings.worker.timeout = TIMEOUT;
     settings.process.grace = Duration::from_secs(2);
     settings.checkout.allow_local_repositories = true;
-    settings.suite.tests_url = RepositoryUrl::parse(suite, true)?;
+    settings.suite.tests_url = RepositoryUrl::parse(suite, true).map_err(anyhow::Error::msg)?;
     settings.suite.tests_ref = None;
     settings.suite.test_command = None;
     settings.suite.suite_preset = Preset::Auto;

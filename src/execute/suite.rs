@@ -120,23 +120,25 @@ impl SuiteKeeper {
         Ok(suite)
     }
 
+    /// Looks for something newer than `last`. What only fails for now leaves the last one in force.
     async fn refresh(&self, last: Option<Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
-        let started = Instant::now();
-        let reference = self.settings.tests_ref.as_deref();
-        let mirrored = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await;
-        let (commit, tree) = match (mirrored, last.as_ref()) {
-            (Ok(found), _) => found,
+        match (self.look(last.as_ref()).await, last) {
             (Err(fault), Some(last)) if fault.cause == Cause::Infrastructure => {
                 tracing::warn!(%fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
-                return Ok(last.clone());
+                Ok(last)
             }
-            (Err(fault), _) => return Err(fault),
-        };
-        if let Some(last) = last.filter(|last| last.commit == commit) {
-            return Ok(last);
+            (found, _) => found,
         }
-        let until = Until::within(ENVIRONMENT);
-        let python = self.environments.interpreter(&tree, &until).await?;
+    }
+
+    async fn look(&self, last: Option<&Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
+        let started = Instant::now();
+        let reference = self.settings.tests_ref.as_deref();
+        let (commit, tree) = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await?;
+        if let Some(last) = last.filter(|last| last.commit == commit) {
+            return Ok(last.clone());
+        }
+        let python = self.environments.interpreter(&tree, &Until::within(ENVIRONMENT)).await?;
         let template = match &self.settings.test_command {
             Some(template) => template.clone(),
             None => self.template(&tree, &python, &commit).await?,
@@ -151,15 +153,8 @@ impl SuiteKeeper {
             return Err(Fault::new(Stage::Prepare, Cause::Suite, message));
         }
         let help = self.help(tree, python, commit).await?;
-        let preset = match self.settings.suite_preset {
-            Preset::Auto if help.contains("--lab") && !help.contains("--lab-num") => Preset::Lab,
-            Preset::Auto => Preset::LabNum,
-            given => given,
-        };
-        // A help text that does not even name --src is none: then the documented command line stands.
-        let takes_proxy_timeout = !help.contains("--src") || help.contains("--proxy_timeout");
-        tracing::debug!(?preset, takes_proxy_timeout, "the suite's command line");
-        Ok(Template::of_preset(preset, takes_proxy_timeout))
+        tracing::debug!(preset = ?self.settings.suite_preset, "the suite's command line");
+        Ok(Template::of_preset(self.settings.suite_preset, &help))
     }
 
     /// What `run_tests.py --help` prints; asked once for each commit.

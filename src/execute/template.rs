@@ -1,5 +1,6 @@
 //! The suite's command line: a template with placeholders, and the presets for the suite's own generations.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::str::FromStr;
@@ -51,12 +52,20 @@ pub struct Values<'a> {
 }
 
 impl Template {
-    /// The command line of a generation of the suite. `auto` is decided before this is called.
-    pub fn of_preset(preset: Preset, takes_proxy_timeout: bool) -> Self {
+    /// The command line of a generation of the suite, by what `run_tests.py --help` says.
+    pub fn of_preset(preset: Preset, help: &str) -> Self {
+        let options: HashSet<&str> =
+            help.split(|c: char| !(c.is_alphanumeric() || "-_".contains(c))).collect();
         let labs = match preset {
             Preset::Lab => "--lab {lab|1} --labs {lab_names}",
+            Preset::Auto if options.contains("--lab-num") => "--lab-num {labs}",
+            Preset::Auto if options.contains("--lab") => "--lab {lab|1} --labs {lab_names}",
+            // For two months of its history the suite had the markers alone.
+            Preset::Auto if options.contains("--labs") => "--labs {lab_names}",
             Preset::LabNum | Preset::Auto => "--lab-num {labs}",
         };
+        // A help text that does not even name --src is none: then the documented command line stands.
+        let takes_proxy_timeout = !options.contains("--src") || options.contains("--proxy_timeout");
         let proxy = if takes_proxy_timeout { "--proxy_timeout {proxy_timeout}" } else { "" };
         let line = format!(
             "{{python}} run_tests.py --src {{src}} --junit-xml={{report}} -k {{tests}} {labs} {proxy}"
@@ -236,8 +245,8 @@ mod tests {
 
     #[test]
     fn presets_give_the_suites_two_command_lines() {
-        let lab_num = Template::of_preset(Preset::LabNum, true);
-        let lab = Template::of_preset(Preset::Lab, true);
+        let lab_num = Template::of_preset(Preset::LabNum, "");
+        let lab = Template::of_preset(Preset::Lab, "");
         let bare = task(&[], &[]);
         let full = task(&[1, 2], &["test_a[2-SIGINT]", "test_b"]);
         assert_eq!(expand(&lab_num, &bare, 0), "PY|run_tests.py|--src|SRC|--junit-xml=XML");
@@ -250,6 +259,23 @@ mod tests {
             expand(&lab, &full, 0),
             "PY|run_tests.py|--src|SRC|--junit-xml=XML|-k|test_a[2-SIGINT] or test_b|--lab|2|--labs|lab1|lab2"
         );
+    }
+
+    #[test]
+    fn auto_follows_the_help_text() {
+        let task = task(&[1, 2], &[]);
+        for (help, line) in [
+            ("", "--lab-num|1|2|--proxy_timeout|3"),
+            ("usage: pytest [options]\n  --src=SRC\n  --lab-num=LAB_NUM --lab", "--lab-num|1|2"),
+            (
+                "usage: x [-h] --src SRC --lab {1,2,3,4} [--proxy_timeout T]\n [--labs [LABS ...]]",
+                "--lab|2|--labs|lab1|lab2|--proxy_timeout|3",
+            ),
+            ("usage: x [-h] [--src SRC] [--labs [LABS ...]]", "--labs|lab1|lab2"),
+        ] {
+            let line = format!("PY|run_tests.py|--src|SRC|--junit-xml=XML|{line}");
+            assert_eq!(expand(&Template::of_preset(Preset::Auto, help), &task, 3), line, "{help}");
+        }
     }
 
     #[test]

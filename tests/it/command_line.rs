@@ -148,3 +148,12 @@ async fn levels_by_the_reference_names() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(world.runner.log(), "", "nothing went wrong, so nothing is said");
 }
+
+#[test]
+fn the_readme_names_every_option() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let help = text(&runner(&["--help"]).stdout);
+    let options = help.lines().filter_map(|line| line.strip_prefix("      --")?.split(' ').next());
+    let missing: Vec<_> = options.filter(|option| !readme.contains(&format!("--{option}"))).collect();
+    assert!(help.contains("--auth") && missing.is_empty(), "{missing:?}");
+}

@@ -74,3 +74,23 @@ async fn the_storages_limits_hold() {
     assert!(answer["errorDetails"].as_str().unwrap().chars().count() <= 255);
     world.assert_clean();
 }
+
+#[tokio::test]
+async fn a_backend_that_confirms_with_empty_answers_is_understood() {
+    let mut world = World::start().await;
+    world.backend.fault(Fault::new(Endpoint::Result, FaultKind::Empty).forever());
+    world.submit(PASS);
+    eventually("three in a row are a yes", || world.runner.log().contains("taken as receipts")).await;
+    world.submit(PASS);
+    world.runner.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(world.runner.ended(std::time::Duration::from_secs(10)).await.success());
+    assert!(!world.runner.log().contains("has not taken"));
+}
+
+#[tokio::test]
+async fn one_empty_answer_is_no_receipt() {
+    let world = World::start().await;
+    world.backend.fault(Fault::new(Endpoint::Result, FaultKind::Empty));
+    let id = world.submit(PASS);
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+}

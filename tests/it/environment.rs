@@ -106,7 +106,7 @@ async fn requirements_that_cannot_be_had_are_named_and_leave_no_process() {
     assert!(again.runner.log().contains("no-such-folder-of-the-suite"), "{}", again.runner.log());
     again.runner.signal(Signal::SIGTERM);
     assert!(again.runner.ended(Duration::from_secs(5)).await.success());
-    assert!(!running(&suite.url()));
+    assert!(!running(&again.folder().display().to_string()));
 }
 
 #[tokio::test]

@@ -110,11 +110,11 @@ fn a_body_drops_what_passed_first_and_says_so() {
 }
 
 #[test]
-fn a_receipt_is_an_object_with_an_id() {
-    for body in [r#"{"id":1}"#, r#"{"id":"x","more":[]}"#] {
+fn a_receipt_is_any_json_and_a_page_is_none() {
+    for body in [r#"{"id":1}"#, "{}", r#""ok""#] {
         assert!(is_receipt(body.as_bytes()), "{body}");
     }
-    for body in ["", "{}", r#"{"id":null}"#, "<html>", "[]"] {
+    for body in ["", "<html>", r#"{"id":"#, "OK"] {
         assert!(!is_receipt(body.as_bytes()), "{body}");
     }
 }
