@@ -53,9 +53,6 @@ fn missing() -> Option<String> {
 }
 
 async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| format!("demo: {what}: {error}");
-    let say =
-        |out: &mut dyn Write, line: &str| writeln!(out, "{line}").map_err(|error| failed("output", &error));
     let home = TempDir::with_prefix("runner-demo-").context("demo: a temporary folder")?;
     let suite = samples::suite(home.path()).context("demo: the sample suite")?;
     let backend = mock_backend::Settings { auth: true, ..mock_backend::Settings::default() };
