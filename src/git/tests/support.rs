@@ -281,6 +281,8 @@ pub(super) fn sshd(world: &World) -> Option<Server> {
         world.folder.path().display()
     );
     fs::write(world.path("sshd_config"), config).unwrap();
+    // What the unit of sshd does before it starts one; only root needs it, and only root can.
+    fs::create_dir_all("/run/sshd").ok();
     let path = std::env::var_os("RUNNER_TEST_SSHD").unwrap_or_else(|| "/usr/sbin/sshd".into());
     let child =
         program(path).arg("-D").arg("-f").arg(world.path("sshd_config")).stderr(Stdio::null()).spawn();
