@@ -27,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 use crate::report::{Cause, Fault, Stage};
 use crate::units::show;
 
+/// The variable that marks all that a step starts, so that it is found even where its supervisor was killed.
+const MARK: &str = "OSTEST_STEP";
+
 /// How children are stopped and what is kept of their output.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Processes")]
@@ -149,7 +152,9 @@ impl Launcher {
     }
 
     /// Starts `spec` under a supervisor of its own.
-    pub async fn start(&self, spec: Spec) -> Result<Running, StartError> {
+    pub async fn start(&self, mut spec: Spec) -> Result<Running, StartError> {
+        let mark = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        spec.env.push((MARK.to_owned(), mark.clone()));
         let started = Instant::now();
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -161,6 +166,7 @@ impl Launcher {
         let stderr = output::drain(supervisor.stderr.take(), file("stderr"), keep);
         let mut running = Running {
             supervisor,
+            mark: format!("{MARK}={mark}"),
             control,
             events: BufReader::new(events),
             line: String::new(),
@@ -287,6 +293,7 @@ struct Ended {
 #[derive(Debug)]
 pub struct Running {
     supervisor: tokio::process::Child,
+    mark: String,
     control: OwnedWriteHalf,
     events: BufReader<OwnedReadHalf>,
     line: String,
@@ -305,7 +312,7 @@ impl Running {
                 Ok(Event::Ended(ended)) => Some(ended),
                 Ok(_) => None,
                 // The supervisor is gone without a word: only a SIGKILL does that. What it watched over is ours now.
-                Err(_) => Some(self.inherit()),
+                Err(_) => Some(self.inherit().await),
             };
         }
     }
@@ -321,7 +328,7 @@ impl Running {
         }
         if self.ended.is_none() {
             // A supervisor that does not even answer a kill was stopped or is stuck: end everything from here.
-            self.ended = Some(self.inherit());
+            self.ended = Some(self.inherit().await);
         }
         Exit { stopped: Some(why), ..self.finish().await }
     }
@@ -357,9 +364,21 @@ impl Running {
         event
     }
 
-    /// Ends everything below a supervisor that no longer does it, and the supervisor with it.
-    fn inherit(&mut self) -> Ended {
-        let leftovers = self.supervisor.id().map_or(0, tree::kill_from_outside);
+    /// Ends everything that a supervisor watched over which no longer does, and the supervisor with it.
+    async fn inherit(&mut self) -> Ended {
+        let mut met = tree::kill_supervisor(self.supervisor.id());
+        let mut quiet = 0;
+        // Several looks that find nothing: a process in the middle of an exec shows no environment for a moment.
+        for _ in 0..100 {
+            let found = tree::kill_marked(&self.mark);
+            quiet = if found.is_empty() { quiet + 1 } else { 0 };
+            met.extend(found);
+            if quiet == 3 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let leftovers = u32::try_from(met.len()).unwrap_or(u32::MAX);
         Ended { signal: Some(nix::libc::SIGKILL), leftovers, ..Ended::default() }
     }
 }

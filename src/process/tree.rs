@@ -51,15 +51,37 @@ pub(super) fn kill_below(root: i32) -> Vec<Process> {
     met
 }
 
-/// Ends a supervisor that does not answer and everything below it; says how many processes that were.
-pub(super) fn kill_from_outside(supervisor: u32) -> u32 {
-    let Ok(root) = i32::try_from(supervisor) else { return 0 };
-    if root <= 1 || root == getpid().as_raw() {
-        return 0;
-    }
-    let met = kill_below(root);
+/// Kills a supervisor that does not answer and everything below it; says which processes it met.
+pub(super) fn kill_supervisor(supervisor: Option<u32>) -> HashSet<i32> {
+    let root = supervisor.and_then(|pid| i32::try_from(pid).ok()).filter(|&pid| pid > 1);
+    let Some(root) = root else { return HashSet::new() };
+    let met = kill_below(root).iter().map(|process| process.pid).collect();
     kill(Pid::from_raw(root), Signal::SIGKILL).ok();
-    u32::try_from(met.len()).unwrap_or(u32::MAX)
+    met
+}
+
+/// Kills what was started with `mark` in its environment, once; says which processes it met.
+///
+/// The orphans of a supervisor that was killed are found so: they are no longer below it.
+pub(super) fn kill_marked(mark: &str) -> HashSet<i32> {
+    let mut met = HashSet::new();
+    for pid in marked(mark) {
+        met.extend(kill_below(pid).iter().map(|process| process.pid));
+        kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+        met.insert(pid);
+    }
+    met
+}
+
+/// The processes that were started with `mark` in their environment. A zombie has none.
+fn marked(mark: &str) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let holds = |pid: &i32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    pids.filter(|pid| *pid > 1 && *pid != getpid().as_raw()).filter(holds).collect()
 }
 
 /// Fields 4 and 5 of `/proc/PID/stat`; the name before them may hold blanks and parentheses.
