@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use git2::{
     AutotagOption, Direction, ErrorCode, FetchOptions, ObjectType, Oid, ProxyOptions, Reference,
@@ -123,11 +124,22 @@ pub(super) fn session<T>(
     let failed = |e: git2::Error| Failure::remote(url, &e, login.was_offered());
     // `insteadOf` is applied here: after the URL was checked.
     let mut remote = repository.remote_anonymous(&url.without_secrets()).map_err(failed)?;
+    if let Some(longer) = remote.url().ok().and_then(with_suffix) {
+        remote = repository.remote_anonymous(&longer).map_err(failed)?;
+    }
     let connection = remote
         .connect_auth(Direction::Fetch, Some(callbacks(&login, job, &overrun)), Some(proxy()))
         .map_err(failed)?;
     let heads = connection.list().map_err(failed)?.iter().filter_map(read_head).collect();
     work(&mut Session { connection, heads, url, login: &login, job, overrun: &overrun })
+}
+
+/// A path of this machine with `.git` at its end, where only that is there: as git itself takes it.
+fn with_suffix(url: &str) -> Option<String> {
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    let longer = format!("{}.git", path.trim_end_matches('/'));
+    let only_that = path.starts_with('/') && !Path::new(path).exists() && Path::new(&longer).is_dir();
+    only_that.then_some(longer)
 }
 
 impl Session<'_, '_, '_> {

@@ -65,9 +65,13 @@ async fn the_operators_instead_of_leads_elsewhere() {
     })
     .await;
     student(&world.folder().join("course/student"), PASS);
-    let id = world.backend.submit(NewTask::new("https://git.example/course/student", "main"));
-    let answer = world.answer(&id).await;
-    assert_eq!(answer["isPassed"], true, "{answer}");
+    student(&world.folder().join("course/other.git"), PASS);
+    // As git itself does, a path is also looked for with `.git` at its end.
+    for name in ["student", "other.git", "other"] {
+        let url = format!("https://git.example/course/{name}");
+        let answer = world.answer(&world.backend.submit(NewTask::new(&url, "main"))).await;
+        assert_eq!(answer["isPassed"], true, "{name}: {answer}");
+    }
 }
 
 #[tokio::test]
