@@ -62,8 +62,11 @@ async fn daemon(config: &Config, log: &LogFile) -> anyhow::Result<ExitCode> {
             daemon.run(&stop).await;
         }
     };
+    let settings = &config.settings;
+    let overrun = stop.interrupt_after(settings.poll.drain_timeout.unwrap_or(settings.worker.timeout));
     tokio::select! {
         () = serve => Ok(ExitCode::SUCCESS),
+        () = overrun => Ok(ExitCode::FAILURE),
         () = signals => Ok(ExitCode::FAILURE),
         () = reopen => Ok(ExitCode::FAILURE),
     }
@@ -86,9 +89,9 @@ impl Daemon {
         let poll = Poll::new(settings.poll.clone(), backend, worker.clone(), deliver.clone());
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
-            backend = settings.backend.shown_url(),
+            backend = settings.backend.backend_url.as_str(),
             concurrent = settings.poll.concurrent,
-            state = %config.folders.state.display(),
+            state = ?config.folders.state,
             "the runner starts"
         );
         Ok(Self { poll, worker, deliver })

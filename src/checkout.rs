@@ -20,7 +20,7 @@ use crate::workspace::remove_tree;
 #[group(skip)]
 pub struct Settings {
     /// Take tasks whose repository is a path or a file:// URL on this machine
-    #[arg(long, global = true, env = "RUNNER_ALLOW_LOCAL_REPOSITORIES", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long, global = true, env = "RUNNER_ALLOW_LOCAL_REPOSITORIES", value_parser = crate::units::flag)]
     pub allow_local_repositories: bool,
 
     /// Largest repository, as transferred and as written out

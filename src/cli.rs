@@ -1,11 +1,14 @@
 //! The command line: what `runner` and its subcommands take.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Settings;
 use crate::run;
+use crate::text::without_secrets;
 
 /// Takes test tasks from a backend, runs them, and posts what they came to.
 #[derive(Debug, Parser)]
@@ -21,10 +24,11 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Durations are seconds (5, 0.1) or have a unit (500ms, 10m). Each option can also be given by the environment
-variable named beside it.
+Durations are seconds (5, 0.1) or have a unit (500ms, 10m).
+Each option can also be given by the environment variable named beside it.
 
-Exit codes: 0 stopped as asked, or passed; 1 did not pass, or cannot work; 2 wrong option or unreadable input.";
+Exit codes: 0 stopped as asked, or passed; 1 did not pass, or cannot work;
+2 wrong option or unreadable input.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -37,7 +41,7 @@ pub enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// Id to put into the body: JSON, or else a string
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         id: Option<String>,
     },
     /// Show the whole way of a task on sample repositories, with a backend inside
@@ -45,24 +49,42 @@ pub enum Command {
 }
 
 /// Reads the command line. An error is one line that names the flag, what was given and what is taken.
-pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(arguments)
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    // So that `--timeout -1` is told what --timeout takes, and not that there is no flag -1.
+    let command =
+        Cli::command().mut_args(negative_numbers).mut_subcommands(|sub| sub.mut_args(negative_numbers));
+    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 
-/// A wrong command line in one line.
+fn negative_numbers(argument: clap::Arg) -> clap::Arg {
+    let takes_values = argument.get_action().takes_values() && !argument.is_positional();
+    if takes_values { argument.allow_negative_numbers(true) } else { argument }
+}
+
+/// A wrong command line in one line, without the login of a URL in it.
 pub fn one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let unreadable = std::env::vars_os().find(|(_, value)| value.to_str().is_none());
+        let place =
+            unreadable.map_or_else(|| "the command line".to_owned(), |(name, _)| name.display().to_string());
+        return format!("{place} holds bytes that are no UTF-8");
+    }
     let text = error.render().to_string();
     let said = text
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    let line = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    without_secrets(&line).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+
+    fn words(line: &str) -> impl Iterator<Item = OsString> {
+        line.split(' ').map(OsString::from)
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -72,7 +94,7 @@ mod tests {
     #[test]
     fn settings_work_before_and_after_a_subcommand() {
         for line in ["runner --timeout 7 --auth demo", "runner demo --timeout 7 --auth"] {
-            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let cli = parse(words(line)).unwrap();
             assert_eq!(cli.settings.worker.timeout.as_secs(), 7, "{line}");
             assert!(cli.settings.backend.auth, "{line}");
         }
@@ -87,7 +109,7 @@ mod tests {
             ),
             (
                 "runner --concurrent 0",
-                "error: invalid value '0' for '--concurrent <COUNT>': 0 is not in 1..=1024",
+                "error: invalid value '0' for '--concurrent <COUNT>': expected a whole number from 1 to 1024",
             ),
             ("runner --logger-level loud", "[possible values: debug, info, warning, error, critical]"),
             ("runner --backend-url nowhere", "expected an http:// or https:// URL"),
@@ -96,8 +118,11 @@ mod tests {
                 "unexpected argument '--timout' found; tip: a similar argument exists: '--timeout'",
             ),
             ("runner --check-interval 0", "expected an interval"),
+            ("runner --concurrent -1", "'-1' for '--concurrent <COUNT>': expected a whole number from 1"),
+            ("runner run x --lab -1", "'--lab <N>'"),
+            ("runner --backend-url http://u:secret@h/?q", "http://***@h/?q"),
         ] {
-            let error = one_line(&Cli::try_parse_from(line.split(' ')).unwrap_err());
+            let error = one_line(&parse(words(line)).unwrap_err());
             assert!(error.contains(says), "{line}: {error}");
             assert!(!error.contains('\n'), "{error}");
         }

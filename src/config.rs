@@ -82,8 +82,10 @@ impl Config {
             None => default_state_dir()?,
         };
         let state = make("--state-dir", &state)?;
-        let work =
-            make("--work-dir", &settings.folders.work_dir.clone().unwrap_or_else(|| state.join("work")))?;
+        let work = match &settings.folders.work_dir {
+            Some(folder) => make("--work-dir", folder)?,
+            None => make("--state-dir", &state.join("work"))?,
+        };
         Ok(Self { settings, folders: Folders { state, work } })
     }
 }
@@ -99,7 +101,8 @@ fn make(flag: &str, folder: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn default_state_dir() -> anyhow::Result<PathBuf> {
-    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // The XDG rules: a path that is not absolute is to be ignored.
+    let given = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     // systemd may give several, with colons between them; the first is ours.
     let systemd = given("STATE_DIRECTORY")
         .and_then(|all| all.to_str().and_then(|all| all.split(':').next()).map(PathBuf::from));

@@ -22,6 +22,7 @@ pub mod deliver;
 pub mod demo;
 pub mod execute;
 pub mod git;
+pub mod init;
 pub mod junit;
 pub mod logging;
 pub mod parse_report;

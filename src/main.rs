@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use ostest_runner::{app, cli, git, password, process};
+use ostest_runner::{app, cli, git, init, password, process};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -13,6 +13,9 @@ fn main() -> ExitCode {
         Some(process::supervisor::MODE) => return process::supervisor::main(),
         Some(git::MODE) => return git::main(),
         _ => {}
+    }
+    if let Some(code) = init::split() {
+        return code;
     }
     if let Err(error) = password::hide(&arguments) {
         return wrong(&error);

@@ -23,12 +23,17 @@ use crate::worker::{Source, Worker};
 #[group(skip)]
 pub struct Settings {
     /// Tasks that run at the same time
-    #[arg(long, global = true, env = "RUNNER_CONCURRENT", value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub concurrent: u16,
+    #[arg(long, global = true, env = "RUNNER_CONCURRENT", value_name = "COUNT", default_value_t = 2, value_parser = crate::units::count::<1, 1024>)]
+    pub concurrent: usize,
 
     /// Time between questions for a task while there is none
     #[arg(long, global = true, env = "RUNNER_CHECK_INTERVAL", value_name = "DURATION", default_value = "5", value_parser = interval)]
     pub check_interval: Duration,
+
+    /// How long a stopping runner lets its tasks run before it interrupts them; 0: as long as they take
+    /// [default: the task timeout]
+    #[arg(long, global = true, env = "RUNNER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = crate::units::duration)]
+    pub drain_timeout: Option<Duration>,
 }
 
 /// The longest pause after the backend could not be asked.
@@ -64,7 +69,7 @@ impl Poll {
 
     /// Takes and runs tasks until `stop` drains; returns when all that was taken is answered.
     pub async fn run(&self, stop: &Stop) {
-        let slots = Arc::new(Semaphore::new(usize::from(self.settings.concurrent)));
+        let slots = Arc::new(Semaphore::new(self.settings.concurrent));
         let in_hand = InHand::default();
         let mut tasks = JoinSet::new();
         let mut failures = 0;
@@ -102,7 +107,7 @@ impl Poll {
         tasks: &mut JoinSet<()>,
         stop: &Stop,
     ) -> Asked {
-        match self.backend.claim().await {
+        match self.backend.claim(&stop.drain).await {
             Ok(Claim::Task(task)) => {
                 let Some(held) = in_hand.take(&task.id) else {
                     tracing::warn!(
@@ -181,6 +186,10 @@ fn say_failure(error: &Error) {
     match error {
         Error::Unreachable { sent: true, .. } | Error::Unreadable { .. } => {
             tracing::error!(%error, "the backend's answer did not arrive; if it held a task, that task is possibly lost");
+        }
+        // Said once, loudly, where it was met.
+        Error::Status { status: 401 | 403, .. } => {
+            tracing::debug!(%error, "the backend could not be asked for a task");
         }
         _ => tracing::warn!(%error, "the backend could not be asked for a task"),
     }

@@ -11,13 +11,7 @@ use std::time::Duration;
 #[group(skip)]
 pub struct Limits {
     /// Characters of errorDetails
-    #[arg(
-        long,
-        global = true,
-        env = "RUNNER_MAX_ERROR_DETAILS",
-        value_name = "CHARACTERS",
-        default_value_t = 255
-    )]
+    #[arg(long, global = true, env = "RUNNER_MAX_ERROR_DETAILS", value_name = "CHARACTERS", default_value = "255", value_parser = crate::units::count::<40, 1_000_000>)]
     pub max_error_details: usize,
 
     /// Bytes of one case's description; head and tail are kept
@@ -25,11 +19,11 @@ pub struct Limits {
     pub max_description: u64,
 
     /// Cases in one result; those that did not pass are kept first
-    #[arg(long, global = true, env = "RUNNER_MAX_CASES", value_name = "COUNT", default_value_t = 20_000)]
+    #[arg(long, global = true, env = "RUNNER_MAX_CASES", value_name = "COUNT", default_value = "20000", value_parser = crate::units::count::<1, 10_000_000>)]
     pub max_cases: usize,
 
     /// Bytes of the whole body of a result
-    #[arg(long, global = true, env = "RUNNER_MAX_BODY", value_name = "SIZE", default_value = "8MiB", value_parser = crate::units::size)]
+    #[arg(long, global = true, env = "RUNNER_MAX_BODY", value_name = "SIZE", default_value = "8MiB", value_parser = crate::units::kibibyte)]
     pub max_body: u64,
 
     /// Bytes of a report file that is still read
@@ -48,6 +42,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// The name of a case that its report gives none.
+pub const UNNAMED: &str = "(unnamed)";
 
 /// What one test case came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,10 +211,11 @@ impl Report {
         Self { fault: Some(fault), duration: wall, ..Self::default() }
     }
 
-    /// Takes the pass back from the last case of a run that was stopped: pytest lists the test that was running then,
-    /// and without a failure in it that reads as a pass. Whether there was such a case.
+    /// Takes the pass back from the test that was running when the run was stopped. pytest lists it last, with a time
+    /// but without a name and without a failure, which would read as a pass. Whether there was such a case.
     pub fn interrupt_last(&mut self) -> bool {
-        let Some(last) = self.cases.last_mut().filter(|case| case.outcome == Outcome::Passed) else {
+        let unfinished = |case: &&mut Case| case.outcome == Outcome::Passed && case.name == UNNAMED;
+        let Some(last) = self.cases.last_mut().filter(unfinished) else {
             return false;
         };
         last.outcome = Outcome::Errored;

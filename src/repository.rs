@@ -54,9 +54,9 @@ impl RepositoryUrl {
         if text.len() > 4096 {
             return Err("the URL is longer than 4096 bytes".to_owned());
         }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control())
-            || decode(text).iter().any(u8::is_ascii_control)
-        {
+        // A folder of this machine may well have a blank in its name.
+        let blank = |c: char| c.is_whitespace() && !(c == ' ' && text.starts_with('/'));
+        if text.chars().any(|c| blank(c) || c.is_control()) || decode(text).iter().any(u8::is_ascii_control) {
             return Err("the URL contains white space or control characters".to_owned());
         }
         match text.split_once("://") {

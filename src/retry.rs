@@ -7,14 +7,14 @@ use backon::{ExponentialBuilder, Retryable};
 use crate::report::{Cause, Fault};
 
 /// Runs `work`, again up to `attempts` times in all where it ends in an infrastructure fault, within about a minute.
-pub async fn infrastructure<T, F>(attempts: u32, what: &str, work: impl FnMut() -> F) -> Result<T, Fault>
+pub async fn infrastructure<T, F>(attempts: usize, what: &str, work: impl FnMut() -> F) -> Result<T, Fault>
 where
     F: Future<Output = Result<T, Fault>>,
 {
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_secs(1))
         .with_max_delay(Duration::from_secs(15))
-        .with_max_times(attempts.saturating_sub(1) as usize)
+        .with_max_times(attempts.saturating_sub(1))
         .with_jitter();
     work.retry(pauses)
         .sleep(tokio::time::sleep)

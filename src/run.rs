@@ -21,7 +21,7 @@ pub struct Args {
     pub src: String,
 
     /// Laboratory; several: with commas or again
-    #[arg(long, value_name = "N", value_delimiter = ',')]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = laboratory)]
     pub lab: Vec<u32>,
 
     /// Names of the tests to run; without it all
@@ -37,6 +37,10 @@ pub struct Args {
     pub json: bool,
 }
 
+fn laboratory(text: &str) -> Result<u32, String> {
+    text.trim().parse().map_err(|_| "expected the number of a laboratory, such as 1".to_owned())
+}
+
 /// Does the work and prints what it came to; returns the exit code: 0 passed, 1 not, 2 nothing there to test.
 pub async fn run(
     worker: &Worker,
@@ -46,13 +50,19 @@ pub async fn run(
 ) -> io::Result<u8> {
     let folder = PathBuf::from(&args.src);
     let source = if folder.is_dir() { Source::Folder(folder.clone()) } else { Source::Repository };
-    if matches!(source, Source::Repository) && looks_like_a_path(&args.src) && !folder.exists() {
-        writeln!(io::stderr(), "runner: run: no folder {}", folder.display())?;
+    if matches!(source, Source::Repository) && (folder.exists() || looks_like_a_path(&args.src)) {
+        let what = if folder.exists() { "is no folder" } else { "is not there" };
+        writeln!(io::stderr(), "runner: run: {} {what}", folder.display())?;
         return Ok(2);
     }
     let id = TaskId::new(RawValue::from_string("null".to_owned()).map_err(io::Error::other)?);
-    let task =
-        Task { id, repository_url: args.src, branch: args.branch, laboratories: args.lab, tests: args.tests };
+    let task = Task {
+        id,
+        repository_url: args.src,
+        branch: args.branch,
+        laboratories: args.lab,
+        tests: args.tests.into_iter().filter(|name| !name.is_empty()).collect(),
+    };
     let started = Instant::now();
     let progress = move |stage| say_stage(stage, started.elapsed());
     let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };

@@ -1,6 +1,7 @@
 //! Stop is not cancel: the first signal drains, the second interrupts what runs, the third exits at once.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,22 @@ impl Stop {
             either(&mut term, &mut int).await;
             exit_at_once()
         })
+    }
+
+    /// Interrupts what runs when the drain has lasted for `limit`; 0: never. The returned future never ends.
+    pub async fn interrupt_after(&self, limit: Duration) {
+        self.drain.cancelled().await;
+        if !limit.is_zero() {
+            tokio::time::sleep(limit).await;
+            if !self.interrupt.is_cancelled() {
+                tracing::warn!(
+                    ?limit,
+                    "the drain has lasted too long: what runs is interrupted and reported as such"
+                );
+            }
+            self.interrupt.cancel();
+        }
+        std::future::pending::<()>().await;
     }
 }
 

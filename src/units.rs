@@ -56,6 +56,27 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).filter(|&n| n > 0).ok_or_else(|| format!("{TAKEN}, more than 0"))
 }
 
+/// Reads a whole number from `LEAST` to `MOST`.
+pub fn count<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {LEAST} to {MOST}"))
+}
+
+/// Reads what an environment variable says of a switch.
+pub fn flag(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "" | "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("expected true, yes, on or 1; or false, no, off, 0 or nothing".to_owned()),
+    }
+}
+
+/// Like [`size`], but not below 1 KiB, the least that a body needs.
+pub fn kibibyte(text: &str) -> Result<u64, String> {
+    size(text)
+        .and_then(|bytes| if bytes < 1024 { Err("expected at least 1KiB".to_owned()) } else { Ok(bytes) })
+}
+
 /// Writes a duration for people: `340 ms`, `5 s`, `0.5 s`, `10 min`.
 pub fn show(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -90,6 +111,16 @@ mod tests {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
         assert!(interval("0").is_err());
+    }
+
+    #[test]
+    fn counts_and_switches_say_what_is_taken() {
+        assert_eq!(count::<1, 8>("8"), Ok(8));
+        for wrong in ["0", "9", "-1", "x", "", "1.0"] {
+            assert!(count::<1, 8>(wrong).unwrap_err().contains("from 1 to 8"), "{wrong}");
+        }
+        assert_eq!((flag("Yes"), flag(""), flag("0")), (Ok(true), Ok(false), Ok(false)));
+        assert!(flag("perhaps").unwrap_err().contains("true"));
     }
 
     #[test]

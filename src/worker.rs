@@ -26,8 +26,8 @@ pub struct Settings {
     pub timeout: Duration,
 
     /// Times that a checkout or the suite's preparation is tried when network or disk fail
-    #[arg(long, global = true, env = "RUNNER_ATTEMPTS", value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub attempts: u32,
+    #[arg(long, global = true, env = "RUNNER_ATTEMPTS", value_name = "COUNT", default_value_t = 3, value_parser = crate::units::count::<1, 100>)]
+    pub attempts: usize,
 }
 
 /// Runs tasks. One worker serves all slots.

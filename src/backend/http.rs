@@ -24,6 +24,11 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// A success whose body is only this much of what was sent.
+    pub(super) fn cut(body: Vec<u8>) -> Self {
+        Self { status: 200, body, date: None, retry_after: None, location: None }
+    }
+
     /// Whether the status is one of success.
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -43,7 +48,7 @@ impl Reply {
 /// The beginning of a body on one line, for messages.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(800)]).into_owned();
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = crate::text::one_line(&text);
     crate::text::shorten(&text, 200).into_owned()
 }
 
@@ -88,19 +93,24 @@ impl Http {
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
-        let failed = |error: reqwest::Error| Error::Unreachable {
+        let failed = |error: reqwest::Error, received| Error::Unreachable {
             route: path.to_owned(),
             sent: !error.is_connect() && !error.is_builder(),
             reason: full_text(&error.without_url()),
+            received,
         };
-        let response = request.send().await.map_err(failed)?;
-        read(response).await.map_err(|reason| match reason {
-            ReadError::Broken(error) => failed(error),
-            ReadError::TooLong => Error::Unreadable {
+        let mut response = request.send().await.map_err(|error| failed(error, Vec::new()))?;
+        let mut reply = head(&response);
+        match read(&mut response, &mut reply.body).await {
+            Ok(()) => Ok(reply),
+            Err(ReadError::Broken(error)) => Err(failed(error, reply.body)),
+            Err(ReadError::TooLong) => Err(Error::Unreachable {
                 route: path.to_owned(),
+                sent: true,
                 reason: format!("the answer is longer than {} MiB", LONGEST_ANSWER >> 20),
-            },
-        })
+                received: reply.body,
+            }),
+        }
     }
 }
 
@@ -109,7 +119,8 @@ enum ReadError {
     TooLong,
 }
 
-async fn read(mut response: Response) -> Result<Reply, ReadError> {
+/// What the head of an answer says; the body is still to be read.
+fn head(response: &Response) -> Reply {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let date = header(DATE).and_then(|text| httpdate::parse_http_date(text).ok());
     let retry_after = header(RETRY_AFTER).and_then(|text| match text.trim().parse() {
@@ -119,16 +130,20 @@ async fn read(mut response: Response) -> Result<Reply, ReadError> {
             httpdate::parse_http_date(text).ok()?.duration_since(date.unwrap_or_else(SystemTime::now)).ok()
         }
     });
-    let location = header(LOCATION).map(|text| crate::text::shorten(text, 200).into_owned());
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
+    let location =
+        header(LOCATION).map(|text| crate::text::shorten(&crate::text::one_line(text), 200).into_owned());
+    Reply { status: response.status().as_u16(), body: Vec::new(), date, retry_after, location }
+}
+
+/// Reads the body into `body`, which keeps what has arrived where that fails.
+async fn read(response: &mut Response, body: &mut Vec<u8>) -> Result<(), ReadError> {
     while let Some(chunk) = response.chunk().await.map_err(ReadError::Broken)? {
         if body.len() + chunk.len() > LONGEST_ANSWER {
             return Err(ReadError::TooLong);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Reply { status, body, date, retry_after, location })
+    Ok(())
 }
 
 /// An error with its causes: the outermost text of an HTTP error says next to nothing.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::units::interval;
@@ -50,7 +51,7 @@ pub struct Settings {
     pub refresh_time: Duration,
 
     /// The backend wants a login
-    #[arg(long, global = true, env = "RUNNER_AUTH", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long, global = true, env = "RUNNER_AUTH", value_parser = crate::units::flag)]
     pub auth: bool,
 
     /// User name
@@ -90,21 +91,13 @@ pub struct Settings {
     pub claim_timeout: Duration,
 }
 
-impl Settings {
-    /// The backend's URL without a login that it may hold.
-    pub fn shown_url(&self) -> String {
-        let mut url = self.backend_url.clone();
-        // Both fail only for URLs without a host, which are not taken.
-        url.set_password(None).ok();
-        url.set_username("").ok();
-        url.into()
-    }
-}
-
 fn backend_url(text: &str) -> Result<Url, String> {
     let taken = "expected an http:// or https:// URL, such as http://localhost:5000";
     let url = Url::parse(text).map_err(|error| format!("{error}; {taken}"))?;
     match url.scheme() {
+        _ if !url.username().is_empty() || url.password().is_some() => {
+            Err("it holds a login, which `ps` would show; use --login and --password-file".to_owned())
+        }
         _ if url.query().is_some() || url.fragment().is_some() => {
             Err(format!("it has a ? or # part; {taken}"))
         }
@@ -135,6 +128,8 @@ pub enum Error {
         reason: String,
         /// Whether the request may have reached the backend.
         sent: bool,
+        /// What had arrived of the answer's body.
+        received: Vec<u8>,
     },
     /// An answer came that cannot be read.
     #[error("{route}: {reason}")]
@@ -191,10 +186,15 @@ impl Backend {
         })
     }
 
-    /// Asks for a task. From the first byte of an answer with one it exists nowhere but here.
-    pub async fn claim(&self) -> Result<Claim, Error> {
+    /// Asks for a task. From the first byte of an answer with one it exists nowhere but here: once the question is
+    /// out it is waited for, whatever happens. `give_up` only ends the wait for a token.
+    pub async fn claim(&self, give_up: &CancellationToken) -> Result<Claim, Error> {
         let timeout = Some(self.settings.claim_timeout);
-        let reply = self.send(Method::GET, &self.settings.get_api, None, timeout).await?;
+        let reply = match self.send(Method::GET, &self.settings.get_api, None, timeout, give_up).await {
+            // What arrived of it may name the task.
+            Err(Error::Unreachable { received, .. }) if !received.is_empty() => Reply::cut(received),
+            other => other?,
+        };
         // 404 is an answer of its own here, not an error.
         if !reply.is_success() && reply.status != 404 {
             return Err(reply.into_error(&self.settings.get_api));
@@ -210,7 +210,7 @@ impl Backend {
     /// Posts the body of a result. Anything but a success that can be read is an error.
     pub async fn post(&self, body: &[u8]) -> Result<(), Error> {
         let route = &self.settings.post_api;
-        let reply = self.send(Method::POST, route, Some(body), None).await?;
+        let reply = self.send(Method::POST, route, Some(body), None, &CancellationToken::new()).await?;
         if !reply.is_success() {
             return Err(reply.into_error(route));
         }
@@ -244,16 +244,25 @@ impl Backend {
         path: &str,
         body: Option<&[u8]>,
         timeout: Option<Duration>,
+        give_up: &CancellationToken,
     ) -> Result<Reply, Error> {
         let send = |token| {
             let (method, body) = (method.clone(), body.map(<[u8]>::to_vec));
             async move { self.http.send(method, path, token, body, timeout).await }
         };
-        let Some(keeper) = &self.tokens else { return send(None).await };
-        let token = keeper.token().await?;
+        let Some(keeper) = &self.tokens else {
+            let reply = send(None).await?;
+            if reply.status == 401 && !self.forbidden_said.swap(true, Ordering::Relaxed) {
+                tracing::error!(target: "critical", route = path, "the backend wants a login (401): start the runner with --auth");
+            }
+            return Ok(reply);
+        };
+        let stopped = || Error::NoToken("the runner is stopping".to_owned());
+        let token = give_up.run_until_cancelled(keeper.token()).await.ok_or_else(stopped)??;
         let mut reply = send(Some(&token.secret)).await?;
         if reply.status == 401 {
-            let token = keeper.token_after(&token).await?;
+            let token =
+                give_up.run_until_cancelled(keeper.token_after(&token)).await.ok_or_else(stopped)??;
             reply = send(Some(&token.secret)).await?;
         }
         if reply.status == 403 && !self.forbidden_said.swap(true, Ordering::Relaxed) {

@@ -25,7 +25,7 @@ pub use template::Preset;
 #[group(skip)]
 pub struct Settings {
     /// Answer tasks with predefined reports, without running anything
-    #[arg(long, global = true, env = "RUNNER_MOCK", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long, global = true, env = "RUNNER_MOCK", value_parser = crate::units::flag)]
     pub mock: bool,
 
     /// Pace of the executor's own checks while a suite runs; its end is noticed at once

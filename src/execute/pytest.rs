@@ -44,11 +44,14 @@ impl<'a> Pytest<'a> {
             task: self.task,
             proxy_timeout: self.keeper.proxy_timeout(),
         };
+        let mut env = self.workspace.environment(&suite.python);
+        // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.
+        env.push(("PYTEST_ADDOPTS".to_owned(), format!("--rootdir={}", copy.display())));
         let mut line = suite.template.expand(&values).into_iter();
         Spec {
             program: line.next().unwrap_or_default(),
             args: line.collect(),
-            env: self.workspace.environment(&suite.python),
+            env,
             dir: copy,
             stdin: String::new(),
             output: Some(self.workspace.output()),

@@ -51,8 +51,10 @@ pub struct Settings {
 }
 
 fn suite_url(text: &str) -> Result<RepositoryUrl, String> {
-    // The operator's own setting: local repositories are welcome.
-    RepositoryUrl::parse(text, true)
+    // The operator's own setting: local repositories are welcome, also by a relative path.
+    let absolute = Path::new(text).canonicalize().ok().filter(|path| path.is_dir());
+    let path = absolute.as_deref().and_then(Path::to_str);
+    RepositoryUrl::read(path.unwrap_or(text), true)
 }
 
 /// How long an environment may take to be made: many packages on a slow network.

@@ -127,11 +127,20 @@ pub(super) fn session<T>(
     if let Some(longer) = remote.url().ok().and_then(with_suffix) {
         remote = repository.remote_anonymous(&longer).map_err(failed)?;
     }
+    if remote.url().is_ok_and(is_missing_path) {
+        return Err(Failure::new(Kind::MissingRepository, format!("there is no repository at {url}")));
+    }
     let connection = remote
         .connect_auth(Direction::Fetch, Some(callbacks(&login, job, &overrun)), Some(proxy()))
         .map_err(failed)?;
     let heads = connection.list().map_err(failed)?.iter().filter_map(read_head).collect();
     work(&mut Session { connection, heads, url, login: &login, job, overrun: &overrun })
+}
+
+/// Whether a remote is a path of this machine at which nothing is: libgit2 takes it for an unknown protocol.
+fn is_missing_path(url: &str) -> bool {
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    path.starts_with('/') && !Path::new(path).exists() && !path.contains('%')
 }
 
 /// A path of this machine with `.git` at its end, where only that is there: as git itself takes it.

@@ -5,14 +5,13 @@ use std::time::Duration;
 use quick_xml::events::BytesStart;
 
 use super::attributes::{CaseAttributes, ProblemAttributes, severity};
-use crate::report::{Case, Outcome};
+use crate::report::{Case, Outcome, UNNAMED};
 use crate::text::{clean, head_and_tail, one_line, shorten_bytes};
 
 /// Bytes of a case's name.
 const LONGEST_NAME: usize = 1 << 10;
 /// Bytes of text that are held of one case while it is open; a text grows to twice that before it is cut.
 const HELD: usize = 128 << 10;
-const UNNAMED: &str = "(unnamed)";
 
 /// What an element in a case reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -132,6 +132,11 @@ pub fn read(input: impl Read, limits: &Limits) -> Result<Report, JunitError> {
         let read = reader.read_event_into(&mut event);
         anything |= !matches!(read, Ok(Event::Eof | Event::Text(_)));
         let taken = match read {
+            Ok(Event::Eof) if document.is_whole() => break Ending::Whole,
+            Ok(ref event) if document.is_whole() && !is_idle(event) => {
+                // Two runs that wrote into one file, or a short report over a long one: it cannot be trusted.
+                break Ending::Malformed("something follows its end".to_owned());
+            }
             Ok(Event::Start(tag)) => document.start(&tag),
             Ok(Event::Empty(tag)) => document.start(&tag).map(|()| document.end()),
             Ok(Event::End(_)) => {
@@ -146,7 +151,6 @@ pub fn read(input: impl Read, limits: &Limits) -> Result<Report, JunitError> {
             Err(error) => break of_syntax(error, reader.get_ref())?,
         };
         match taken {
-            Ok(()) if document.is_whole() => break Ending::Whole,
             Ok(()) => {}
             Err(Refusal::Malformed(why)) => break Ending::Malformed(why),
             Err(Refusal::NoReport(error)) => return Err(error),
@@ -156,6 +160,15 @@ pub fn read(input: impl Read, limits: &Limits) -> Result<Report, JunitError> {
         return Err(JunitError::Empty);
     }
     document.finish(ending, reader.get_ref().position())
+}
+
+/// Whether an event may stand behind the end of a document: white space, comments, instructions.
+fn is_idle(event: &Event<'_>) -> bool {
+    match event {
+        Event::Text(text) => text.as_bytes().iter().all(u8::is_ascii_whitespace),
+        Event::Comment(_) | Event::PI(_) => true,
+        _ => false,
+    }
 }
 
 /// What an error of the parser says of the document: at the end of the bytes every one of them means "cut off".

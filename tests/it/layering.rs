@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["execute"],
     &["checkout"],
     &["process", "junit", "backend", "git"],
-    &["retry", "repository", "password", "stop", "workspace"],
+    &["retry", "repository", "password", "init", "stop", "workspace"],
     &["task", "text", "report"],
     &["units"],
 ];

@@ -146,9 +146,13 @@ async fn a_killed_runner_leaves_no_process_behind() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_a_claim_is_logged_as_such() {
+async fn a_claim_that_did_not_arrive_whole_is_answered_or_logged() {
     let world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::CutBody));
+    let cut = world.submit(PASS);
+    let answer = world.answer(&cut).await;
+    assert_eq!(answer["isError"], true, "the id had arrived: {answer}");
+    world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::DropAfter));
     world.submit(PASS);
     eventually("the log says it", || world.runner.log().contains("possibly lost")).await;
     let next = world.submit(PASS);

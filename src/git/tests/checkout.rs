@@ -112,7 +112,7 @@ fn what_is_not_there_is_told_apart() {
     request.into = world.path("two");
     let failure = world.run(&request).unwrap_err();
     assert_eq!(failure.kind, Kind::MissingRepository, "{failure}");
-    assert_eq!(failure.message, format!("there is no repository at {url}, or it is private"));
+    assert_eq!(failure.message, format!("there is no repository at {url}"));
     assert_eq!(failure.fault(Stage::Checkout).cause, Cause::Task);
 }
 

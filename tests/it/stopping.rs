@@ -1,0 +1,95 @@
+//! Stop is not cancel: the drain, its limit, and the runner as PID 1.
+
+use std::time::Duration;
+
+use mock_backend::Settings;
+use nix::sys::signal::Signal;
+
+use crate::support::{World, command, eventually, have, running};
+
+#[tokio::test]
+async fn a_drain_has_a_limit() {
+    let mut world = World::with(Settings::default(), &["--drain-timeout", "1"]).await;
+    let id = world.submit("sleep 300");
+    eventually("it runs", || world.runner.log().contains("task started")).await;
+    world.runner.signal(Signal::SIGTERM);
+    let answer = world.answer(&id).await;
+    assert!(answer["errorDetails"].as_str().unwrap().contains("the runner was stopped"), "{answer}");
+    assert!(world.runner.ended(Duration::from_secs(5)).await.success());
+    assert!(world.runner.log().contains("drain has lasted too long"));
+}
+
+#[tokio::test]
+async fn as_pid_1_it_reaps_hands_signals_on_and_gives_the_exit_code() {
+    if !have("unshare", "util-linux") {
+        return;
+    }
+    let world = World::start().await;
+    let mark = format!("mark-{}", fastrand::u64(..));
+    let mut inside = command(world.folder());
+    let program = inside.get_program().to_owned();
+    // A pid namespace whose first process is the runner; two orphans wait for a parent that reaps them.
+    let script = format!(
+        "(sleep 0.3 &); (sleep 0.3 &); exec \"$0\" --mock --backend-url {} --state-dir \"$1\"",
+        world.backend.url()
+    );
+    let mut child = unshare(&mut inside, &mark)
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script])
+        .arg(program)
+        .arg(world.fresh("state"))
+        .spawn()
+        .unwrap();
+    eventually("it polls", || world.backend.requests().len() > 3).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let zombies = states(&mark).iter().filter(|state| state.as_str() == "Z").count();
+    assert_eq!(zombies, 0, "orphans were not reaped");
+    let first = first_process(&mark);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), Signal::SIGTERM).unwrap();
+    let mut status = None;
+    eventually("it ends", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    })
+    .await;
+    assert!(status.unwrap().success(), "{status:?}");
+    assert!(!running(&mark));
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests start the runner as a container does")]
+fn unshare(like: &mut std::process::Command, mark: &str) -> std::process::Command {
+    let mut command = std::process::Command::new("unshare");
+    let variables: Vec<_> =
+        like.get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
+    command.env_clear().envs(variables).env("MARK", mark).stdout(std::process::Stdio::null());
+    command
+}
+
+/// The states of the marked processes and of the zombies below them.
+fn states(mark: &str) -> Vec<String> {
+    let first = first_process(mark);
+    let stat = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("stat")).ok();
+    let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(stat);
+    all.filter_map(|stat| {
+        let rest = stat.rsplit_once(") ")?.1;
+        let mut fields = rest.split(' ');
+        let state = fields.next()?.to_owned();
+        (fields.next()?.parse() == Ok(first)).then_some(state)
+    })
+    .collect()
+}
+
+/// The process that is number 1 inside: the child of `unshare`.
+fn first_process(mark: &str) -> i32 {
+    let marked = |pid: &i32| {
+        let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let inside = String::from_utf8_lossy(&read("status")).lines().any(|line| {
+            line.starts_with("NSpid:") && line.split_whitespace().count() == 3 && line.ends_with("\t1")
+        });
+        inside && String::from_utf8_lossy(&read("environ")).contains(mark)
+    };
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.into_iter().find(marked).expect("nothing is number 1 inside")
+}
