@@ -32,6 +32,7 @@ pub mod report;
 pub mod repository;
 pub mod retry;
 pub mod run;
+pub mod spool;
 pub mod stop;
 pub mod task;
 pub mod text;

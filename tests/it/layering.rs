@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["worker", "deliver", "logging", "parse_report"],
     &["execute"],
     &["checkout"],
-    &["process", "junit", "backend", "git"],
+    &["process", "junit", "backend", "git", "spool"],
     &["retry", "repository", "password", "stop", "workspace"],
     &["task", "text", "report"],
     &["units"],

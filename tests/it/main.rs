@@ -22,3 +22,4 @@ mod processes;
 mod pytest;
 mod reports;
 mod run;
+mod spool_files;
