@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["config", "run"],
     &["poll"],
-    &["worker", "deliver", "logging", "parse_report"],
+    &["worker", "deliver", "logging", "parse_report", "spool_command"],
     &["execute"],
     &["checkout"],
     &["process", "junit", "backend", "git", "spool"],
