@@ -40,6 +40,9 @@ fn the_list_shows_every_state_and_the_json_keeps_ids_as_they_came() {
     let (code, table, _) = list(false);
     assert_eq!(code, 0);
     for row in [
+        "  claimed  ",
+        "  waiting  ",
+        "  aside  ",
         "started 1 times",
         "success",
         "refused with 400: no such attempt",
