@@ -33,6 +33,8 @@ pub mod report;
 pub mod repository;
 pub mod retry;
 pub mod run;
+pub mod spool;
+pub mod spool_command;
 pub mod stop;
 pub mod task;
 pub mod text;

@@ -23,3 +23,4 @@ mod pytest;
 mod reports;
 mod run;
 mod stopping;
+mod spool_files;

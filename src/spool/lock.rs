@@ -1,0 +1,73 @@
+//! One runner for one state folder: a file that is locked as long as the process lives, and says who that is.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::files::at;
+use super::stamp;
+
+const FILE: &str = "runner.lock";
+
+/// The state folder is this process's own. The kernel lets it go with the process, however that ends.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+/// What came of trying.
+#[derive(Debug)]
+pub enum Locked {
+    /// It is ours.
+    Taken(Lock),
+    /// It is somebody's, who says who that is.
+    By(String),
+}
+
+impl Lock {
+    /// Tries to take hold of `state`; never waits.
+    pub fn take(state: &Path) -> io::Result<Locked> {
+        let path = state.join(FILE);
+        // Non-blocking and no-follow: the name may have been given to anything.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+            .open(&path)
+            .map_err(|error| at("open the lock file", &path, &error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Locked::By(holder(file))),
+            Err(TryLockError::Error(error)) => return Err(at("lock", &path, &error)),
+        }
+        // For people only: a full disk must not keep a runner from delivering what it has.
+        let _ = file.set_len(0).and_then(|()| file.write_all(own_name().as_bytes()));
+        Ok(Locked::Taken(Self { file }))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked and has not yet executed its program holds the file too.
+        let _ = self.file.unlock();
+    }
+}
+
+fn own_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let (pid, since) = (std::process::id(), stamp::show(SystemTime::now()));
+    format!("process {pid} on {} since {since}\n", host.trim())
+}
+
+fn holder(file: File) -> String {
+    let mut text = String::new();
+    match file.take(500).read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
+        _ => "a process that has not said who it is".to_owned(),
+    }
+}

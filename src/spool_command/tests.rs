@@ -1,0 +1,125 @@
+use super::*;
+use crate::spool::{Finished, Spool};
+use crate::task::TaskId;
+use serde_json::value::RawValue;
+
+fn spooled(spool: &Spool, id: &str) -> crate::spool::Claimed {
+    let id = TaskId::new(RawValue::from_string(id.to_owned()).unwrap());
+    let body = r#"{"repositoryUrl":"https:\/\/me:secret@host\/x.git","n":1e400}"#;
+    spool.reserve().unwrap().claim(&id, body.as_bytes()).unwrap()
+}
+
+fn finished(spool: &Spool, id: &str) -> Finished {
+    spooled(spool, id).finish(br#"{"isPassed":true,"testResults":[]}"#).unwrap()
+}
+
+fn spool_of(state: &Path, command: &SpoolCommand) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run(state, command, &mut out, &mut err).unwrap();
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+fn which(id: &str) -> Which {
+    Which { id: Some(id.to_owned()), all: false }
+}
+
+const ALL: Which = Which { id: None, all: true };
+
+#[test]
+fn the_list_shows_every_state_and_the_json_keeps_ids_as_they_came() {
+    let state = tempfile::tempdir().unwrap();
+    let list = |json| spool_of(state.path(), &SpoolCommand::List { json });
+    assert_eq!(list(false), (0, "the spool is empty\n".to_owned(), String::new()));
+    assert_eq!(list(true).1, "[]\n");
+    let (spool, _) = Spool::open(state.path()).unwrap();
+    let _claim = spooled(&spool, "1.50");
+    let _waits = finished(&spool, "\"uuid-2\"");
+    finished(&spool, "3").reject(400, "no\nsuch \u{1b}[31mattempt").unwrap();
+    std::fs::write(state.path().join("spool/aside/\u{1b}x"), "").unwrap();
+    std::fs::write(state.path().join("spool/results/torn.json"), "{").unwrap();
+    let (code, table, _) = list(false);
+    assert_eq!(code, 0);
+    for row in [
+        "  claimed  ",
+        "  waiting  ",
+        "  aside  ",
+        "started 1 times",
+        "success",
+        "refused with 400: no such attempt",
+        "set aside",
+        "no result of a spool",
+    ] {
+        assert!(table.contains(row), "{row}: {table}");
+    }
+    assert!(!table.contains('\u{1b}') && table.lines().count() == 6, "{table}");
+    let json = list(true).1;
+    let lines: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(lines.len(), 5);
+    assert!(json.contains("\"id\":1.50,") && json.contains("\"id\":\"uuid-2\""), "{json}");
+    assert_eq!(lines[3]["status"], 400);
+}
+
+#[test]
+fn a_file_is_shown_indented_and_without_passwords() {
+    let state = tempfile::tempdir().unwrap();
+    let (spool, _) = Spool::open(state.path()).unwrap();
+    let _claim = spooled(&spool, "\"abc\"");
+    let (code, shown, _) = spool_of(state.path(), &SpoolCommand::Show { id: "ab".to_owned() });
+    assert_eq!(code, 0);
+    assert!(
+        shown.contains("    \"repositoryUrl\": \"https://***@host/x.git\",\n    \"n\": 1e400\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_refused_result_is_retried_beside_a_running_runner() {
+    let state = tempfile::tempdir().unwrap();
+    let (spool, _) = Spool::open(state.path()).unwrap();
+    for id in ["1", "2"] {
+        finished(&spool, id).reject(422, "no").unwrap();
+    }
+    let (code, out, _) = spool_of(state.path(), &SpoolCommand::Retry(which("1")));
+    assert_eq!((code, out.ends_with("(task 1) is sent again\n")), (0, true), "{out}");
+    assert_eq!(spool.new_results().unwrap()[0].id().raw().get(), "1");
+    assert_eq!(spool_of(state.path(), &SpoolCommand::Retry(ALL)).0, 0);
+    assert_eq!(spool.depth().unwrap().results, 2);
+    let (code, _, err) = spool_of(state.path(), &SpoolCommand::Retry(which("1")));
+    assert_eq!((code, err.contains("waits for its delivery already")), (1, true), "{err}");
+    assert_eq!(spool_of(state.path(), &SpoolCommand::Retry(ALL)).0, 1);
+}
+
+#[test]
+fn a_running_runners_claim_is_not_dropped_and_everything_else_is() {
+    let state = tempfile::tempdir().unwrap();
+    let (spool, _) = Spool::open(state.path()).unwrap();
+    let claim = spooled(&spool, "7");
+    let waits = finished(&spool, "8");
+    let drop_it = |id| spool_of(state.path(), &SpoolCommand::Drop(which(id)));
+    let (code, _, err) = drop_it("7");
+    assert_eq!(code, 1);
+    assert!(err.contains(&format!("process {}", std::process::id())) && err.lines().count() == 1, "{err}");
+    assert_eq!(drop_it("8").0, 0);
+    assert_eq!(waits.body().unwrap_err().kind(), io::ErrorKind::NotFound);
+    waits.delivered().unwrap();
+    drop((spool, claim));
+    let (code, out, _) = drop_it("7");
+    assert_eq!((code, out.contains("(task 7) is removed")), (0, true), "{out}");
+    assert!(Spool::open(state.path()).unwrap().1.claims.is_empty());
+}
+
+#[test]
+fn what_is_not_there_or_not_clear_is_said() {
+    let state = tempfile::tempdir().unwrap();
+    let (spool, _) = Spool::open(state.path()).unwrap();
+    let _claims = [spooled(&spool, "70"), spooled(&spool, "71")];
+    for (id, says) in [("7", "means 2 entries"), ("9", "nothing in the spool"), ("", "nothing in the spool")]
+    {
+        let (code, _, err) = spool_of(state.path(), &SpoolCommand::Show { id: id.to_owned() });
+        assert_eq!((code, err.contains(says)), (1, true), "{id}: {err}");
+    }
+    let nowhere = state.path().join("nowhere");
+    let (code, _, err) = spool_of(&nowhere, &SpoolCommand::List { json: false });
+    assert_eq!((code, err.contains("nowhere")), (2, true), "{err}");
+    assert!(!nowhere.exists(), "a question makes nothing");
+}
