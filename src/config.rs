@@ -62,6 +62,13 @@ pub struct FolderSettings {
     pub work_dir: Option<PathBuf>,
 }
 
+impl FolderSettings {
+    /// The state folder, as given or by default; it need not be there.
+    pub fn state(&self) -> anyhow::Result<PathBuf> {
+        self.state_dir.clone().map_or_else(default_state_dir, Ok)
+    }
+}
+
 /// Settings that have been checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -77,11 +84,7 @@ impl Config {
         if let Some(password) = password(&settings.backend)? {
             settings.backend.password = password;
         }
-        let state = match &settings.folders.state_dir {
-            Some(folder) => folder.clone(),
-            None => default_state_dir()?,
-        };
-        let state = make("--state-dir", &state)?;
+        let state = make("--state-dir", &settings.folders.state()?)?;
         let work = match &settings.folders.work_dir {
             Some(folder) => make("--work-dir", folder)?,
             None => make("--state-dir", &state.join("work"))?,

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["config", "run"],
     &["poll"],
+    &["attempt"],
     &["worker", "deliver", "logging", "parse_report", "spool_command"],
     &["execute"],
     &["checkout"],

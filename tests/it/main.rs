@@ -22,5 +22,6 @@ mod processes;
 mod pytest;
 mod reports;
 mod run;
-mod stopping;
 mod spool_files;
+mod stopping;
+mod surviving;
