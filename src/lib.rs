@@ -11,8 +11,8 @@
 //! runs the suite and [`junit`] reads what it wrote; the [`report`] becomes a body that the spool keeps and
 //! [`deliver`] sends until the backend has it. Everything that can hang or be hostile runs below [`process`].
 //!
-//! Modules import downward only: `main, cli, config` -> `poll` -> `attempt` -> `worker, deliver` -> `execute` -> `checkout` ->
-//! `process`, with `junit`, `backend`, `spool` and `git` beside these, and `task`, `report` and the small ones below all.
+//! Modules import downward only: `main, cli, config` -> `poll` -> `attempt` -> `worker, deliver` -> `execute` ->
+//! `checkout` -> `process`, with `junit`, `backend`, `spool` and `git` beside these, and `task`, `report` and the small ones below all.
 
 pub mod app;
 pub mod attempt;

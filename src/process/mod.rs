@@ -1,6 +1,6 @@
 //! The only place that starts a child.
 //!
-//! Every step that can hang or be hostile runs under a [supervisor](supervisor): the runner's own binary in a
+//! Every step that can hang or be hostile runs under a [supervisor]: the runner's own binary in a
 //! mode of its own, a session and a child subreaper. It promises that nothing a step started outlives the step,
 //! also when the runner itself is killed, and that output neither blocks a child nor fills memory.
 
