@@ -1,6 +1,6 @@
 //! The backend as the runner sees it: claim a task, post a result.
 //!
-//! The bodies are in [`wire`], the tokens have [a keeper of their own](tokens). A request is made once, and once
+//! The bodies are in [`wire`], the tokens have a keeper of their own (`tokens`). A request is made once, and once
 //! more with a new token after a 401; everything else is the caller's to retry.
 
 mod http;
