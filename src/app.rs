@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +17,10 @@ use crate::cli::{Cli, Command};
 use crate::config::Config;
 use crate::deliver::Deliver;
 use crate::execute::Execute;
+use crate::kept::Kept;
 use crate::logging::{self, LogFile};
 use crate::poll::Poll;
-use crate::process::{Launcher, Until};
+use crate::process::{self, Launcher, Until};
 use crate::report::Fault;
 use crate::spool::{Found, Spool};
 use crate::stop::Stop;
@@ -99,9 +101,10 @@ impl Daemon {
         for (file, reason) in std::mem::take(&mut found.set_aside) {
             tracing::warn!(?file, reason, "a file of the spool was set aside");
         }
+        process::sweep(&daemon_mark(config));
         workspace::sweep(&config.folders.work);
         let backend = Arc::new(Backend::new(settings.backend.clone())?);
-        let worker = Arc::new(worker(config, exe));
+        let worker = Arc::new(worker(config, exe, daemon_mark(config)));
         let deliver = Deliver::new(backend.clone(), spool.clone());
         let attempts = Attempts {
             worker: worker.clone(),
@@ -175,7 +178,7 @@ async fn run_once(config: &Config, args: run::Args) -> anyhow::Result<ExitCode> 
     // A folder or URL that a person names is that person's own word for it.
     let mut config = config.clone();
     config.settings.checkout.allow_local_repositories = true;
-    let worker = worker(&config, OWN_BINARY);
+    let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)));
     let stop = Stop::default();
     // For a person at a terminal the first Ctrl-C interrupts: there is nothing to drain.
     let interrupt: CancellationToken = stop.drain.clone();
@@ -190,14 +193,21 @@ async fn run_once(config: &Config, args: run::Args) -> anyhow::Result<ExitCode> 
     }
 }
 
-fn worker(config: &Config, exe: &str) -> Worker {
+/// How the marks of all processes begin that a daemon on this state folder starts, in this run or an earlier one.
+fn daemon_mark(config: &Config) -> String {
+    let digest = Sha256::digest(config.folders.state.as_os_str().as_encoded_bytes());
+    digest.iter().take(8).fold("daemon".to_owned(), |mark, byte| mark + &format!("{byte:02x}"))
+}
+
+fn worker(config: &Config, exe: &str, mark: String) -> Worker {
     let settings = &config.settings;
-    let launcher = Launcher::new(exe, settings.process.clone());
+    let launcher = Launcher::new(exe, mark, settings.process.clone());
     let checkout = Checkout::new(settings.checkout.clone(), launcher.clone());
     Worker {
         settings: settings.worker.clone(),
         limits: settings.limits.clone(),
         work_dir: config.folders.work.clone(),
+        kept: Kept::new(config.folders.state.join("kept"), settings.kept.clone()),
         execute: Execute::new(
             settings.execute.clone(),
             settings.suite.clone(),

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
-use crate::{backend, checkout, logging, poll, process, report, worker};
+use crate::{backend, checkout, kept, logging, poll, process, report, worker};
 
 /// The settings of all modules, as flags and environment give them.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,6 +42,9 @@ pub struct Settings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub folders: FolderSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "each is documented where it is owned")]
+    pub kept: kept::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub logging: logging::Settings,

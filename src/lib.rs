@@ -26,6 +26,7 @@ pub mod execute;
 pub mod git;
 pub mod init;
 pub mod junit;
+pub mod kept;
 pub mod logging;
 pub mod parse_report;
 pub mod password;

@@ -207,3 +207,39 @@ async fn waiting_for_a_token_does_not_hold_up_a_stop() {
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn processes_of_a_run_that_was_killed_with_its_supervisors_are_swept() {
+    let mut world = World::start().await;
+    let mark = format!("mark-{}", fastrand::u64(..));
+    world.submit(&format!("export MARK={mark}; (setsid sleep 300 &); kill -STOP $$"));
+    eventually("it runs", || running(&mark)).await;
+    // All supervisors of this runner: its own children.
+    let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
+    let supervisors = fs::read_to_string(children).unwrap();
+    world.runner.signal(Signal::SIGSTOP);
+    for pid in supervisors.split_whitespace() {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+    world.runner.kill();
+    assert!(running(&mark), "there is nothing to sweep");
+    world.restart();
+    eventually("they are gone", || !running(&mark) || world.runner.log().contains("task started")).await;
+    assert!(world.runner.log().contains("processes of an earlier run were killed"), "{}", world.runner.log());
+}
+
+#[tokio::test]
+async fn report_and_output_of_the_last_tasks_are_kept_within_bounds() {
+    let world = World::with(Settings::default(), &["--keep-tasks", "2"]).await;
+    for number in 0..4 {
+        let id = world.submit(&format!("echo output-{number}; {PASS}"));
+        world.answer(&id).await;
+    }
+    emptied(&world).await;
+    let kept: Vec<PathBuf> =
+        fs::read_dir(world.folder().join("state/kept")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 2);
+    let output = |folder: &PathBuf| fs::read_to_string(folder.join("suite-output.stdout")).unwrap();
+    assert!(kept.iter().any(|folder| output(folder) == "output-3\n"));
+    assert!(kept.iter().all(|folder| folder.join("report.xml").exists()));
+}
