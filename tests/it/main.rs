@@ -22,5 +22,5 @@ mod processes;
 mod pytest;
 mod reports;
 mod run;
-mod stopping;
 mod spool_files;
+mod stopping;
