@@ -6,22 +6,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::Attempts;
 use crate::backend::Backend;
 use crate::checkout::Checkout;
 use crate::cli::{Cli, Command};
 use crate::config::Config;
 use crate::deliver::Deliver;
 use crate::execute::Execute;
+use crate::kept::Kept;
 use crate::logging::{self, LogFile};
 use crate::poll::Poll;
-use crate::process::{Launcher, Until};
+use crate::process::{self, Launcher, Until};
 use crate::report::Fault;
+use crate::spool::{Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
-use crate::{demo, parse_report, run};
+use crate::{demo, parse_report, run, spool_command, workspace};
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -33,6 +37,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         let code = parse_report::run(files, id.as_deref(), &cli.settings.limits, &mut out, &mut err);
         return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
     }
+    if let Some(Command::Spool(command)) = &cli.command {
+        let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+        let code = spool_command::run(&cli.settings.folders.state()?, command, &mut out, &mut err);
+        return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
+    }
     let log = logging::start(&cli.settings.logging, cli.command.is_some())?;
     // One thread: the work is in child processes, and a death signal goes with the thread that started the child.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -41,7 +50,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             None => daemon(&Config::check(cli.settings)?, &log).await,
             Some(Command::Run(args)) => run_once(&Config::check(cli.settings)?, args).await,
             Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
-            Some(Command::ParseReport { .. }) => Ok(ExitCode::SUCCESS),
+            Some(Command::ParseReport { .. } | Command::Spool(_)) => Ok(ExitCode::SUCCESS),
         }
     })
 }
@@ -56,10 +65,13 @@ async fn daemon(config: &Config, log: &LogFile) -> anyhow::Result<ExitCode> {
             log.reopen();
         }
     };
-    let daemon = Daemon::new(config, OWN_BINARY)?;
+    let mut daemon = Daemon::new(config, OWN_BINARY)?;
     let serve = async {
+        daemon.deliver_found().await;
         if daemon.warm_up_or_stop(&stop).await {
             daemon.run(&stop).await;
+        } else {
+            daemon.flush().await;
         }
     };
     let settings = &config.settings;
@@ -77,24 +89,39 @@ pub struct Daemon {
     poll: Poll,
     worker: Arc<Worker>,
     deliver: Deliver,
+    found: Found,
 }
 
 impl Daemon {
-    /// Puts the parts together; with `--auth` the login begins at once.
+    /// Puts the parts together; with `--auth` the login begins at once. Fails where another runner works on the same
+    /// state folder.
     pub fn new(config: &Config, exe: &str) -> anyhow::Result<Self> {
         let settings = &config.settings;
+        let (spool, mut found) = Spool::open(&config.folders.state)?;
+        for (file, reason) in std::mem::take(&mut found.set_aside) {
+            tracing::warn!(?file, reason, "a file of the spool was set aside");
+        }
+        process::sweep(&daemon_mark(config));
+        workspace::sweep(&config.folders.work);
         let backend = Arc::new(Backend::new(settings.backend.clone())?);
-        let worker = Arc::new(worker(config, exe));
-        let deliver = Deliver::new(backend.clone());
-        let poll = Poll::new(settings.poll.clone(), backend, worker.clone(), deliver.clone());
+        let worker = Arc::new(worker(config, exe, daemon_mark(config)));
+        let deliver = Deliver::new(backend.clone(), spool.clone());
+        let attempts = Attempts {
+            worker: worker.clone(),
+            deliver: deliver.clone(),
+            on_interrupt: settings.poll.on_interrupt,
+        };
+        let poll = Poll::new(settings.poll.clone(), backend, spool, Arc::new(attempts));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             backend = settings.backend.backend_url.as_str(),
             concurrent = settings.poll.concurrent,
             state = ?config.folders.state,
+            claims = found.claims.len(),
+            results = found.results.len(),
             "the runner starts"
         );
-        Ok(Self { poll, worker, deliver })
+        Ok(Self { poll, worker, deliver, found })
     }
 
     /// Makes ready what tasks share. Nothing is to be claimed before that.
@@ -104,12 +131,27 @@ impl Daemon {
         self.worker.execute.warm_up(&until).await
     }
 
-    /// Takes, runs and delivers until `stop` drains.
-    pub async fn run(&self, stop: &Stop) {
-        self.poll.run(stop).await;
-        match self.deliver.drain(&stop.interrupt).await {
+    /// Delivers what an earlier run has finished. Needs no suite, and so no warm-up.
+    pub async fn deliver_found(&mut self) {
+        for finished in std::mem::take(&mut self.found.results) {
+            self.deliver.submit(finished).await;
+        }
+    }
+
+    /// Takes, runs and delivers until `stop` drains. What the backend has not taken by then waits in the spool.
+    pub async fn run(&mut self, stop: &Stop) {
+        let found = std::mem::take(&mut self.found.claims);
+        tokio::select! {
+            () = self.poll.run(found, stop) => {}
+            () = self.deliver.watch_spool() => {}
+        }
+        self.flush().await;
+    }
+
+    async fn flush(&self) {
+        match self.deliver.drain().await {
             0 => tracing::info!("stopped: everything that was taken is answered"),
-            left => tracing::error!(left, "stopped with results that the backend has not taken"),
+            left => tracing::warn!(left, "stopped: results that the backend has not taken wait in the spool"),
         }
     }
 
@@ -136,7 +178,7 @@ async fn run_once(config: &Config, args: run::Args) -> anyhow::Result<ExitCode> 
     // A folder or URL that a person names is that person's own word for it.
     let mut config = config.clone();
     config.settings.checkout.allow_local_repositories = true;
-    let worker = worker(&config, OWN_BINARY);
+    let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)));
     let stop = Stop::default();
     // For a person at a terminal the first Ctrl-C interrupts: there is nothing to drain.
     let interrupt: CancellationToken = stop.drain.clone();
@@ -151,14 +193,21 @@ async fn run_once(config: &Config, args: run::Args) -> anyhow::Result<ExitCode> 
     }
 }
 
-fn worker(config: &Config, exe: &str) -> Worker {
+/// How the marks of all processes begin that a daemon on this state folder starts, in this run or an earlier one.
+fn daemon_mark(config: &Config) -> String {
+    let digest = Sha256::digest(config.folders.state.as_os_str().as_encoded_bytes());
+    digest.iter().take(8).fold("daemon".to_owned(), |mark, byte| mark + &format!("{byte:02x}"))
+}
+
+fn worker(config: &Config, exe: &str, mark: String) -> Worker {
     let settings = &config.settings;
-    let launcher = Launcher::new(exe, settings.process.clone());
+    let launcher = Launcher::new(exe, mark, settings.process.clone());
     let checkout = Checkout::new(settings.checkout.clone(), launcher.clone());
     Worker {
         settings: settings.worker.clone(),
         limits: settings.limits.clone(),
         work_dir: config.folders.work.clone(),
+        kept: Kept::new(config.folders.state.join("kept"), settings.kept.clone()),
         execute: Execute::new(
             settings.execute.clone(),
             settings.suite.clone(),

@@ -8,6 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Settings;
 use crate::run;
+use crate::spool_command::SpoolCommand;
 use crate::text::without_secrets;
 
 /// Takes test tasks from a backend, runs them, and posts what they came to.
@@ -44,6 +45,9 @@ pub enum Command {
         #[arg(long, allow_hyphen_values = true)]
         id: Option<String>,
     },
+    /// See and decide about what is taken and not answered yet
+    #[command(subcommand)]
+    Spool(SpoolCommand),
     /// Show the whole way of a task on sample repositories, with a backend inside
     Demo,
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
-use crate::{backend, checkout, logging, poll, process, report, worker};
+use crate::{backend, checkout, kept, logging, poll, process, report, worker};
 
 /// The settings of all modules, as flags and environment give them.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,6 +44,9 @@ pub struct Settings {
     pub folders: FolderSettings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
+    pub kept: kept::Settings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub logging: logging::Settings,
 }
 
@@ -62,6 +65,13 @@ pub struct FolderSettings {
     pub work_dir: Option<PathBuf>,
 }
 
+impl FolderSettings {
+    /// The state folder, as given or by default; it need not be there.
+    pub fn state(&self) -> anyhow::Result<PathBuf> {
+        self.state_dir.clone().map_or_else(default_state_dir, Ok)
+    }
+}
+
 /// Settings that have been checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -77,11 +87,7 @@ impl Config {
         if let Some(password) = password(&settings.backend)? {
             settings.backend.password = password;
         }
-        let state = match &settings.folders.state_dir {
-            Some(folder) => folder.clone(),
-            None => default_state_dir()?,
-        };
-        let state = make("--state-dir", &state)?;
+        let state = make("--state-dir", &settings.folders.state()?)?;
         let work = match &settings.folders.work_dir {
             Some(folder) => make("--work-dir", folder)?,
             None => make("--state-dir", &state.join("work"))?,

@@ -6,14 +6,16 @@
 //! poll -> claim -> checkout -> execute -> report -> deliver
 //! ```
 //!
-//! [`poll`] takes a free slot and then asks the [`backend`]; a [`worker`] brings the task through [`checkout`] and
-//! [`execute`], where an executor runs the suite and [`junit`] reads what it wrote; the [`report`] becomes a body
-//! that [`deliver`] sends until the backend has it. Everything that can hang or be hostile runs below [`process`].
+//! [`poll`] takes a free slot and then asks the [`backend`]; what it is given goes into the [`spool`] before anything
+//! else happens. An [`attempt`] has it run by a [`worker`], through [`checkout`] and [`execute`], where an executor
+//! runs the suite and [`junit`] reads what it wrote; the [`report`] becomes a body that the spool keeps and
+//! [`deliver`] sends until the backend has it. Everything that can hang or be hostile runs below [`process`].
 //!
-//! Modules import downward only: `main, cli, config` -> `poll` -> `worker, deliver` -> `execute` -> `checkout` ->
-//! `process`, with `junit`, `backend` and `git` beside these, and `task`, `report` and the small ones below all.
+//! Modules import downward only: `main, cli, config` -> `poll` -> `attempt` -> `worker, deliver` -> `execute` ->
+//! `checkout` -> `process`, with `junit`, `backend`, `spool` and `git` beside these, and `task`, `report` and the small ones below all.
 
 pub mod app;
+pub mod attempt;
 pub mod backend;
 pub mod checkout;
 pub mod cli;
@@ -24,6 +26,7 @@ pub mod execute;
 pub mod git;
 pub mod init;
 pub mod junit;
+pub mod kept;
 pub mod logging;
 pub mod parse_report;
 pub mod password;

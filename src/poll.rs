@@ -1,21 +1,20 @@
 //! The loop that takes tasks: a free slot first, only then the claim, so that nothing is claimed that cannot start.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::backend::{Backend, Claim, Error};
-use crate::deliver::Deliver;
-use crate::execute::Bounds;
-use crate::report::{Cause, Fault, Report, Stage};
+use crate::attempt::{Attempts, Kept, OnInterrupt};
+use crate::backend::{Backend, Claim, Error, wire};
+use crate::report::{Cause, Fault, Stage};
+use crate::spool::{Claimed, Slot, Spool};
 use crate::stop::Stop;
 use crate::task::{Task, TaskId};
 use crate::units::interval;
-use crate::worker::{Source, Worker};
 
 /// How many tasks at a time, and how often to ask.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +33,10 @@ pub struct Settings {
     /// [default: the task timeout]
     #[arg(long, global = true, env = "RUNNER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = crate::units::duration)]
     pub drain_timeout: Option<Duration>,
+
+    /// What becomes of a task that the runner's own end interrupts
+    #[arg(long, global = true, env = "RUNNER_ON_INTERRUPT", value_enum, default_value_t = OnInterrupt::Report)]
+    pub on_interrupt: OnInterrupt,
 }
 
 /// The longest pause after the backend could not be asked.
@@ -45,10 +48,10 @@ pub struct Poll {
     settings: Settings,
     /// Where tasks come from.
     backend: Arc<Backend>,
-    /// Who runs them.
-    worker: Arc<Worker>,
-    /// Who sends the answers.
-    deliver: Deliver,
+    /// Where they are written down.
+    spool: Spool,
+    /// Who answers them.
+    attempts: Arc<Attempts>,
 }
 
 /// What one question came to.
@@ -61,17 +64,27 @@ enum Asked {
     Failed,
 }
 
+/// The loop's own belongings.
+struct Round<'a> {
+    stop: &'a Stop,
+    tasks: JoinSet<()>,
+    in_hand: InHand,
+    /// The place in the spool for the next claim.
+    place: Option<Slot>,
+}
+
 impl Poll {
     /// A loop over these parts.
-    pub fn new(settings: Settings, backend: Arc<Backend>, worker: Arc<Worker>, deliver: Deliver) -> Self {
-        Self { settings, backend, worker, deliver }
+    pub fn new(settings: Settings, backend: Arc<Backend>, spool: Spool, attempts: Arc<Attempts>) -> Self {
+        Self { settings, backend, spool, attempts }
     }
 
-    /// Takes and runs tasks until `stop` drains; returns when all that was taken is answered.
-    pub async fn run(&self, stop: &Stop) {
+    /// Runs what an earlier run left in `found`, then takes and runs tasks until `stop` drains; returns when all that
+    /// was taken is answered.
+    pub async fn run(&self, found: Vec<Claimed>, stop: &Stop) {
+        let mut found = VecDeque::from(found);
         let slots = Arc::new(Semaphore::new(self.settings.concurrent));
-        let in_hand = InHand::default();
-        let mut tasks = JoinSet::new();
+        let mut round = Round { stop, tasks: JoinSet::new(), in_hand: InHand::default(), place: None };
         let mut failures = 0;
         loop {
             let slot = tokio::select! {
@@ -81,8 +94,12 @@ impl Poll {
             };
             // The semaphore is never closed.
             let Ok(slot) = slot else { break };
+            if let Some(claimed) = found.pop_front() {
+                self.again(claimed, slot, &mut round);
+                continue;
+            }
             // Not raced with the stop: a claim in flight is waited for, within its own deadline.
-            let asked = self.ask(slot, &in_hand, &mut tasks, stop).await;
+            let asked = self.ask(slot, &mut round).await;
             failures = if matches!(asked, Asked::Failed) { failures + 1 } else { 0 };
             let pause = match asked {
                 Asked::Taken => continue,
@@ -94,86 +111,130 @@ impl Poll {
                 () = stop.drain.cancelled() => break,
                 () = sleep(pause) => {}
                 // A task has just ended: the backend may well have the next one.
-                Some(_) = tasks.join_next(), if failures == 0 => {}
+                Some(_) = round.tasks.join_next(), if failures == 0 => {}
             }
         }
-        while tasks.join_next().await.is_some() {}
+        while round.tasks.join_next().await.is_some() {}
     }
 
-    async fn ask(
-        &self,
-        slot: OwnedSemaphorePermit,
-        in_hand: &InHand,
-        tasks: &mut JoinSet<()>,
-        stop: &Stop,
-    ) -> Asked {
-        match self.backend.claim(&stop.drain).await {
-            Ok(Claim::Task(task)) => {
-                let Some(held) = in_hand.take(&task.id) else {
-                    tracing::warn!(
-                        task.id = task.id.for_log(),
-                        "this task is being worked on here already; not run twice"
-                    );
-                    return Asked::Idle;
-                };
-                tasks.spawn(self.answer(task, stop, (slot, held)));
-                Asked::Taken
+    /// Asks the backend once, with a place for the answer in the spool.
+    async fn ask(&self, slot: OwnedSemaphorePermit, round: &mut Round<'_>) -> Asked {
+        let place = round.place.take().filter(|place| place.check().is_ok());
+        let place = match place.map_or_else(|| self.spool.reserve(), Ok) {
+            Ok(place) => place,
+            Err(error) => {
+                tracing::error!(target: "critical", %error, "no task is taken: the spool cannot take one");
+                return Asked::Failed;
             }
-            Ok(Claim::Unusable { id, fault }) => {
-                tracing::warn!(task.id = id.for_log(), %fault, "a task that cannot be run; answered with an error");
-                let report = Report::of_fault(fault, Duration::ZERO);
-                self.deliver.submit(id.clone(), self.worker.body(&id, &report)).await;
-                Asked::Taken
+        };
+        let (claim, body) = match self.backend.claim(&round.stop.drain).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                round.place = Some(place);
+                say_failure(&error);
+                return Asked::Failed;
             }
-            Ok(Claim::Unanswerable { .. }) => Asked::Failed,
-            Ok(Claim::NoWork) => Asked::Idle,
-            Ok(Claim::NotFound) => {
+        };
+        let asked = match claim {
+            Claim::Task(_) | Claim::Unusable { .. } => {
+                return self.take(claim, body, place, slot, round).await;
+            }
+            Claim::NoWork => Asked::Idle,
+            Claim::Unanswerable { .. } => Asked::Failed,
+            Claim::NotFound => {
                 tracing::warn!("the backend answered 404 to a question for a task: is --get-api right?");
                 Asked::Failed
             }
-            Err(error) => {
-                say_failure(&error);
-                Asked::Failed
-            }
-        }
+        };
+        round.place = Some(place);
+        asked
     }
 
-    /// Runs a task and hands its answer over; `held` is let go after that, and only after.
-    fn answer<T: Send + 'static>(
+    /// Writes a claim down, first of all, and then has it answered.
+    async fn take(
         &self,
-        task: Task,
-        stop: &Stop,
+        claim: Claim,
+        body: Vec<u8>,
+        place: Slot,
+        slot: OwnedSemaphorePermit,
+        round: &mut Round<'_>,
+    ) -> Asked {
+        let Some((id, task)) = work_of(claim) else { return Asked::Idle };
+        let Some(held) = round.in_hand.take(&id) else {
+            tracing::warn!(
+                task.id = id.for_log(),
+                "this task is being worked on here already; not run twice"
+            );
+            round.place = Some(place);
+            return Asked::Idle;
+        };
+        let kept = write_down(place, id, body).await;
+        self.start(kept, task, (slot, held), round);
+        Asked::Taken
+    }
+
+    /// Has a claim of an earlier run answered.
+    fn again(&self, claimed: Claimed, slot: OwnedSemaphorePermit, round: &mut Round<'_>) {
+        let id = claimed.id().clone();
+        tracing::info!(
+            task.id = id.for_log(),
+            starts = claimed.starts(),
+            "a task of an earlier run is taken up again"
+        );
+        let task = match work_of(wire::claim(200, claimed.task_body())) {
+            Some((_, task)) => task,
+            // A file that a person has changed, say.
+            None => Err(Fault::new(Stage::Claim, Cause::Task, "the spool holds no task under this id")),
+        };
+        let held = round.in_hand.take(&id);
+        self.start(Kept::Spooled(claimed), task, (slot, held), round);
+    }
+
+    /// `held` is let go when the answer is written down, and only then.
+    fn start<T: Send + 'static>(
+        &self,
+        kept: Kept,
+        task: Result<Task, Fault>,
         held: T,
-    ) -> impl Future<Output = ()> + Send + use<T> {
-        let (worker, deliver, interrupt) =
-            (self.worker.clone(), self.deliver.clone(), stop.interrupt.clone());
-        async move {
-            let claimed = Instant::now();
-            let id = task.id.clone();
-            // A task of its own, so that a panic in it is a report too.
-            let run = tokio::spawn({
-                let worker = worker.clone();
-                async move {
-                    let bounds = Bounds { until: worker.until(claimed, interrupt), progress: &|_| {} };
-                    worker.run(&task, &Source::Repository, claimed, bounds).await
-                }
-            });
-            let report = run.await.unwrap_or_else(|error| {
-                tracing::error!(task.id = id.for_log(), %error, "the worker itself failed");
-                let message = "the runner itself failed while it worked on this task; its log says more";
-                Report::of_fault(
-                    Fault::new(Stage::Execute, Cause::Infrastructure, message),
-                    claimed.elapsed(),
-                )
-            });
-            deliver.submit(id.clone(), worker.body(&id, &report)).await;
+        round: &mut Round<'_>,
+    ) {
+        let (attempts, interrupt) = (self.attempts.clone(), round.stop.interrupt.clone());
+        round.tasks.spawn(async move {
+            attempts.answer(kept, task, interrupt).await;
             drop(held);
-        }
+        });
     }
 
     fn backoff(&self, failures: u32) -> Duration {
         let own = self.settings.check_interval;
         jittered(own.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST_PAUSE.max(own)))
+    }
+}
+
+/// What a claim asks for, or why it cannot be run; none where it is no claim.
+fn work_of(claim: Claim) -> Option<(TaskId, Result<Task, Fault>)> {
+    match claim {
+        Claim::Task(task) => Some((task.id.clone(), Ok(task))),
+        Claim::Unusable { id, fault } => Some((id, Err(fault))),
+        _ => None,
+    }
+}
+
+/// Writes a claim into its place. Where the disk fails all the same, it is worked on from memory.
+async fn write_down(place: Slot, id: TaskId, body: Vec<u8>) -> Kept {
+    let shown = String::from_utf8_lossy(&body).into_owned();
+    let name = id.clone();
+    let written =
+        tokio::task::spawn_blocking(move || place.claim(&name, &body).map_err(|(_, error)| error)).await;
+    match written.map_err(std::io::Error::other).and_then(|written| written) {
+        Ok(claimed) => Kept::Spooled(claimed),
+        Err(error) => {
+            tracing::error!(
+                target: "critical", { task.id = id.for_log(), %error, body = shown },
+                "this claim could not be written down; it is lost if the runner dies before it is answered"
+            );
+            Kept::Unspooled(id)
+        }
     }
 }
 

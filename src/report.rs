@@ -211,6 +211,20 @@ impl Report {
         Self { fault: Some(fault), duration: wall, ..Self::default() }
     }
 
+    /// Leaves the cases that one of `names` selects, as `-k` does: where it is a part of the case's name, upper and
+    /// lower case alike.
+    pub fn select(&mut self, names: &[String]) {
+        let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        self.cases.retain(|case| {
+            let case = case.name.to_lowercase();
+            names.iter().any(|name| case.contains(name.as_str()))
+        });
+        self.tally = Tally::default();
+        for case in &self.cases {
+            self.tally.count(case.outcome);
+        }
+    }
+
     /// Takes the pass back from the test that was running when the run was stopped. pytest lists it last, with a time
     /// but without a name and without a failure, which would read as a pass. Whether there was such a case.
     pub fn interrupt_last(&mut self) -> bool {

@@ -9,6 +9,7 @@ use tracing::Instrument;
 use crate::backend::wire;
 use crate::checkout::Checkout;
 use crate::execute::{Bounds, Execute, template};
+use crate::kept::Kept;
 use crate::process::Until;
 use crate::report::{Cause, Fault, Limits, Report, Stage};
 use crate::retry;
@@ -39,6 +40,8 @@ pub struct Worker {
     pub limits: Limits,
     /// Folder below which tasks get their own.
     pub work_dir: PathBuf,
+    /// What is kept of a task for people.
+    pub kept: Kept,
     /// The checkout step.
     pub checkout: Checkout,
     /// The execute step.
@@ -85,9 +88,27 @@ impl Worker {
                 format!("cannot make a folder for the task below {}: {error}", self.work_dir.display());
             Fault::new(Stage::Checkout, Cause::Infrastructure, message)
         })?;
+        let report = self.work_in(&workspace, task, source, bounds).await;
+        let (kept, id) = (self.kept.clone(), task.id.for_log());
+        // Beside the runtime's own thread: a task may have left a hundred thousand files.
+        let cleared = tokio::task::spawn_blocking(move || {
+            kept.keep(&workspace, &id);
+            drop(workspace);
+        });
+        cleared.await.ok();
+        report
+    }
+
+    async fn work_in(
+        &self,
+        workspace: &Workspace,
+        task: &Task,
+        source: &Source,
+        bounds: &Bounds<'_>,
+    ) -> Result<Report, Fault> {
         (bounds.progress)(Stage::Checkout);
-        bounds.until.bound(Stage::Checkout, self.get(task, source, &workspace)).await?;
-        self.execute.run(task, &workspace, bounds).await
+        bounds.until.bound(Stage::Checkout, self.get(task, source, workspace)).await?;
+        self.execute.run(task, workspace, bounds).await
     }
 
     async fn get(&self, task: &Task, source: &Source, workspace: &Workspace) -> Result<(), Fault> {

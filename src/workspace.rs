@@ -1,22 +1,29 @@
 //! A task's own folder: made for it, removed after it.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// How the names of tasks' folders begin.
+const PREFIX: &str = "task-";
 
 /// The folder of one task, with a place for everything that the task needs. Dropping it removes it.
 #[derive(Debug)]
 pub struct Workspace {
     root: PathBuf,
+    /// Locked as long as this process works there: what nobody holds is a leftover.
+    _held: File,
 }
 
 impl Workspace {
     /// Makes a new folder below `work_dir`, which is made too where it is not there.
     pub fn new(work_dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(work_dir)?;
-        let root = tempfile::Builder::new().prefix("task-").tempdir_in(work_dir)?.keep();
-        let workspace = Self { root };
+        let root = tempfile::Builder::new().prefix(PREFIX).tempdir_in(work_dir)?.keep();
+        let held = File::open(&root)?;
+        held.try_lock()?;
+        let workspace = Self { root, _held: held };
         for folder in [workspace.home(), workspace.temp()] {
             fs::create_dir(folder)?;
         }
@@ -74,6 +81,28 @@ impl Drop for Workspace {
     fn drop(&mut self) {
         if let Err(error) = remove_tree(&self.root) {
             tracing::warn!(folder = %self.root.display(), %error, "a task's folder could not be removed");
+        }
+    }
+}
+
+/// Removes the folders that earlier runs left below `work_dir` when they were killed. Those in which somebody still
+/// works stay.
+pub fn sweep(work_dir: &Path) {
+    for entry in fs::read_dir(work_dir).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let folder = entry.path();
+        if !ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        // One whose owner took his rights away cannot be opened, except by root; it has no other user.
+        if File::open(&folder).is_ok_and(|held| held.try_lock().is_err()) {
+            continue;
+        }
+        match remove_tree(&folder) {
+            Ok(()) => tracing::info!(folder = %folder.display(), "a folder of an earlier run was removed"),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "a folder of an earlier run cannot be removed");
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The backend as the runner sees it: claim a task, post a result.
 //!
-//! The bodies are in [`wire`], the tokens have [a keeper of their own](tokens). A request is made once, and once
+//! The bodies are in [`wire`], the tokens have a keeper of their own (`tokens`). A request is made once, and once
 //! more with a new token after a 401; everything else is the caller's to retry.
 
 mod http;
@@ -187,8 +187,8 @@ impl Backend {
     }
 
     /// Asks for a task. From the first byte of an answer with one it exists nowhere but here: once the question is
-    /// out it is waited for, whatever happens. `give_up` only ends the wait for a token.
-    pub async fn claim(&self, give_up: &CancellationToken) -> Result<Claim, Error> {
+    /// out it is waited for, whatever happens. `give_up` only ends the wait for a token. The body comes along as it came.
+    pub async fn claim(&self, give_up: &CancellationToken) -> Result<(Claim, Vec<u8>), Error> {
         let timeout = Some(self.settings.claim_timeout);
         let reply = match self.send(Method::GET, &self.settings.get_api, None, timeout, give_up).await {
             // What arrived of it may name the task.
@@ -204,7 +204,7 @@ impl Backend {
             let body = String::from_utf8_lossy(&reply.body);
             tracing::error!(reason, %body, "the backend's answer is no task that could be answered");
         }
-        Ok(claim)
+        Ok((claim, reply.body))
     }
 
     /// Posts the body of a result. Anything but a success that can be read is an error.

@@ -3,8 +3,10 @@
 
 mod claim;
 mod result;
+mod shrink;
 mod token;
 
 pub use claim::{Claim, claim};
 pub use result::{is_receipt, result_body, result_body_pretty};
+pub use shrink::shrink;
 pub use token::{Tokens, expiry, login_body, refresh_body, tokens};

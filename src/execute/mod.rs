@@ -1,4 +1,4 @@
-//! Ways to run tests. An [`Executor`] knows what to do in each phase; one driver owns order, deadline and abort.
+//! Ways to run tests. An `Executor` knows what to do in each phase; one driver owns order, deadline and abort.
 
 mod environment;
 mod mock;

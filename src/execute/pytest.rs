@@ -12,6 +12,13 @@ use crate::report::{Cause, Fault, Limits, Report, Stage};
 use crate::task::Task;
 use crate::workspace::{Workspace, copy_tree};
 
+/// More names than this are not given to `-k`: pytest fails on an expression of about a thousand, and the system on an
+/// argument of 128 KiB.
+const MOST_NAMES: usize = 500;
+
+/// Bytes of names that are given to `-k` at the most.
+const MOST_BYTES: usize = 100_000;
+
 /// Runs the suite for one task.
 pub(super) struct Pytest<'a> {
     task: &'a Task,
@@ -42,6 +49,7 @@ impl<'a> Pytest<'a> {
             source: &source,
             report: &report,
             task: self.task,
+            tests: if self.selects_here() { &[] } else { &self.task.tests },
             proxy_timeout: self.keeper.proxy_timeout(),
         };
         let mut env = self.workspace.environment(&suite.python);
@@ -58,6 +66,12 @@ impl<'a> Pytest<'a> {
         }
     }
 
+    /// Whether all tests are run and the chosen ones picked from the report, since they are too many for `-k`.
+    fn selects_here(&self) -> bool {
+        let names = &self.task.tests;
+        names.len() > MOST_NAMES || names.iter().map(|name| name.len() + 4).sum::<usize>() > MOST_BYTES
+    }
+
     /// What the exit adds to a report that could be read: a contradiction between the two is not a pass.
     fn judge(&self, report: &mut Report, exit: &Exit) {
         if report.fault.is_some() || exit.stopped.is_some() {
@@ -70,7 +84,7 @@ impl<'a> Pytest<'a> {
             Some((Cause::Task, format!("no test matched {}", task.tests.join(", "))))
         } else if tally.total() == 0 && !task.laboratories.is_empty() {
             Some((Cause::Task, format!("no test matched laboratory {}", list(&task.laboratories))))
-        } else if !exit.success() && tally.passed == tally.total() {
+        } else if !exit.success() && !self.selects_here() && tally.passed == tally.total() {
             let says = format!(
                 "the suite ended with {} although its report names no failure{}",
                 exit.describe(),
@@ -127,6 +141,9 @@ impl Executor for Pytest<'_> {
         };
         match (read, exit) {
             (Ok(Ok(mut report)), Some(exit)) => {
+                if self.selects_here() {
+                    report.select(&self.task.tests);
+                }
                 self.judge(&mut report, exit);
                 report
             }

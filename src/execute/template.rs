@@ -45,8 +45,10 @@ pub struct Values<'a> {
     pub source: &'a Path,
     /// `{report}`: where the report is expected.
     pub report: &'a Path,
-    /// `{tests}`, `{labs}`, `{lab}`, `{lab_names}`.
+    /// `{labs}`, `{lab}`, `{lab_names}`.
     pub task: &'a Task,
+    /// `{tests}`: the names for `-k`.
+    pub tests: &'a [String],
     /// `{proxy_timeout}`: whole seconds; absent where 0.
     pub proxy_timeout: u64,
 }
@@ -128,7 +130,7 @@ impl Values<'_> {
             "suite" => path(self.suite),
             "src" => path(self.source),
             "report" => path(self.report),
-            "tests" if !self.task.tests.is_empty() => vec![self.task.tests.join(" or ")],
+            "tests" if !self.tests.is_empty() => vec![self.tests.join(" or ")],
             "labs" => labs.iter().map(u32::to_string).collect(),
             "lab" => labs.iter().max().map(u32::to_string).into_iter().collect(),
             "lab_names" => labs.iter().map(|lab| format!("lab{lab}")).collect(),
@@ -238,6 +240,7 @@ mod tests {
             source: path("SRC"),
             report: path("XML"),
             task,
+            tests: &task.tests,
             proxy_timeout,
         };
         template.expand(&values).join("|")

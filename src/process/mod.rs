@@ -1,6 +1,6 @@
 //! The only place that starts a child.
 //!
-//! Every step that can hang or be hostile runs under a [supervisor](supervisor): the runner's own binary in a
+//! Every step that can hang or be hostile runs under a [supervisor]: the runner's own binary in a
 //! mode of its own, a session and a child subreaper. It promises that nothing a step started outlives the step,
 //! also when the runner itself is killed, and that output neither blocks a child nor fills memory.
 
@@ -42,6 +42,17 @@ pub struct Settings {
     /// Bytes kept of the beginning and of the end of a step's output, each
     #[arg(long, global = true, env = "RUNNER_KEEP_OUTPUT", value_name = "SIZE", default_value = "64KiB", value_parser = crate::units::size)]
     pub keep_output: u64,
+}
+
+/// Kills what is left of steps whose mark begins with `mark`: of a runner that was killed together with a supervisor.
+pub fn sweep(mark: &str) {
+    for _ in 0..10 {
+        let met = tree::kill_marked(&format!("{MARK}={mark}-"));
+        if met.is_empty() {
+            return;
+        }
+        tracing::warn!(processes = met.len(), "processes of an earlier run were killed");
+    }
 }
 
 /// A program to run as one step.
@@ -136,14 +147,15 @@ pub enum StartError {
 #[derive(Debug, Clone)]
 pub struct Launcher {
     exe: PathBuf,
+    mark: String,
     settings: Settings,
 }
 
 impl Launcher {
     /// A launcher that starts `exe` (the runner's own binary; `/proc/self/exe` in the runner, since the path of a
-    /// running program is wrong after an upgrade in place) as supervisor.
-    pub fn new(exe: impl Into<PathBuf>, settings: Settings) -> Self {
-        Self { exe: exe.into(), settings }
+    /// running program is wrong after an upgrade in place) as supervisor. `mark` begins the mark of all it starts.
+    pub fn new(exe: impl Into<PathBuf>, mark: impl Into<String>, settings: Settings) -> Self {
+        Self { exe: exe.into(), mark: mark.into(), settings }
     }
 
     /// The runner's own binary, for steps that run it in another mode.
@@ -153,7 +165,7 @@ impl Launcher {
 
     /// Starts `spec` under a supervisor of its own.
     pub async fn start(&self, mut spec: Spec) -> Result<Running, StartError> {
-        let mark = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        let mark = format!("{}-{:016x}{:016x}", self.mark, fastrand::u64(..), fastrand::u64(..));
         spec.env.push((MARK.to_owned(), mark.clone()));
         let started = Instant::now();
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;

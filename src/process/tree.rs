@@ -60,7 +60,7 @@ pub(super) fn kill_supervisor(supervisor: Option<u32>) -> HashSet<i32> {
     met
 }
 
-/// Kills what was started with `mark` in its environment, once; says which processes it met.
+/// Kills what was started with a variable in its environment that begins with `mark`, once; says which processes it met.
 ///
 /// The orphans of a supervisor that was killed are found so: they are no longer below it.
 pub(super) fn kill_marked(mark: &str) -> HashSet<i32> {
@@ -79,7 +79,7 @@ fn marked(mark: &str) -> Vec<i32> {
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let holds = |pid: &i32| {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+        environment.split(|&byte| byte == 0).any(|variable| variable.starts_with(mark.as_bytes()))
     };
     pids.filter(|pid| *pid > 1 && *pid != getpid().as_raw()).filter(holds).collect()
 }

@@ -155,6 +155,11 @@ impl Claimed {
         self.starts
     }
 
+    /// How often the runner has died on it; to be asked before [`Self::begin`].
+    pub fn deaths(&self) -> u32 {
+        if self.counted { 0 } else { self.starts }
+    }
+
     /// Counts a start, to last before anything of the task runs. Says which start this is, from 1.
     pub fn begin(&mut self) -> io::Result<u32> {
         if !std::mem::take(&mut self.counted) {

@@ -1,12 +1,13 @@
 //! The suite's mirror and its environment: made once, shared, refreshed, and whole after any accident.
 
 use std::fs;
+use std::process::Stdio;
 use std::time::Duration;
 
 use mock_backend::Settings;
 use nix::sys::signal::Signal;
 
-use crate::support::{Repository, World, eventually, have, running};
+use crate::support::{Repository, World, command, eventually, have, running, scripted_suite};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
@@ -81,16 +82,23 @@ async fn a_runner_killed_while_making_it_leaves_nothing_that_is_taken_for_whole(
     assert_eq!(environments(&world), [environment]);
 }
 
-#[tokio::test]
-async fn two_runners_on_one_state_make_one_environment() {
-    let world = World::start().await;
-    let second = world.second_runner();
-    eventually("both are ready", || {
-        [&world.runner, &second].iter().all(|runner| runner.log().contains("the suite is ready"))
-    })
-    .await;
-    let made = [&world.runner, &second].map(|runner| runner.log().matches("environment is ready").count());
-    assert_eq!(made.iter().sum::<usize>(), 1, "{made:?}");
+#[test]
+fn two_processes_that_want_the_same_environment_make_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let suite = scripted_suite(&folder.path().join("suite"));
+    fs::create_dir(folder.path().join("program")).unwrap();
+    fs::write(folder.path().join("program/run.sh"), PASS).unwrap();
+    let start = || {
+        let mut run = command(folder.path());
+        run.args(["--tests-url", &suite, "--logger-level", "info", "run"]).arg(folder.path().join("program"));
+        run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children = [start(), start()];
+    let outputs = children.map(|child| child.wait_with_output().unwrap());
+    let logs = outputs.each_ref().map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
+    assert!(outputs.iter().all(|output| output.status.success()), "{logs:?}");
+    let made: usize = logs.iter().map(|log| log.matches("environment is ready").count()).sum();
+    assert_eq!(made, 1, "{logs:?}");
 }
 
 #[tokio::test]

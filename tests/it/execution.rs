@@ -195,3 +195,15 @@ async fn a_free_command_line_runs_as_it_is_given() {
         "{answer}"
     );
 }
+
+#[tokio::test]
+async fn thousands_of_chosen_tests_are_picked_from_the_report() {
+    let world = World::start().await;
+    let script = r#"case "$ARGUMENTS" in *'"-k"'*) exit 9;; esac
+        printf '<testsuite><testcase classname="tests.a" name="test_7"/><testcase name="other"><failure/></testcase></testsuite>' > "$REPORT"; exit 1"#;
+    let names: Vec<String> = (0..5_000).map(|number| format!("test_{number}")).collect();
+    let id = world.submit_with(script, |task| task.tests(&names));
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["testResults"].as_array().unwrap().len(), 1, "{answer}");
+    assert_eq!((&answer["testResults"][0]["name"], &answer["isPassed"]), (&"a::test_7".into(), &true.into()));
+}

@@ -24,3 +24,4 @@ mod reports;
 mod run;
 mod spool_files;
 mod stopping;
+mod surviving;

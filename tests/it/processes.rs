@@ -11,7 +11,7 @@ use crate::support::{eventually, running};
 
 fn launcher() -> Launcher {
     let settings = Settings { grace: Duration::from_millis(500), keep_output: units::size("1K").unwrap() };
-    Launcher::new(env!("CARGO_BIN_EXE_runner"), settings)
+    Launcher::new(env!("CARGO_BIN_EXE_runner"), "test", settings)
 }
 
 /// A shell step; `mark` is in its environment, and so in that of all it starts.

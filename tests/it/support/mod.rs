@@ -80,6 +80,7 @@ impl World {
 
     /// Starts the runner anew on the same state, with the same arguments.
     pub fn restart(&mut self) {
+        self.runner.kill();
         self.runner = self.second_runner();
     }
 

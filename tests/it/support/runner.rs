@@ -74,10 +74,17 @@ impl Runner {
     }
 }
 
-impl Drop for Runner {
-    fn drop(&mut self) {
+impl Runner {
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.kill();
         if std::thread::panicking() {
             eprintln!("--- {}\n{}\n---", self.line, self.log());
         }

@@ -1,0 +1,155 @@
+//! What is kept of the last tasks for people: report, stdout and stderr, within bounds of number, age and size.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::units::{count, duration, size};
+use crate::workspace::{Workspace, remove_tree};
+
+/// The bounds.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Folders")]
+#[group(skip)]
+pub struct Settings {
+    /// Tasks of which report and output are kept, below the state folder; 0: none
+    #[arg(long, global = true, env = "RUNNER_KEEP_TASKS", value_name = "COUNT", default_value = "20", value_parser = count::<0, 100_000>)]
+    pub keep_tasks: usize,
+
+    /// How long they are kept
+    #[arg(long, global = true, env = "RUNNER_KEEP_AGE", value_name = "DURATION", default_value = "7d", value_parser = duration)]
+    pub keep_age: Duration,
+
+    /// How much they may take together; a report that is larger than a tenth of it is not kept
+    #[arg(long, global = true, env = "RUNNER_KEEP_SIZE", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub keep_size: u64,
+}
+
+/// The folder of what is kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    folder: PathBuf,
+    settings: Settings,
+}
+
+impl Kept {
+    /// Keeps in `folder`, which is made when it is needed.
+    pub fn new(folder: PathBuf, settings: Settings) -> Self {
+        Self { folder, settings }
+    }
+
+    /// Moves what is worth keeping out of `workspace`, under a name that begins with the time and holds `id`, and
+    /// removes what is over the bounds. Blocks.
+    pub fn keep(&self, workspace: &Workspace, id: &str) {
+        if self.settings.keep_tasks == 0 {
+            return;
+        }
+        if let Err(error) = self.move_in(workspace, id).and_then(|()| self.prune()) {
+            // Nobody's answer depends on it.
+            tracing::debug!(%error, folder = %self.folder.display(), "a task's report and output could not be kept");
+        }
+    }
+
+    fn move_in(&self, workspace: &Workspace, id: &str) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let safe: String =
+            id.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(40).collect();
+        let folder = self.folder.join(format!("{:013}-{safe}", now.as_millis()));
+        fs::create_dir_all(&folder)?;
+        let output = workspace.output();
+        for file in [workspace.report(), output.with_extension("stdout"), output.with_extension("stderr")] {
+            // A task may leave anything under these names: only what is a plain file of a fair size is taken.
+            let fits = |meta: fs::Metadata| meta.is_file() && meta.len() <= self.settings.keep_size / 10;
+            if let Some(name) = file.file_name().filter(|_| fs::symlink_metadata(&file).is_ok_and(fits)) {
+                move_file(&file, &folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn prune(&self) -> io::Result<()> {
+        let mut folders: Vec<PathBuf> =
+            fs::read_dir(&self.folder)?.flatten().map(|entry| entry.path()).collect();
+        // The names begin with the time: newest first.
+        folders.sort_unstable_by(|a, b| b.cmp(a));
+        let mut total = 0;
+        for (number, folder) in folders.iter().enumerate() {
+            total += weight(folder);
+            let made = fs::metadata(folder).and_then(|meta| meta.modified()).ok();
+            let old =
+                made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > self.settings.keep_age);
+            if number >= self.settings.keep_tasks || old || total > self.settings.keep_size {
+                remove_tree(folder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn move_file(from: &Path, to: &Path) -> io::Result<()> {
+    // Another filesystem cannot take a rename.
+    fs::rename(from, to).or_else(|_| fs::copy(from, to).map(drop))
+}
+
+fn weight(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(folder: &Path, keep_tasks: usize, keep_size: u64, keep_age: Duration) -> Kept {
+        Kept::new(folder.join("kept"), Settings { keep_tasks, keep_age, keep_size })
+    }
+
+    fn task(folder: &Path, kept: &Kept, id: &str, report: &[u8]) {
+        let workspace = Workspace::new(&folder.join("work")).unwrap();
+        fs::write(workspace.report(), report).unwrap();
+        kept.keep(&workspace, id);
+        // The names have milliseconds.
+        let before = SystemTime::now();
+        while before.elapsed().unwrap() < Duration::from_millis(3) {}
+    }
+
+    fn names(kept: &Kept) -> Vec<String> {
+        let entries = fs::read_dir(&kept.folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names.iter().map(|name| name[14..].to_owned()).collect()
+    }
+
+    #[test]
+    fn the_last_ones_stay_within_number_and_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let by_number = kept(folder.path(), 2, 1 << 20, Duration::from_secs(60));
+        for id in ["a", "b/../..", "c"] {
+            task(folder.path(), &by_number, id, b"<x/>");
+        }
+        assert_eq!(names(&by_number), ["b", "c"]);
+        let by_size = kept(folder.path(), 9, 100_000, Duration::from_secs(60));
+        for id in ["d", "e"] {
+            task(folder.path(), &by_size, id, &vec![b'x'; 9_000]);
+        }
+        task(folder.path(), &by_size, "too-large-alone", &vec![b'x'; 20_000]);
+        let kept_size: u64 =
+            fs::read_dir(&by_size.folder).unwrap().flatten().map(|e| weight(&e.path())).sum();
+        assert!(kept_size < 20_000 && names(&by_size).contains(&"e".to_owned()));
+        let by_age = kept(folder.path(), 9, 100_000, Duration::ZERO);
+        task(folder.path(), &by_age, "f", b"<x/>");
+        assert!(names(&by_age).is_empty(), "{:?}", names(&by_age));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = kept(folder.path(), 2, 1 << 20, Duration::from_secs(60));
+        let workspace = Workspace::new(&folder.path().join("work")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", workspace.report()).unwrap();
+        kept.keep(&workspace, "x");
+        let inside = fs::read_dir(&kept.folder).unwrap().next().unwrap().unwrap().path();
+        assert_eq!(fs::read_dir(inside).unwrap().count(), 0);
+    }
+}

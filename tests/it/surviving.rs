@@ -1,0 +1,245 @@
+//! Nothing lost: kills, restarts, a backend that is away, results that are refused, and what people can do about them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use mock_backend::{Endpoint, Fault, FaultKind, Settings};
+use nix::sys::signal::Signal;
+
+use crate::support::{World, command, eventually, running};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+fn spool(world: &World, place: &str) -> Vec<PathBuf> {
+    let folder = world.folder().join("state/spool").join(place);
+    fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn spool_command(world: &World, arguments: &[&str]) -> Output {
+    let state = world.folder().join("state");
+    command(world.folder()).arg("--state-dir").arg(state).arg("spool").args(arguments).output().unwrap()
+}
+
+/// Waits until the spool holds nothing that is not answered.
+async fn emptied(world: &World) {
+    eventually("the spool is empty", || {
+        spool(world, "claimed").is_empty() && spool(world, "results").is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_in_hand_survives_a_kill_and_leaves_nothing_behind() {
+    let mut world = World::start().await;
+    let mark = format!("mark-{}", fastrand::u64(..));
+    let flag = world.fresh("second-time");
+    // Hangs the first time, passes the second.
+    let script = format!(
+        "export MARK={mark}; test -e {0} || {{ touch {0}; (setsid sleep 300 &); sleep 300; }}; {PASS}",
+        flag.display()
+    );
+    let id = world.submit(&script);
+    eventually("it runs", || flag.exists() && running(&mark)).await;
+    assert_eq!(spool(&world, "claimed").len(), 1, "the claim is on disk while its task runs");
+    world.restart();
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    assert!(!running(&mark), "a process of the killed run lives");
+    emptied(&world).await;
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn a_task_on_which_the_runner_dies_twice_is_answered_with_that() {
+    let mut world = World::start().await;
+    let runs = world.fresh("runs");
+    let id = world.submit(&format!("echo x >> {}; sleep 300", runs.display()));
+    let count =
+        |expected: usize| fs::read_to_string(&runs).is_ok_and(|text| text.lines().count() == expected);
+    eventually("it runs", || count(1)).await;
+    world.restart();
+    eventually("it runs again", || count(2)).await;
+    world.restart();
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["isError"], true);
+    assert!(answer["errorDetails"].as_str().unwrap().contains("died 2 times"), "{answer}");
+    assert!(count(2), "it was run a third time");
+    emptied(&world).await;
+}
+
+#[tokio::test]
+async fn a_result_waits_on_disk_for_a_backend_that_is_away() {
+    let mut world = World::start().await;
+    let id = world.submit(&format!("sleep 0.5; {PASS}"));
+    eventually("it runs", || world.runner.log().contains("task started")).await;
+    world.backend.go_down().await;
+    eventually("the result is on disk", || spool(&world, "results").len() == 1).await;
+    world.runner.signal(Signal::SIGTERM);
+    assert!(world.runner.ended(Duration::from_secs(15)).await.success());
+    assert!(world.runner.log().contains("wait in the spool"));
+    world.backend.come_back().await.unwrap();
+    world.restart();
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    emptied(&world).await;
+}
+
+#[tokio::test]
+async fn one_state_folder_has_one_runner_and_the_second_says_who() {
+    let world = World::start().await;
+    eventually("it asks", || !world.backend.requests().is_empty()).await;
+    let mut second = world.second_runner();
+    assert_eq!(second.ended(Duration::from_secs(5)).await.code(), Some(2));
+    let says = second.log();
+    assert!(
+        says.contains("another runner works on") && says.contains(&world.runner.pid().to_string()),
+        "{says}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_result_is_kept_with_the_answer_and_can_be_sent_again_by_a_person() {
+    let world = World::start().await;
+    world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(422)).times(2));
+    let id = world.submit(PASS);
+    eventually("it is kept", || spool(&world, "rejected").len() == 1).await;
+    let listed = String::from_utf8(spool_command(&world, &["list"]).stdout).unwrap();
+    assert!(
+        listed.contains(id.as_json().trim_matches('"')) && listed.contains("refused with 422"),
+        "{listed}"
+    );
+    let shown =
+        String::from_utf8(spool_command(&world, &["show", id.as_json().trim_matches('"')]).stdout).unwrap();
+    assert!(shown.contains("422") && shown.contains("isPassed"), "{shown}");
+    assert!(spool_command(&world, &["retry", id.as_json().trim_matches('"')]).status.success());
+    assert_eq!(world.answer(&id).await["isPassed"], true, "the running runner notices by itself");
+    emptied(&world).await;
+}
+
+#[tokio::test]
+async fn a_poisonous_result_holds_up_no_other() {
+    // As the deployed backend does with 256 characters: a 500, for ever.
+    let limits = mock_backend::Limits { error_details: 10, ..mock_backend::Limits::default() };
+    let world = World::with(Settings { limits, ..Settings::default() }, &[]).await;
+    world.submit("exit 3");
+    eventually("it is refused", || !world.backend.refusals().is_empty()).await;
+    for _ in 0..3 {
+        assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    }
+    eventually("it is said loudly", || {
+        world.runner.log().contains("fails on this result while it takes others")
+    })
+    .await;
+    assert_eq!(spool(&world, "results").len(), 1, "it is kept");
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_is_sent_smaller() {
+    let limits = mock_backend::Limits { body: Some(6_000), ..mock_backend::Limits::default() };
+    let world = World::with(Settings { limits, ..Settings::default() }, &[]).await;
+    let script = r#"
+        printf '<testsuite><testcase name="a"><failure message="m">%s</failure></testcase><testcase name="b"/></testsuite>' \
+            "$(head -c 15000 /dev/zero | tr '\0' x)" > "$REPORT"; exit 1"#;
+    let answer = world.answer(&world.submit(script)).await;
+    assert_eq!(answer["testResults"].as_array().unwrap().len(), 2);
+    assert!(answer["testResults"][0]["description"].as_str().unwrap().contains("cut"), "{answer}");
+    emptied(&world).await;
+}
+
+#[tokio::test]
+async fn an_interrupted_task_can_be_resumed_instead() {
+    let mut world = World::with(Settings::default(), &["--on-interrupt", "resume"]).await;
+    let flag = world.fresh("second-time");
+    let id = world.submit(&format!("test -e {0} || {{ touch {0}; sleep 300; }}; {PASS}", flag.display()));
+    eventually("it runs", || flag.exists()).await;
+    world.runner.signal(Signal::SIGTERM);
+    eventually("the drain is on", || world.runner.log().contains("no more tasks")).await;
+    world.runner.signal(Signal::SIGTERM);
+    assert!(world.runner.ended(Duration::from_secs(15)).await.success());
+    assert!(world.backend.result_of(&id).is_none(), "it was answered instead");
+    let kept = fs::read_to_string(&spool(&world, "claimed")[0]).unwrap();
+    assert!(kept.contains("\"starts\": 0"), "a planned stop is held against the task: {kept}");
+    world.restart();
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    emptied(&world).await;
+}
+
+#[tokio::test]
+async fn foreign_and_torn_files_are_set_aside_and_stop_nothing() {
+    let mut world = World::start().await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    emptied(&world).await;
+    world.runner.kill();
+    let state = world.folder().join("state/spool");
+    fs::write(state.join("claimed/2026-01-01T00-00-00.000Z-00000000.json"), "{\"id\": 1, \"cla").unwrap();
+    fs::write(state.join("results/notes.txt"), "hello").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", state.join("results/2026-01-01T00-00-00.000Z-00000001.json"))
+        .unwrap();
+    world.restart();
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    assert_eq!(world.runner.log().matches("was set aside").count(), 3, "{}", world.runner.log());
+}
+
+#[tokio::test]
+async fn folders_of_a_killed_run_are_swept_and_those_in_use_are_not() {
+    let mut world = World::start().await;
+    world.submit("chmod 000 .; sleep 300");
+    eventually("it runs", || fs::read_dir(world.work()).is_ok_and(|mut entries| entries.next().is_some()))
+        .await;
+    let used = world.work().join("task-in-use");
+    fs::create_dir(&used).unwrap();
+    let held = fs::File::open(&used).unwrap();
+    held.try_lock().unwrap();
+    let before: Vec<_> = fs::read_dir(world.work()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    world.restart();
+    eventually("the leftovers are gone", || before.iter().all(|path| *path == used || !path.exists())).await;
+    assert!(used.exists());
+}
+
+#[tokio::test]
+async fn waiting_for_a_token_does_not_hold_up_a_stop() {
+    let settings = Settings { auth: true, users: vec![], ..Settings::default() };
+    let mut world = World::with(settings, &["--auth"]).await;
+    eventually("it is refused", || world.runner.log().contains("refuses the login")).await;
+    eventually("it waits for a token", || world.runner.log().contains("the suite is ready")).await;
+    let started = std::time::Instant::now();
+    world.runner.signal(Signal::SIGTERM);
+    assert!(world.runner.ended(Duration::from_secs(5)).await.success());
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn processes_of_a_run_that_was_killed_with_its_supervisors_are_swept() {
+    let mut world = World::start().await;
+    let mark = format!("mark-{}", fastrand::u64(..));
+    world.submit(&format!("export MARK={mark}; (setsid sleep 300 &); kill -STOP $$"));
+    eventually("it runs", || running(&mark)).await;
+    // All supervisors of this runner: its own children.
+    let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
+    let supervisors = fs::read_to_string(children).unwrap();
+    world.runner.signal(Signal::SIGSTOP);
+    for pid in supervisors.split_whitespace() {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+    world.runner.kill();
+    assert!(running(&mark), "there is nothing to sweep");
+    world.restart();
+    eventually("they are gone", || !running(&mark) || world.runner.log().contains("task started")).await;
+    assert!(world.runner.log().contains("processes of an earlier run were killed"), "{}", world.runner.log());
+}
+
+#[tokio::test]
+async fn report_and_output_of_the_last_tasks_are_kept_within_bounds() {
+    let world = World::with(Settings::default(), &["--keep-tasks", "2"]).await;
+    for number in 0..4 {
+        let id = world.submit(&format!("echo output-{number}; {PASS}"));
+        world.answer(&id).await;
+    }
+    emptied(&world).await;
+    let kept: Vec<PathBuf> =
+        fs::read_dir(world.folder().join("state/kept")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 2);
+    let output = |folder: &PathBuf| fs::read_to_string(folder.join("suite-output.stdout")).unwrap();
+    assert!(kept.iter().any(|folder| output(folder) == "output-3\n"));
+    assert!(kept.iter().all(|folder| folder.join("report.xml").exists()));
+}
