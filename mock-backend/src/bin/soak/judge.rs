@@ -10,8 +10,8 @@ use crate::processes::Usage;
 use crate::samples::Kind;
 use crate::strikes::Strikes;
 
-/// What the runner says of a claim on which it died twice.
-const DIED_TWICE: &str = "died twice";
+/// What the runner says of a claim on which it died too often, as its README documents.
+const DIED_TWICE: &str = "the runner died 2 times";
 
 /// A run of a claim that has begun so often and is still there is answered with an error at the next start.
 const MOST_STARTS: u32 = 2;
@@ -136,7 +136,7 @@ impl Findings {
         let wrong = self.faults.len();
         let answered = self.right + self.died_twice;
         let mut table = format!(
-            "answered with the truth  {answered} of {}: {} by their verdict, {} with \"the runner died twice\"\n\
+            "answered with the truth  {answered} of {}: {} by their verdict, {} because the runner died on them twice\n\
              in flight at a kill      {} (handed out within {:?} of it, on no disk; handed in again and counted anew)\n\
              duplicates               {}, byte for byte equal unless a line below says otherwise\n\
              results on disk at kills {}, all delivered byte for byte unless a line below says otherwise\n\
