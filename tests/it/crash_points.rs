@@ -58,15 +58,6 @@ impl Scene<'_> {
             request.endpoint == Some(endpoint) && (endpoint == Endpoint::Result || request.status.is_none())
         })
     }
-
-    /// Whether the backend has said 503 to a result in this round.
-    fn turned_away(&self) -> bool {
-        let requests = self.world.backend.requests();
-        let away = |request: &mock_backend::RequestRecord| {
-            request.endpoint == Some(Endpoint::Result) && request.status == Some(503)
-        };
-        requests.iter().skip(self.before).any(away)
-    }
 }
 
 /// Whether the script of a task has begun; its file is there a moment before its line is.
@@ -258,7 +249,11 @@ async fn when_the_backend_has_the_result_and_the_runner_does_not_know() {
 #[tokio::test]
 async fn while_a_delivery_waits_for_its_next_attempt() {
     let faults = [Fault::new(Endpoint::Result, FaultKind::retry_after(503, 200)).forever()];
-    die_when("the backend has turned it away", &faults, Duplicates::None, |scene| scene.turned_away()).await;
+    die_when("the backend has turned it away", &faults, Duplicates::None, |scene| {
+        let requests = scene.world.backend.requests();
+        requests.iter().skip(scene.before).any(|request| request.status == Some(503))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -254,7 +254,7 @@ impl Soak<'_> {
             match spool::count(&runner.state, "aside") {
                 0 => {}
                 files => {
-                    findings.fault(format!("runner {number}: {files} files of the spool were set aside"))
+                    findings.fault(format!("runner {number}: {files} files of the spool were set aside"));
                 }
             }
             let work = std::fs::read_dir(runner.state.join("work")).map_or(0, Iterator::count);

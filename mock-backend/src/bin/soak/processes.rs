@@ -15,10 +15,10 @@ pub(crate) fn of(folder: &Path) -> Vec<String> {
             let read = |name: &str| {
                 String::from_utf8_lossy(&fs::read(at.join(name)).unwrap_or_default()).into_owned()
             };
-            let link = |name: &str| fs::read_link(at.join(name)).unwrap_or_default().display().to_string();
+            let target = |name: &str| fs::read_link(at.join(name)).unwrap_or_default().display().to_string();
             let line = read("cmdline");
             let ours = pid != std::process::id()
-                && [&line, &read("environ"), &link("cwd"), &link("exe")]
+                && [&line, &read("environ"), &target("cwd"), &target("exe")]
                     .iter()
                     .any(|text| text.contains(&needle));
             ours.then(|| format!("{pid}: {}", line.replace('\0', " ")))
