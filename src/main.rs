@@ -8,6 +8,8 @@ use ostest_runner::{app, cli, git, init, password, process};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    // In every mode: a git child, say, holds the login of a repository.
+    password::seal();
     // The child modes come first: they must not carry a runtime, a log or settings of their own.
     match arguments.get(1).and_then(|mode| mode.to_str()) {
         Some(process::supervisor::MODE) => return process::supervisor::main(),

@@ -8,11 +8,16 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// Makes this process unreadable for others and, where `--password` is on the command line, executes the program
-/// again at once without it, the password in an inherited memory file. Returns where there is nothing to hide.
-pub fn hide(arguments: &[OsString]) -> Result<(), String> {
-    // Where the kernel refuses, there is still no password in view.
+/// Makes this process's memory and descriptors unreadable for other programs of the same user. What it executes later
+/// is not affected.
+pub fn seal() {
+    // Where the kernel refuses, there is still no password in plain view.
     nix::sys::prctl::set_dumpable(false).ok();
+}
+
+/// Where `--password` is on the command line, executes the program again at once without it, the password in an
+/// inherited memory file. Returns where there is nothing to hide.
+pub fn hide(arguments: &[OsString]) -> Result<(), String> {
     let Some((rest, password)) = take(arguments) else { return Ok(()) };
     let execute_again = || -> std::io::Result<()> {
         let mut file = File::from(memfd_create(c"password", MFdFlags::empty())?);

@@ -14,6 +14,7 @@ use crate::report::{Cause, Fault, Stage};
 use crate::spool::{Claimed, Slot, Spool};
 use crate::stop::Stop;
 use crate::task::{Task, TaskId};
+use crate::text::without_secrets;
 use crate::units::interval;
 
 /// How many tasks at a time, and how often to ask.
@@ -94,6 +95,8 @@ impl Poll {
             };
             // The semaphore is never closed.
             let Ok(slot) = slot else { break };
+            // Else a runner that is never idle would collect the tasks that have ended.
+            while round.tasks.try_join_next().is_some() {}
             if let Some(claimed) = found.pop_front() {
                 self.again(claimed, slot, &mut round);
                 continue;
@@ -131,7 +134,9 @@ impl Poll {
             Ok(answer) => answer,
             Err(error) => {
                 round.place = Some(place);
-                say_failure(&error);
+                if !round.stop.drain.is_cancelled() {
+                    say_failure(&error);
+                }
                 return Asked::Failed;
             }
         };
@@ -222,15 +227,16 @@ fn work_of(claim: Claim) -> Option<(TaskId, Result<Task, Fault>)> {
 
 /// Writes a claim into its place. Where the disk fails all the same, it is worked on from memory.
 async fn write_down(place: Slot, id: TaskId, body: Vec<u8>) -> Kept {
-    let shown = String::from_utf8_lossy(&body).into_owned();
-    let name = id.clone();
+    let body = Arc::new(body);
+    let (name, bytes) = (id.clone(), body.clone());
     let written =
-        tokio::task::spawn_blocking(move || place.claim(&name, &body).map_err(|(_, error)| error)).await;
+        tokio::task::spawn_blocking(move || place.claim(&name, &bytes).map_err(|(_, error)| error)).await;
     match written.map_err(std::io::Error::other).and_then(|written| written) {
         Ok(claimed) => Kept::Spooled(claimed),
         Err(error) => {
+            let body = String::from_utf8_lossy(&body);
             tracing::error!(
-                target: "critical", { task.id = id.for_log(), %error, body = shown },
+                target: "critical", { task.id = id.for_log(), %error, body = %without_secrets(&body) },
                 "this claim could not be written down; it is lost if the runner dies before it is answered"
             );
             Kept::Unspooled(id)

@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How the names of tasks' folders begin.
 const PREFIX: &str = "task-";
@@ -107,16 +108,24 @@ pub fn sweep(work_dir: &Path) {
     }
 }
 
-/// Removes a tree also where its owner took his own rights away.
+/// Removes a tree also where its owner took his own rights away, or where a process that is just being killed still
+/// writes into it. Blocks for half a second at the most.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tree is all this thread has to do; there is no event to wait for"
+)]
 pub fn remove_tree(root: &Path) -> io::Result<()> {
-    if fs::remove_dir_all(root).is_ok() {
-        return Ok(());
+    for _ in 0..20 {
+        match fs::remove_dir_all(root) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(Duration::from_millis(25));
+            }
+            Err(_) => give_rights_back(root),
+        }
     }
-    give_rights_back(root);
-    match fs::remove_dir_all(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    fs::remove_dir_all(root)
 }
 
 fn give_rights_back(folder: &Path) {

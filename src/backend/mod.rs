@@ -202,7 +202,7 @@ impl Backend {
         let claim = wire::claim(reply.status, &reply.body);
         if let Claim::Unanswerable { reason } = &claim {
             let body = String::from_utf8_lossy(&reply.body);
-            tracing::error!(reason, %body, "the backend's answer is no task that could be answered");
+            tracing::error!(reason, body = %crate::text::without_secrets(&body), "the backend's answer is no task that could be answered");
         }
         Ok((claim, reply.body))
     }

@@ -89,3 +89,12 @@ async fn submodules_come_along_and_hostile_ones_do_not() {
     let details = details(&world, &hostile.url(), "main").await;
     assert!(details.contains("lib"), "{details}");
 }
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_left_at_the_deadline() {
+    let world = World::with(mock_backend::Settings::default(), &["--timeout", "1"]).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://127.0.0.1:{}/x.git", silent.local_addr().unwrap().port());
+    assert_eq!(details(&world, &url, "main").await, "timed out after 1 s in checkout");
+    world.assert_clean();
+}

@@ -103,3 +103,35 @@ async fn a_password_on_the_command_line_is_gone_at_once() {
     }
     assert!(!world.runner.log().contains("visible-word"));
 }
+
+#[tokio::test]
+async fn two_runners_with_one_user_live_together() {
+    // The backend keeps one refresh token a user: each login and refresh of the one spoils the other's.
+    let lifetime = Duration::from_secs(3);
+    let arguments = &["--auth", "--refresh-time", "1", "--check-interval", "200ms"];
+    let world = World::with(Settings { access_lifetime: lifetime, ..with_auth() }, arguments).await;
+    let elsewhere = world.fresh("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let suite = format!("file://{}/suite", world.folder().display());
+    let mut all = vec!["--allow-local-repositories", "--tests-url", &suite];
+    all.extend(arguments);
+    let second = crate::support::Runner::start(&elsewhere, &world.backend.url(), &all);
+    let mut ids = Vec::new();
+    for _ in 0..16 {
+        ids.push(world.submit(PASS));
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    for id in &ids {
+        assert_eq!(world.answer(id).await["isPassed"], true);
+    }
+    let worked = |runner: &crate::support::Runner| runner.log().matches("task started").count();
+    let (one, two) = (worked(&world.runner), worked(&second));
+    assert!(one > 0 && two > 0 && one + two == 16, "{one} and {two}");
+    let spoilt = world
+        .backend
+        .requests()
+        .iter()
+        .filter(|r| r.endpoint == Some(Endpoint::Refresh) && r.status == Some(401))
+        .count();
+    assert!(spoilt > 0, "the two never met: the test shows nothing");
+}

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::Mode;
 use ostest_runner::spool::{Claimed, Finished, Found, MOST_STARTS, Place, Spool, entries};
 use ostest_runner::task::TaskId;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use tempfile::TempDir;
+
+use crate::support::SmallDisk;
 
 const RESULT: &[u8] = br#"{"isPassed":true}"#;
 
@@ -186,62 +187,10 @@ fn a_file_that_is_still_being_copied_is_left_alone_by_a_running_runner() {
     assert_eq!(spool.new_results().unwrap()[0].name(), "copy");
 }
 
-/// A file system of its own, unmounted with the test.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// Skipped with a loud line where this user may not mount.
-    fn new(size: &str) -> Option<Self> {
-        let disk = Self(tempfile::tempdir().unwrap());
-        let options = format!("size={size}");
-        match mount(Some("none"), disk.0.path(), Some("tmpfs"), MsFlags::empty(), Some(options.as_str())) {
-            Ok(()) => Some(disk),
-            Err(error) => {
-                let line = format!("a tmpfs cannot be mounted here: {error}");
-                assert!(std::env::var_os("RUNNER_TEST_NO_SKIP").is_none(), "{line}");
-                eprintln!("\n!!! SKIPPED: {line}\n");
-                None
-            }
-        }
-    }
-
-    fn fill(&self) -> PathBuf {
-        let path = self.0.path().join(format!("fill-{}", fastrand::u32(..)));
-        let mut file = File::create(&path).unwrap();
-        while file.write_all(&[1; 4096]).is_ok() {}
-        path
-    }
-
-    /// Makes a folder read-only for everybody who comes by its name, as a disk is after an error, until the drop.
-    fn read_only(&self, folder: &str) -> ReadOnly {
-        let folder = self.0.path().join(folder);
-        let none = None::<&str>;
-        mount(Some(&folder), &folder, none, MsFlags::MS_BIND, none).unwrap();
-        let read_only = ReadOnly(folder);
-        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-        mount(none, &read_only.0, none, flags, none).unwrap();
-        read_only
-    }
-}
-
-struct ReadOnly(PathBuf);
-
-impl Drop for ReadOnly {
-    fn drop(&mut self) {
-        umount2(&self.0, MntFlags::MNT_DETACH).ok();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        umount2(self.0.path(), MntFlags::MNT_DETACH).ok();
-    }
-}
-
 #[test]
 fn a_full_disk_stops_the_claiming_and_loses_nothing() {
     let Some(disk) = SmallDisk::new("24M") else { return };
-    let (spool, _) = Spool::open(disk.0.path()).unwrap();
+    let (spool, _) = Spool::open(disk.path()).unwrap();
     let (slot, refused) = (spool.reserve().unwrap(), claim(&spool, 2).finish(RESULT).unwrap());
     let fills = disk.fill();
     // It tells before the question. And where the disk has filled up since the question, the largest claim has room.
@@ -265,13 +214,13 @@ fn a_full_disk_stops_the_claiming_and_loses_nothing() {
     let finished = claimed.finish(result.as_bytes()).unwrap();
     assert_eq!(finished.body().unwrap(), result.as_bytes());
     finished.delivered().unwrap();
-    assert_eq!(fs::read_dir(disk.0.path().join("spool/unfinished")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(disk.path().join("spool/unfinished")).unwrap().count(), 0);
 }
 
 #[test]
 fn a_read_only_state_folder_stops_the_claiming_and_loses_nothing() {
     let Some(disk) = SmallDisk::new("24M") else { return };
-    let (spool, _) = Spool::open(disk.0.path()).unwrap();
+    let (spool, _) = Spool::open(disk.path()).unwrap();
     let delivered = claim(&spool, 1).finish(RESULT).unwrap();
     let (waits, claimed) = (claim(&spool, 2).finish(RESULT).unwrap(), claim(&spool, 3));
     let slot = spool.reserve().unwrap();
@@ -288,14 +237,14 @@ fn a_read_only_state_folder_stops_the_claiming_and_loses_nothing() {
     drop(read_only);
     let _four = slot.claim(&id(4), b"{}").unwrap();
     let _three = claimed.finish(RESULT).unwrap();
-    let copy = crashed(disk.0.path());
+    let copy = crashed(disk.path());
     let left = found(copy.path());
     assert_eq!((claims(&left), results(&left)), (vec![4], vec![1, 2, 3]));
     // And at a start.
     let _read_only = disk.read_only("");
-    let error = Spool::open(disk.0.path()).unwrap_err().to_string();
+    let error = Spool::open(disk.path()).unwrap_err().to_string();
     assert!(error.contains("Read-only file system") && error.contains("runner.lock"), "{error}");
-    assert_eq!(entries(disk.0.path()).unwrap().len(), 4);
+    assert_eq!(entries(disk.path()).unwrap().len(), 4);
 }
 
 /// What is on the disk just now, as the next runner would find it after a crash.

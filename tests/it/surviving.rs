@@ -8,7 +8,7 @@ use std::time::Duration;
 use mock_backend::{Endpoint, Fault, FaultKind, Settings};
 use nix::sys::signal::Signal;
 
-use crate::support::{World, command, eventually, running};
+use crate::support::{Runner, SmallDisk, World, command, eventually, running};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
@@ -242,4 +242,26 @@ async fn report_and_output_of_the_last_tasks_are_kept_within_bounds() {
     let output = |folder: &PathBuf| fs::read_to_string(folder.join("suite-output.stdout")).unwrap();
     assert!(kept.iter().any(|folder| output(folder) == "output-3\n"));
     assert!(kept.iter().all(|folder| folder.join("report.xml").exists()));
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_claims_until_there_is_room() {
+    let Some(disk) = SmallDisk::new("64M") else { return };
+    let world = World::with(Settings::default(), &["--mock"]).await;
+    let suite = format!("file://{}/suite", world.folder().display());
+    let arguments = ["--allow-local-repositories", "--tests-url", &suite, "--check-interval", "100ms"];
+    let other = mock_backend::MockBackend::start(Settings::default()).await.unwrap();
+    let runner = Runner::start(disk.path(), &other.url(), &arguments);
+    eventually("it asks", || !other.requests().is_empty()).await;
+    let filler = disk.fill();
+    let student = crate::support::student(&world.fresh("student"), PASS);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = other.requests().len();
+    let id = other.submit(mock_backend::NewTask::new(&student.url(), "main"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(other.requests().len(), before, "it asked for a task that it could not have kept");
+    fs::remove_file(filler).unwrap();
+    let answered =
+        other.wait_for("the answer", Duration::from_secs(90), |backend| backend.result_of(&id)).await;
+    assert!(answered.is_ok(), "{}", runner.log());
 }

@@ -1,8 +1,10 @@
 //! The world of a test: a mock backend, a suite, students' repositories and a real runner between them.
 
+mod disk;
 mod repositories;
 mod runner;
 
+pub use disk::SmallDisk;
 pub use repositories::{Repository, scripted_suite, student};
 pub use runner::{Runner, command};
 
