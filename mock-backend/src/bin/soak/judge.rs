@@ -87,7 +87,10 @@ impl Findings {
         let Some(stored) = &attempt.result else {
             let place =
                 if strikes.on_disk.borrow().contains(id) { "on disk at a kill" } else { "never on disk" };
-            return self.fault(format!("{id}: {kind:?} is LOST ({}, {place})", attempt.status));
+            let kill = attempt.claimed.and_then(|claimed| strikes.next_kill(claimed));
+            let kill = kill
+                .map_or("no kill after it".to_owned(), |after| format!("a kill {after:?} after its claim"));
+            return self.fault(format!("{id}: {kind:?} is LOST ({}, {place}, {kill})", attempt.status));
         };
         self.duplicates += stored.times - 1;
         if stored.versions.len() > 1 {

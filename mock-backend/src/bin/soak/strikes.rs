@@ -83,6 +83,12 @@ impl Strikes {
         self.windows.borrow().iter().any(|(from, to)| (*from..=*to).contains(&claimed))
     }
 
+    /// How long after this moment the next kill came: tells a slow disk from a claim that was never written down.
+    pub(crate) fn next_kill(&self, claimed: Instant) -> Option<Duration> {
+        let windows = self.windows.borrow();
+        windows.iter().filter_map(|(from, _)| (*from + IN_FLIGHT).checked_duration_since(claimed)).min()
+    }
+
     /// Stops a runner as an administrator does; it must end by itself, with code 0.
     pub(crate) async fn stop(&self, runner: &Runner) {
         self.stops.set(self.stops.get() + 1);
