@@ -1,9 +1,9 @@
 //! Claims as strange backends send them: what can be answered is answered, what cannot is logged in full.
 
-use mock_backend::TaskId;
+use mock_backend::{Endpoint, Fault, FaultKind, TaskId};
 use serde_json::value::RawValue;
 
-use crate::support::{World, eventually, student, text};
+use crate::support::{Runner, World, eventually, student, text};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
@@ -88,4 +88,39 @@ async fn local_repositories_need_the_operators_word() {
         let answer = strict.answer(&id).await;
         assert!(text(&answer, "errorDetails").contains("--allow-local-repositories"), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn odd_answers_to_the_question_hold_nothing_up() {
+    let world = World::with(mock_backend::Settings::default(), &["--claim-timeout", "1"]).await;
+    for kind in [
+        FaultKind::Html200,
+        FaultKind::Garbage,
+        FaultKind::Empty,
+        FaultKind::Endless,
+        FaultKind::Redirect(format!("{}/api/task/available", world.backend.url())),
+        FaultKind::status(500),
+        FaultKind::DropBefore,
+    ] {
+        world.backend.fault(Fault::new(Endpoint::Claim, kind.clone()));
+        eventually("the fault is met", || world.backend.faults().is_empty()).await;
+        let id = world.submit(PASS);
+        assert_eq!(world.answer(&id).await["isPassed"], true, "{kind:?}");
+    }
+    // A byte a second never ends within the claim's deadline: the task is answered by what had arrived, or logged.
+    world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::Drip(std::time::Duration::from_secs(1))));
+    world.submit(PASS);
+    eventually("the log says it", || world.runner.log().contains("no task that could be answered")).await;
+    let id = world.submit(PASS);
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn a_backend_that_has_no_address_is_said_and_a_stop_is_heard() {
+    let home = tempfile::tempdir().unwrap();
+    let mut runner =
+        Runner::start(home.path(), "http://no-such-host.invalid", &["--mock", "--check-interval", "100ms"]);
+    eventually("it is said", || runner.log().contains("could not be asked for a task")).await;
+    runner.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(runner.ended(std::time::Duration::from_secs(10)).await.success());
 }
