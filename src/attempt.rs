@@ -25,14 +25,14 @@ pub enum OnInterrupt {
 }
 
 /// A claim, and where it is written down.
-pub enum Kept {
+pub enum Recorded {
     /// In the spool.
     Spooled(Claimed),
     /// Nowhere: the disk did not take it.
     Unspooled(TaskId),
 }
 
-impl Kept {
+impl Recorded {
     fn id(&self) -> &TaskId {
         match self {
             Self::Spooled(claimed) => claimed.id(),
@@ -54,15 +54,20 @@ pub struct Attempts {
 
 impl Attempts {
     /// Answers a claim: runs `task`, or says what is wrong with it.
-    pub async fn answer(&self, mut kept: Kept, task: Result<Task, Fault>, interrupt: CancellationToken) {
+    pub async fn answer(
+        &self,
+        mut recorded: Recorded,
+        task: Result<Task, Fault>,
+        interrupt: CancellationToken,
+    ) {
         let started = Instant::now();
-        let report = match task.and_then(|task| died_before(&kept).map_or(Ok(task), Err)) {
+        let report = match task.and_then(|task| died_before(&recorded).map_or(Ok(task), Err)) {
             Err(fault) => {
-                tracing::warn!(task.id = kept.id().for_log(), %fault, "a task that is not run; answered with an error");
+                tracing::warn!(task.id = recorded.id().for_log(), %fault, "a task that is not run; answered with an error");
                 Report::of_fault(fault, started.elapsed())
             }
             Ok(task) => {
-                if !begin(&mut kept, &interrupt).await {
+                if !begin(&mut recorded, &interrupt).await {
                     return;
                 }
                 self.run(task, started, interrupt.clone()).await
@@ -70,12 +75,12 @@ impl Attempts {
         };
         let interrupted = report.fault.as_ref().is_some_and(|fault| fault.cause == Cause::Interruption);
         if interrupted && self.on_interrupt == OnInterrupt::Resume {
-            return put_back(kept);
+            return put_back(recorded);
         }
-        let body = self.worker.body(kept.id(), &report);
-        match kept {
-            Kept::Unspooled(id) => self.deliver.submit_unspooled(id, body).await,
-            Kept::Spooled(claimed) => {
+        let body = self.worker.body(recorded.id(), &report);
+        match recorded {
+            Recorded::Unspooled(id) => self.deliver.submit_unspooled(id, body).await,
+            Recorded::Spooled(claimed) => {
                 if let Some(finished) = finish(claimed, body, &interrupt).await {
                     self.deliver.submit(finished).await;
                 }
@@ -99,8 +104,8 @@ impl Attempts {
 }
 
 /// The fault of a claim on which the runner has died too often to try it once more.
-fn died_before(kept: &Kept) -> Option<Fault> {
-    let Kept::Spooled(claimed) = kept else { return None };
+fn died_before(recorded: &Recorded) -> Option<Fault> {
+    let Recorded::Spooled(claimed) = recorded else { return None };
     let died = claimed.deaths();
     (died >= MOST_STARTS).then(|| {
         let message =
@@ -110,8 +115,8 @@ fn died_before(kept: &Kept) -> Option<Fault> {
 }
 
 /// Counts a start in the spool, before anything of the task runs. False: the runner is to stop instead.
-async fn begin(kept: &mut Kept, interrupt: &CancellationToken) -> bool {
-    let Kept::Spooled(claimed) = kept else { return true };
+async fn begin(recorded: &mut Recorded, interrupt: &CancellationToken) -> bool {
+    let Recorded::Spooled(claimed) = recorded else { return true };
     loop {
         // Short: a fresh claim has its start counted already.
         match claimed.begin() {
@@ -141,8 +146,8 @@ async fn finish(mut claimed: Claimed, body: Vec<u8>, interrupt: &CancellationTok
     }
 }
 
-fn put_back(kept: Kept) {
-    let Kept::Spooled(claimed) = kept else { return };
+fn put_back(recorded: Recorded) {
+    let Recorded::Spooled(claimed) = recorded else { return };
     let id = claimed.id().for_log();
     match claimed.put_back() {
         Ok(()) => tracing::info!(task.id = id, "interrupted; it is run again at the next start"),

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::attempt::{Attempts, Kept, OnInterrupt};
+use crate::attempt::{Attempts, OnInterrupt, Recorded};
 use crate::backend::{Backend, Claim, Error, wire};
 use crate::report::{Cause, Fault, Stage};
 use crate::spool::{Claimed, Slot, Spool};
@@ -173,8 +173,8 @@ impl Poll {
             round.place = Some(place);
             return Asked::Idle;
         };
-        let kept = write_down(place, id, body).await;
-        self.start(kept, task, (slot, held), round);
+        let recorded = write_down(place, id, body).await;
+        self.start(recorded, task, (slot, held), round);
         Asked::Taken
     }
 
@@ -192,20 +192,20 @@ impl Poll {
             None => Err(Fault::new(Stage::Claim, Cause::Task, "the spool holds no task under this id")),
         };
         let held = round.in_hand.take(&id);
-        self.start(Kept::Spooled(claimed), task, (slot, held), round);
+        self.start(Recorded::Spooled(claimed), task, (slot, held), round);
     }
 
     /// `held` is let go when the answer is written down, and only then.
     fn start<T: Send + 'static>(
         &self,
-        kept: Kept,
+        recorded: Recorded,
         task: Result<Task, Fault>,
         held: T,
         round: &mut Round<'_>,
     ) {
         let (attempts, interrupt) = (self.attempts.clone(), round.stop.interrupt.clone());
         round.tasks.spawn(async move {
-            attempts.answer(kept, task, interrupt).await;
+            attempts.answer(recorded, task, interrupt).await;
             drop(held);
         });
     }
@@ -226,20 +226,20 @@ fn work_of(claim: Claim) -> Option<(TaskId, Result<Task, Fault>)> {
 }
 
 /// Writes a claim into its place. Where the disk fails all the same, it is worked on from memory.
-async fn write_down(place: Slot, id: TaskId, body: Vec<u8>) -> Kept {
+async fn write_down(place: Slot, id: TaskId, body: Vec<u8>) -> Recorded {
     let body = Arc::new(body);
     let (name, bytes) = (id.clone(), body.clone());
     let written =
         tokio::task::spawn_blocking(move || place.claim(&name, &bytes).map_err(|(_, error)| error)).await;
     match written.map_err(std::io::Error::other).and_then(|written| written) {
-        Ok(claimed) => Kept::Spooled(claimed),
+        Ok(claimed) => Recorded::Spooled(claimed),
         Err(error) => {
             let body = String::from_utf8_lossy(&body);
             tracing::error!(
                 target: "critical", { task.id = id.for_log(), %error, body = %without_secrets(&body) },
                 "this claim could not be written down; it is lost if the runner dies before it is answered"
             );
-            Kept::Unspooled(id)
+            Recorded::Unspooled(id)
         }
     }
 }
