@@ -1,6 +1,7 @@
 //! Puts the parts together for each thing that `runner` can be asked to do.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +17,11 @@ use crate::checkout::Checkout;
 use crate::cli::{Cli, Command};
 use crate::config::Config;
 use crate::deliver::Deliver;
-use crate::execute::Execute;
+use crate::execute::{Execute, find_program};
 use crate::kept::Kept;
 use crate::logging::{self, LogFile};
 use crate::poll::Poll;
+use crate::process::confine::{self, Ground};
 use crate::process::{self, Launcher, Until};
 use crate::report::Fault;
 use crate::spool::{Found, Spool};
@@ -48,7 +50,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match cli.command {
             None => daemon(&Config::check(cli.settings)?, &log).await,
-            Some(Command::Run(args)) => run_once(&Config::check(cli.settings)?, args).await,
+            Some(Command::Run(args)) => Box::pin(run_once(&Config::check(cli.settings)?, args)).await,
             Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
             Some(Command::ParseReport { .. } | Command::Spool(_)) => Ok(ExitCode::SUCCESS),
         }
@@ -65,7 +67,7 @@ async fn daemon(config: &Config, log: &LogFile) -> anyhow::Result<ExitCode> {
             log.reopen();
         }
     };
-    let mut daemon = Daemon::new(config, OWN_BINARY)?;
+    let mut daemon = Daemon::new(config, OWN_BINARY).await?;
     let serve = async {
         daemon.deliver_found().await;
         if daemon.warm_up_or_stop(&stop).await {
@@ -95,7 +97,7 @@ pub struct Daemon {
 impl Daemon {
     /// Puts the parts together; with `--auth` the login begins at once. Fails where another runner works on the same
     /// state folder.
-    pub fn new(config: &Config, exe: &str) -> anyhow::Result<Self> {
+    pub async fn new(config: &Config, exe: &str) -> anyhow::Result<Self> {
         let settings = &config.settings;
         let (spool, mut found) = Spool::open(&config.folders.state)?;
         for (file, reason) in std::mem::take(&mut found.set_aside) {
@@ -104,7 +106,7 @@ impl Daemon {
         process::sweep(&daemon_mark(config));
         workspace::sweep(&config.folders.work);
         let backend = Arc::new(Backend::new(settings.backend.clone())?);
-        let worker = Arc::new(worker(config, exe, daemon_mark(config)));
+        let worker = Arc::new(worker(config, exe, daemon_mark(config)).await?);
         let deliver = Deliver::new(backend.clone(), spool.clone());
         let attempts = Attempts {
             worker: worker.clone(),
@@ -178,7 +180,7 @@ async fn run_once(config: &Config, args: run::Args) -> anyhow::Result<ExitCode> 
     // A folder or URL that a person names is that person's own word for it.
     let mut config = config.clone();
     config.settings.checkout.allow_local_repositories = true;
-    let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)));
+    let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..))).await?;
     let stop = Stop::default();
     // For a person at a terminal the first Ctrl-C interrupts: there is nothing to drain.
     let interrupt: CancellationToken = stop.drain.clone();
@@ -199,11 +201,13 @@ fn daemon_mark(config: &Config) -> String {
     digest.iter().take(8).fold("daemon".to_owned(), |mark, byte| mark + &format!("{byte:02x}"))
 }
 
-fn worker(config: &Config, exe: &str, mark: String) -> Worker {
+async fn worker(config: &Config, exe: &str, mark: String) -> anyhow::Result<Worker> {
     let settings = &config.settings;
+    let prefix = format!("ostest-{mark}-");
     let launcher = Launcher::new(exe, mark, settings.process.clone());
+    let launcher = if settings.execute.mock { launcher } else { confined(config, launcher, prefix).await? };
     let checkout = Checkout::new(settings.checkout.clone(), launcher.clone());
-    Worker {
+    Ok(Worker {
         settings: settings.worker.clone(),
         limits: settings.limits.clone(),
         work_dir: config.folders.work.clone(),
@@ -217,5 +221,31 @@ fn worker(config: &Config, exe: &str, mark: String) -> Worker {
             &config.folders,
         ),
         checkout,
+    })
+}
+
+/// Finds out how strongly tasks can be confined here, and says so in one line.
+async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow::Result<Launcher> {
+    let state = &config.folders.state;
+    let backend = &config.settings.backend;
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let hidden =
+        [Some(state.join("spool")), Some(state.join("kept")), backend.password_file.clone(), credentials];
+    let python = find_program("python3");
+    let ground = Ground {
+        work: &config.folders.work,
+        state,
+        python: python.as_deref(),
+        hidden: hidden.into_iter().flatten().filter_map(|path| path.canonicalize().ok()).collect(),
+        prefix,
+    };
+    let sandbox = confine::find(&launcher, &config.settings.sandbox, ground).await;
+    let sandbox = sandbox.map_err(|why| anyhow::anyhow!("--sandbox: {why}"))?;
+    let (level, enforced) = (sandbox.level.name(), sandbox.line());
+    if let Some(why) = &sandbox.weaker_because {
+        tracing::warn!(level, enforced, why, "sandbox");
+    } else {
+        tracing::info!(level, enforced, "sandbox");
     }
+    Ok(launcher.confined(sandbox))
 }

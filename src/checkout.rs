@@ -96,7 +96,8 @@ impl Checkout {
             allow_local: self.settings.allow_local_repositories,
             limits: self.limits(),
         });
-        match self.ask(&request, Stage::Checkout).await? {
+        let folder = into.parent().unwrap_or(into);
+        match self.ask(&request, Stage::Checkout, folder).await? {
             Answer::CheckedOut(done) => Ok(done.commit),
             other => Err(unexpected(Stage::Checkout, &format!("{other:?}"))),
         }
@@ -116,7 +117,11 @@ impl Checkout {
             trees: home.join("trees"),
             limits: self.limits(),
         });
-        match self.ask(&request, Stage::Prepare).await? {
+        std::fs::create_dir_all(home).map_err(|error| {
+            let message = format!("cannot make {}: {error}", home.display());
+            Fault::new(Stage::Prepare, Cause::Infrastructure, message)
+        })?;
+        match self.ask(&request, Stage::Prepare, home).await? {
             Answer::Mirrored(done) => {
                 if let Some(warning) = done.warning {
                     tracing::warn!(
@@ -136,8 +141,9 @@ impl Checkout {
         git::Limits { bytes, files, ..git::Limits::default() }
     }
 
-    /// Has a child do `request`. The request goes by its stdin: the URL may hold a password.
-    async fn ask(&self, request: &Request, stage: Stage) -> Result<Answer, Fault> {
+    /// Has a child, which may write to `folder` alone, do `request`. The request goes by its stdin: the URL may hold a
+    /// password.
+    async fn ask(&self, request: &Request, stage: Stage, folder: &Path) -> Result<Answer, Fault> {
         let infrastructure = |message: String| Fault::new(stage, Cause::Infrastructure, message);
         let spec = Spec {
             program: self.launcher.exe().display().to_string(),
@@ -145,6 +151,7 @@ impl Checkout {
             env: environment(),
             dir: PathBuf::from("/"),
             stdin: serde_json::to_string(request).map_err(|error| infrastructure(error.to_string()))?,
+            plan: self.launcher.sandbox().tool(&[folder]),
             output: None,
         };
         let limit = self.settings.checkout_timeout;

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
-use crate::{backend, checkout, kept, logging, poll, process, report, worker};
+use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, worker};
 
 /// The settings of all modules, as flags and environment give them.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,6 +36,9 @@ pub struct Settings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub process: process::Settings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "each is documented where it is owned")]
+    pub sandbox: sandbox::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub limits: report::Limits,

@@ -12,7 +12,7 @@
 //! [`deliver`] sends until the backend has it. Everything that can hang or be hostile runs below [`process`].
 //!
 //! Modules import downward only: `main, cli, config` -> `poll` -> `attempt` -> `worker, deliver` -> `execute` ->
-//! `checkout` -> `process`, with `junit`, `backend`, `spool` and `git` beside these, and `task`, `report` and the small ones below all.
+//! `checkout` -> `process` -> `sandbox`, with `junit`, `backend`, `spool` and `git` beside these, and `task`, `report` and the small ones below all.
 
 pub mod app;
 pub mod attempt;
@@ -36,6 +36,7 @@ pub mod report;
 pub mod repository;
 pub mod retry;
 pub mod run;
+pub mod sandbox;
 pub mod spool;
 pub mod spool_command;
 pub mod stop;

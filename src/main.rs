@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use ostest_runner::{app, cli, git, init, password, process};
+use ostest_runner::{app, cli, git, init, password, process, sandbox};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -14,6 +14,9 @@ fn main() -> ExitCode {
     match arguments.get(1).and_then(|mode| mode.to_str()) {
         Some(process::supervisor::MODE) => return process::supervisor::main(),
         Some(git::MODE) => return git::main(),
+        Some(sandbox::stage::MODE) => {
+            return sandbox::stage::main(arguments.get(2).and_then(|fd| fd.to_str()));
+        }
         _ => {}
     }
     if let Some(code) = init::split() {

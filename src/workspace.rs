@@ -25,10 +25,20 @@ impl Workspace {
         let held = File::open(&root)?;
         held.try_lock()?;
         let workspace = Self { root, _held: held };
-        for folder in [workspace.home(), workspace.temp()] {
+        for folder in [workspace.home(), workspace.temp(), workspace.out(), workspace.stage()] {
             fs::create_dir(folder)?;
         }
         Ok(workspace)
+    }
+
+    /// Its name, which no other task's has.
+    pub fn name(&self) -> String {
+        self.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Where the student's repository goes.
@@ -51,9 +61,19 @@ impl Workspace {
         self.root.join("tmp")
     }
 
+    /// The folder of the report.
+    pub fn out(&self) -> PathBuf {
+        self.root.join("out")
+    }
+
     /// Where the suite writes its report.
     pub fn report(&self) -> PathBuf {
-        self.root.join("report.xml")
+        self.out().join("report.xml")
+    }
+
+    /// Where a disk of the task's own can be mounted.
+    pub fn stage(&self) -> PathBuf {
+        self.root.join("stage")
     }
 
     /// The whole environment of a program that is run here with the interpreter `python`; nothing is inherited but
@@ -67,6 +87,8 @@ impl Workspace {
             ("HOME", self.home().display().to_string()),
             ("TMPDIR", self.temp().display().to_string()),
             ("LANG", "C.UTF-8".to_owned()),
+            // What a program leaves in HOME is not to be loaded into an interpreter that starts later.
+            ("PYTHONNOUSERSITE", "1".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()

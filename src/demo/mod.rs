@@ -60,7 +60,7 @@ async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> anyhow::
     writeln!(out, "mock backend   {}, with authentication", backend.url())?;
 
     let config = Config::check(adapt(settings, &home, &backend.url(), &suite)?)?;
-    let mut daemon = Daemon::new(&config, OWN_BINARY)?;
+    let mut daemon = Daemon::new(&config, OWN_BINARY).await?;
     writeln!(out, "suite          making its mirror and its environment, once, before the first claim …")?;
     let started = Instant::now();
     daemon.warm_up(stop).await.context("demo: the suite is not ready")?;

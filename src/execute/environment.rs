@@ -122,7 +122,23 @@ impl Environments {
     async fn step(&self, spec: Spec, dir: &Path, until: &Until) -> Result<(), Fault> {
         let what =
             format!("{} {}", spec.program.rsplit('/').next().unwrap_or_default(), spec.args[..2].join(" "));
-        let spec = Spec { dir: dir.to_owned(), env: inherited(), ..spec };
+        let (cache, temp) = (cache(), self.folder.with_extension("tmp"));
+        fs::create_dir_all(&temp)
+            .map_err(|e| infrastructure(format!("cannot make {}: {e}", temp.display())))?;
+        let mut env = inherited();
+        env.retain(|(name, _)| name != "TMPDIR");
+        env.push(("TMPDIR".to_owned(), temp.display().to_string()));
+        // Links cannot be made across the borders of a sandbox.
+        env.push(("UV_LINK_MODE".to_owned(), "copy".to_owned()));
+        let mut writable = vec![self.folder.as_path(), temp.as_path()];
+        if let Some(cache) = &cache {
+            writable.push(cache);
+        } else {
+            let own = temp.join("cache").display().to_string();
+            env.extend(["UV_CACHE_DIR", "PIP_CACHE_DIR"].map(|name| (name.to_owned(), own.clone())));
+        }
+        let plan = self.launcher.sandbox().tool(&writable);
+        let spec = Spec { dir: dir.to_owned(), env, plan, ..spec };
         let exit = self.launcher.run(spec, until).await.map_err(|e| infrastructure(e.to_string()))?;
         if exit.success() { Ok(()) } else { Err(explain(&what, &exit)) }
     }
@@ -166,6 +182,13 @@ fn explain(what: &str, exit: &Exit) -> Fault {
         cause,
         format!("the suite's environment could not be made: {what} ended with {}{words}", exit.describe()),
     )
+}
+
+/// Where the makers of environments keep what they downloaded, if that folder can be had.
+fn cache() -> Option<PathBuf> {
+    let given = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = given("XDG_CACHE_HOME").or_else(|| given("HOME").map(|home| home.join(".cache")))?;
+    fs::create_dir_all(&folder).ok().map(|()| folder)
 }
 
 /// The runner's environment for trusted steps (proxies, certificates, indexes), without the runner's own settings.

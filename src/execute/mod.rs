@@ -1,5 +1,6 @@
 //! Ways to run tests. An `Executor` knows what to do in each phase; one driver owns order, deadline and abort.
 
+mod confined;
 mod environment;
 mod mock;
 mod pytest;

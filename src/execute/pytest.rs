@@ -4,13 +4,14 @@ use std::fs;
 use std::sync::Arc;
 
 use super::Executor;
+use super::confined::{Confined, confine, of_interpreter};
 use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
 use crate::junit::{self, JunitError};
 use crate::process::{Exit, Launcher, Running, Spec, StartError};
 use crate::report::{Cause, Fault, Limits, Report, Stage};
 use crate::task::Task;
-use crate::workspace::{Workspace, copy_tree};
+use crate::workspace::Workspace;
 
 /// More names than this are not given to `-k`: pytest fails on an expression of about a thousand, and the system on an
 /// argument of 128 KiB.
@@ -27,6 +28,7 @@ pub(super) struct Pytest<'a> {
     launcher: &'a Launcher,
     limits: &'a Limits,
     suite: Option<Arc<Suite>>,
+    confined: Option<Confined>,
 }
 
 impl<'a> Pytest<'a> {
@@ -37,7 +39,7 @@ impl<'a> Pytest<'a> {
         launcher: &'a Launcher,
         limits: &'a Limits,
     ) -> Self {
-        Self { task, workspace, keeper, launcher, limits, suite: None }
+        Self { task, workspace, keeper, launcher, limits, suite: None, confined: None }
     }
 
     fn spec(&self, suite: &Suite) -> Spec {
@@ -60,6 +62,7 @@ impl<'a> Pytest<'a> {
             program: line.next().unwrap_or_default(),
             args: line.collect(),
             env,
+            plan: self.confined.as_ref().map(|confined| confined.plan.clone()).unwrap_or_default(),
             dir: copy,
             stdin: String::new(),
             output: Some(self.workspace.output()),
@@ -101,12 +104,11 @@ impl<'a> Pytest<'a> {
 impl Executor for Pytest<'_> {
     async fn prepare(&mut self) -> Result<(), Fault> {
         let suite = self.keeper.current().await?;
-        let (from, to) = (suite.tree.clone(), self.workspace.suite());
-        let copied = tokio::task::spawn_blocking(move || copy_tree(&from, &to)).await;
-        let copied = copied.map_err(std::io::Error::other).and_then(|copied| copied);
-        copied.map_err(|error| {
-            Fault::new(Stage::Prepare, Cause::Infrastructure, format!("cannot copy the suite: {error}"))
-        })?;
+        let readable = of_interpreter(&suite.python);
+        let ready = confine(self.launcher, self.workspace, &suite.tree, readable, self.limits).await;
+        self.confined = Some(ready.map_err(|error| {
+            Fault::new(Stage::Prepare, Cause::Infrastructure, format!("cannot prepare the suite: {error}"))
+        })?);
         self.suite = Some(suite);
         Ok(())
     }

@@ -11,14 +11,15 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::Folders;
+use super::confined::{confine, of_interpreter};
 use super::environment::Environments;
 use super::template::{Preset, Template};
 use crate::checkout::Checkout;
 use crate::process::{Launcher, Spec, Until};
-use crate::report::{Cause, Fault, Stage};
+use crate::report::{Cause, Fault, Limits, Stage};
 use crate::repository::RepositoryUrl;
 use crate::units::duration;
-use crate::workspace::{Workspace, copy_tree};
+use crate::workspace::Workspace;
 
 /// Which suite, and how it is called.
 #[derive(Debug, Clone, clap::Args)]
@@ -169,12 +170,16 @@ impl SuiteKeeper {
         let io = |error: std::io::Error| fail(format!("cannot look at the suite's command line: {error}"));
         // In a copy: a run_tests.py that knows no --help may well begin to run, and write.
         let folder = Workspace::new(&self.work).map_err(io)?;
-        copy_tree(tree, &folder.suite()).map_err(io)?;
+        fs::create_dir(folder.source()).map_err(io)?;
+        let readable = of_interpreter(python);
+        let confined =
+            confine(&self.launcher, &folder, tree, readable, &Limits::default()).await.map_err(io)?;
         let spec = Spec {
             program: python.display().to_string(),
             args: vec!["run_tests.py".to_owned(), "--help".to_owned()],
             env: folder.environment(python),
             dir: folder.suite(),
+            plan: confined.plan.clone(),
             ..Spec::default()
         };
         let exit =

@@ -4,16 +4,23 @@
 //! mode of its own, a session and a child subreaper. It promises that nothing a step started outlives the step,
 //! also when the runner itself is killed, and that output neither blocks a child nor fills memory.
 
+mod channel;
+pub mod confine;
+mod meter;
 mod output;
+mod start;
 pub mod supervisor;
+mod teardown;
 mod tree;
 
+pub use meter::Hit;
 pub use output::Captured;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +32,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::report::{Cause, Fault, Stage};
+use crate::sandbox::{Plan, Sandbox};
 use crate::units::show;
 
 /// The variable that marks all that a step starts, so that it is found even where its supervisor was killed.
@@ -68,6 +76,9 @@ pub struct Spec {
     pub dir: PathBuf,
     /// What it reads from stdin; end of file at once where empty. Secrets go here, never into `args`.
     pub stdin: String,
+    /// How it is confined.
+    #[serde(default)]
+    pub plan: Plan,
     /// Files that get the kept stdout and stderr, by their common stem: `STEM.stdout`, `STEM.stderr`.
     #[serde(skip)]
     pub output: Option<PathBuf>,
@@ -97,11 +108,33 @@ pub struct Exit {
     pub cpu: Duration,
     /// Processes that were still there when the main one had ended, and were killed.
     pub leftovers: u32,
+    /// The highest use of memory in bytes, where it was measured for the step as a whole.
+    pub memory: Option<u64>,
+    /// The limits that it hit.
+    pub hits: Vec<Hit>,
+    /// What it said on its channel.
+    pub told: Vec<Told>,
+    /// Why its report could not be taken out of its sandbox.
+    pub report: Option<String>,
     /// What is kept of stdout.
     pub stdout: Captured,
     /// What is kept of stderr.
     pub stderr: Captured,
 }
+
+/// A line that a step said on its channel, with what was measured up to then.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Told {
+    /// The line, as it came.
+    pub line: String,
+    /// Where it ends a case: that case's peak of memory in bytes, above what the step used before.
+    pub memory: Option<u64>,
+    /// What the case died of, where that was a limit.
+    pub note: Option<String>,
+}
+
+/// Bytes of lines that are kept of one step; what comes after is as if it had not been said.
+const MOST_TOLD: usize = 64 << 20;
 
 impl Exit {
     /// Whether it left by itself with code 0.
@@ -138,6 +171,9 @@ pub enum StartError {
         /// The system's words.
         reason: String,
     },
+    /// Its sandbox could not be made.
+    #[error("cannot make the sandbox: {0}")]
+    Sandbox(String),
     /// The supervisor could not be started or reached.
     #[error("cannot start a supervisor process: {0}")]
     Supervisor(#[from] io::Error),
@@ -149,13 +185,26 @@ pub struct Launcher {
     exe: PathBuf,
     mark: String,
     settings: Settings,
+    sandbox: Arc<Sandbox>,
 }
 
 impl Launcher {
     /// A launcher that starts `exe` (the runner's own binary; `/proc/self/exe` in the runner, since the path of a
     /// running program is wrong after an upgrade in place) as supervisor. `mark` begins the mark of all it starts.
     pub fn new(exe: impl Into<PathBuf>, mark: impl Into<String>, settings: Settings) -> Self {
-        Self { exe: exe.into(), mark: mark.into(), settings }
+        let sandbox = Arc::new(Sandbox::off(crate::sandbox::Settings::default()));
+        Self { exe: exe.into(), mark: mark.into(), settings, sandbox }
+    }
+
+    /// The same, with what confines its steps.
+    #[must_use]
+    pub fn confined(self, sandbox: Sandbox) -> Self {
+        Self { sandbox: Arc::new(sandbox), ..self }
+    }
+
+    /// How steps are confined.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// The runner's own binary, for steps that run it in another mode.
@@ -187,6 +236,8 @@ impl Launcher {
             started,
             grace: self.settings.grace,
             ended: None,
+            told: Vec::new(),
+            told_bytes: 0,
         };
         let request = serde_json::to_vec(&spec).map_err(io::Error::other)?;
         let length = u32::try_from(request.len()).map_err(io::Error::other)?;
@@ -194,8 +245,17 @@ impl Launcher {
         running.control.write_all(&request).await?;
         match running.next_event().await? {
             Event::Started => Ok(running),
-            Event::Failed(reason) => Err(StartError::Program { program: spec.program, reason }),
-            Event::Ended(_) => Err(io::Error::other("the supervisor ended before it began").into()),
+            Event::Failed { reason, sandbox: false } => {
+                Err(StartError::Program { program: spec.program, reason })
+            }
+            Event::Failed { reason, sandbox: true } => {
+                // bubblewrap's own words say more than that it ended.
+                let words = output::collect(running.stderr.take()).await.last_line();
+                Err(StartError::Sandbox(words.map_or(reason.clone(), |words| format!("{reason}: {words}"))))
+            }
+            Event::Told(_) | Event::Ended(_) => {
+                Err(io::Error::other("the supervisor ended before it began").into())
+            }
         }
     }
 
@@ -288,7 +348,8 @@ fn spawn_supervisor(exe: &Path, control: OwnedFd) -> io::Result<tokio::process::
 #[derive(Debug, Serialize, Deserialize)]
 enum Event {
     Started,
-    Failed(String),
+    Failed { reason: String, sandbox: bool },
+    Told(Told),
     Ended(Ended),
 }
 
@@ -299,6 +360,9 @@ struct Ended {
     signal: Option<i32>,
     cpu: Duration,
     leftovers: u32,
+    memory: Option<u64>,
+    hits: Vec<Hit>,
+    report: Option<String>,
 }
 
 /// A step that runs. Dropping it ends the step and everything it started.
@@ -314,6 +378,8 @@ pub struct Running {
     started: Instant,
     grace: Duration,
     ended: Option<Ended>,
+    told: Vec<Told>,
+    told_bytes: usize,
 }
 
 impl Running {
@@ -322,6 +388,10 @@ impl Running {
         while self.ended.is_none() {
             self.ended = match self.next_event().await {
                 Ok(Event::Ended(ended)) => Some(ended),
+                Ok(Event::Told(told)) => {
+                    self.note(told);
+                    None
+                }
                 Ok(_) => None,
                 // The supervisor is gone without a word: only a SIGKILL does that. What it watched over is ours now.
                 Err(_) => Some(self.inherit().await),
@@ -345,6 +415,13 @@ impl Running {
         Exit { stopped: Some(why), ..self.finish().await }
     }
 
+    fn note(&mut self, told: Told) {
+        self.told_bytes = self.told_bytes.saturating_add(told.line.len());
+        if self.told_bytes <= MOST_TOLD {
+            self.told.push(told);
+        }
+    }
+
     /// Collects the output of a step that has ended.
     pub async fn finish(mut self) -> Exit {
         self.ended().await;
@@ -360,6 +437,10 @@ impl Running {
             wall: self.started.elapsed(),
             cpu: ended.cpu,
             leftovers: ended.leftovers,
+            memory: ended.memory,
+            hits: ended.hits,
+            told: std::mem::take(&mut self.told),
+            report: ended.report,
             stdout,
             stderr,
         }

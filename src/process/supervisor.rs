@@ -6,15 +6,13 @@
 //! runner dies. Only then does it report.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigHandler, SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -22,7 +20,12 @@ use nix::sys::time::TimeVal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getpid, setsid};
 
-use super::{Ended, Event, Spec, tree};
+use super::channel::{Channel, Kind};
+use super::meter::Meter;
+use super::start::{Failure, Started, start};
+use super::{Ended, Event, Spec, Told, teardown, tree};
+use crate::sandbox::cgroup::Group;
+use crate::sandbox::{Level, view};
 
 /// The first argument that selects this mode.
 pub const MODE: &str = "__supervise";
@@ -64,7 +67,12 @@ fn close_inherited() {
 struct Supervisor {
     control: UnixStream,
     signals: SignalFd,
+    spec: Spec,
     main: Option<Pid>,
+    /// The leader of the program's group; within bubblewrap not the same.
+    leader: Option<Pid>,
+    meter: Meter,
+    channel: Option<Channel>,
     ended: Ended,
 }
 
@@ -82,15 +90,29 @@ impl Supervisor {
         nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         nix::sys::prctl::set_child_subreaper(true)?;
         setsid()?;
-        let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-        Ok(Self { control, signals, main: None, ended: Ended::default() })
+        let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let spec = read_spec(&mut control)?;
+        let meter = Meter::new(&spec.plan, None);
+        Ok(Self {
+            control,
+            signals,
+            spec,
+            main: None,
+            leader: None,
+            meter,
+            channel: None,
+            ended: Ended::default(),
+        })
     }
 
     fn run(mut self) -> io::Result<()> {
-        let spec = self.read_spec()?;
-        match start(&spec) {
-            Ok(pid) => self.main = Some(pid),
-            Err(error) => return self.tell(&Event::Failed(error.to_string())),
+        if let Err(failure) = self.begin() {
+            self.sweep();
+            let event = match failure {
+                Failure::Program(error) => Event::Failed { reason: error.to_string(), sandbox: false },
+                Failure::Sandbox(error) => Event::Failed { reason: error.to_string(), sandbox: true },
+            };
+            return self.tell(&event);
         }
         let null = File::options().read(true).write(true).open("/dev/null")?;
         // From here on only the step holds its pipes: their end is its end.
@@ -100,20 +122,45 @@ impl Supervisor {
         self.tell(&Event::Started).ok();
         while self.main.is_some() {
             self.wait_for_something()?;
+            self.listen();
             self.reap();
         }
+        // What was said right before the end.
+        self.listen();
         self.sweep();
-        self.ended.cpu = cpu_of_children();
+        self.finish();
         let ended = self.ended.clone();
         self.tell(&Event::Ended(ended))
     }
 
-    fn read_spec(&mut self) -> io::Result<Spec> {
-        let mut length = [0; 4];
-        self.control.read_exact(&mut length)?;
-        let mut request = vec![0; u32::from_le_bytes(length) as usize];
-        self.control.read_exact(&mut request)?;
-        serde_json::from_slice(&request).map_err(io::Error::other)
+    /// Makes what the plan asks for, and starts the program in it.
+    fn begin(&mut self) -> Result<(), Failure> {
+        view::make(&self.spec.plan).map_err(Failure::Sandbox)?;
+        // New credentials, as a user namespace gives them, take the death signal away.
+        nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| Failure::Sandbox(error.into()))?;
+        let plan = &self.spec.plan;
+        let group = plan.group.as_ref().map(|(groups, name)| groups.make(name, &plan.limits));
+        let group = group.transpose().map_err(Failure::Sandbox)?;
+        self.meter = Meter::new(plan, group);
+        let channel = if plan.events { Some(Channel::new().map_err(Failure::Sandbox)?) } else { None };
+        let (ours, theirs) = channel.map_or((None, None), |(ours, theirs)| (Some(ours), Some(theirs)));
+        let started = start(&self.spec, self.meter.group(), theirs.as_ref(), &self.control)?;
+        let Started { child, leader } = started;
+        self.channel = ours;
+        self.main = Some(child);
+        self.leader = Some(leader);
+        Ok(())
+    }
+
+    /// What is left to do when nothing runs any more.
+    fn finish(&mut self) {
+        self.ended.cpu = self.meter.group().and_then(Group::cpu).unwrap_or_else(cpu_of_children);
+        self.ended.memory = self.meter.group().and_then(Group::peak);
+        self.ended.hits = self.meter.hits();
+        if let Some(group) = self.meter.group() {
+            group.remove();
+        }
+        self.ended.report = view::bring_out(&self.spec.plan);
     }
 
     fn tell(&mut self, event: &Event) -> io::Result<()> {
@@ -122,13 +169,20 @@ impl Supervisor {
         self.control.write_all(&line)
     }
 
-    /// Sleeps until a child ends, the runner asks for something, or the runner is gone.
+    /// Sleeps until a child ends, the program says something, the runner asks for something or is gone, or it is time
+    /// to look at what is used.
     fn wait_for_something(&mut self) -> io::Result<()> {
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
         ];
-        match poll(&mut fds, PollTimeout::NONE) {
+        let spoken = self.channel.as_ref().and_then(Channel::waits);
+        fds.extend(spoken.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let pause = self.meter.pause().map_or(PollTimeout::NONE, |pause| {
+            // Rounded up: a pause of less than a millisecond must not spin.
+            PollTimeout::try_from(pause.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+        });
+        match poll(&mut fds, pause) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -146,7 +200,31 @@ impl Supervisor {
                 _ => self.kill_all(),
             }
         }
+        if self.meter.look().is_some() {
+            self.kill_all();
+        }
         Ok(())
+    }
+
+    /// Passes on what the program says, with what was measured, and lets it go on.
+    fn listen(&mut self) {
+        while let Some((said, speaker)) =
+            self.channel.as_mut().and_then(|channel| channel.next().map(|said| (said, channel.speaker())))
+        {
+            let (memory, note) = match said.kind {
+                Kind::Start => {
+                    self.meter.begin(speaker);
+                    (None, None)
+                }
+                Kind::End => self.meter.end(),
+                Kind::Other => (None, None),
+            };
+            // A runner that is gone is noticed where its requests are read.
+            self.tell(&Event::Told(Told { line: said.line, memory, note })).ok();
+            if let Some(channel) = self.channel.as_mut().filter(|_| said.kind != Kind::Other) {
+                channel.answer();
+            }
+        }
     }
 
     fn obey(&mut self, request: u8) {
@@ -155,7 +233,7 @@ impl Supervisor {
             TERMINATE => Signal::SIGTERM,
             _ => return self.kill_all(),
         };
-        if let Some(group) = self.main {
+        if let Some(group) = self.leader {
             // A group that is gone is what was asked for. A stopped one must be woken to hear.
             killpg(group, signal).ok();
             killpg(group, Signal::SIGCONT).ok();
@@ -165,6 +243,9 @@ impl Supervisor {
     fn kill_all(&mut self) {
         if let Some(group) = self.main {
             killpg(group, Signal::SIGKILL).ok();
+        }
+        if let Some(group) = self.meter.group() {
+            group.kill();
         }
         self.sweep();
     }
@@ -184,8 +265,10 @@ impl Supervisor {
     fn note_end(&mut self, pid: Pid, code: Option<i32>, signal: Option<i32>) {
         if self.main == Some(pid) {
             self.main = None;
-            self.ended.code = code;
-            self.ended.signal = signal;
+            // bubblewrap ends as a shell would: a signal becomes a number above 128.
+            let signalled = code.filter(|&code| self.spec.plan.level == Level::Bwrap && code > 128);
+            self.ended.code = code.filter(|_| signalled.is_none());
+            self.ended.signal = signal.or(signalled.map(|code| code - 128));
         }
     }
 
@@ -194,6 +277,7 @@ impl Supervisor {
         let give_up = Instant::now() + SWEEP;
         let mut met = std::collections::HashSet::new();
         let main = self.main.map(Pid::as_raw);
+        teardown::of_user(&self.spec.plan);
         loop {
             self.reap();
             let none_left = matches!(
@@ -204,6 +288,7 @@ impl Supervisor {
                 break;
             }
             met.extend(tree::kill_below(getpid().as_raw()));
+            teardown::of_user(&self.spec.plan);
             let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             poll(&mut fds, PollTimeout::from(5u8)).ok();
             while let Ok(Some(_)) = self.signals.read_signal() {}
@@ -213,37 +298,12 @@ impl Supervisor {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that starts a step's program")]
-#[expect(unsafe_code, reason = "the signals that are blocked here must not be blocked in the step")]
-fn start(spec: &Spec) -> io::Result<Pid> {
-    let mut command = Command::new(&spec.program);
-    command
-        .args(&spec.args)
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (name, value)))
-        .current_dir(&spec.dir)
-        .stdin(stdin_of(spec)?)
-        // A group of its own, so that it can be interrupted without the supervisor.
-        .process_group(0);
-    // SAFETY: between fork and exec this makes one system call and allocates nothing.
-    unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
-    let child = command.spawn().map_err(|error| {
-        // The system's word does not tell a missing program from a missing folder.
-        if spec.dir.is_dir() { error } else { io::Error::other(format!("no folder {}", spec.dir.display())) }
-    })?;
-    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-    Ok(Pid::from_raw(pid))
-}
-
-fn stdin_of(spec: &Spec) -> io::Result<Stdio> {
-    if spec.stdin.is_empty() {
-        return Ok(Stdio::null());
-    }
-    let memory: OwnedFd = memfd_create(c"stdin", MFdFlags::MFD_CLOEXEC)?;
-    let mut file = File::from(memory);
-    file.write_all(spec.stdin.as_bytes())?;
-    file.rewind()?;
-    Ok(Stdio::from(file))
+fn read_spec(control: &mut UnixStream) -> io::Result<Spec> {
+    let mut length = [0; 4];
+    control.read_exact(&mut length)?;
+    let mut request = vec![0; u32::from_le_bytes(length) as usize];
+    control.read_exact(&mut request)?;
+    serde_json::from_slice(&request).map_err(io::Error::other)
 }
 
 fn cpu_of_children() -> Duration {

@@ -33,6 +33,18 @@ pub(super) fn below(root: i32) -> Vec<Process> {
     found
 }
 
+/// The first child of `parent` that is still there.
+pub(super) fn first_child(parent: Pid) -> Option<Pid> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    if let Ok(children) = children {
+        return children.split_whitespace().next()?.parse().ok().map(Pid::from_raw);
+    }
+    // A kernel without that list.
+    let is_child =
+        |process: &&Process| parent_and_group(process.pid).is_some_and(|(of, _)| of == parent.as_raw());
+    below(parent.as_raw()).iter().filter(is_child).map(|process| process.pid).min().map(Pid::from_raw)
+}
+
 /// Kills everything below `root` once, group by group and then one by one; says which processes it met.
 ///
 /// A signal to a group reaches all its members at one moment, so that a chain of processes which fork and die

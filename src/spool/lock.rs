@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::files::at;
 use super::stamp;
@@ -27,8 +27,23 @@ pub enum Locked {
 }
 
 impl Lock {
-    /// Tries to take hold of `state`; never waits.
+    /// Tries to take hold of `state`. Waits only where the holder is gone already: a child that was forked by a runner
+    /// that was killed holds the file too, until it executes its own program.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nothing else runs yet, and a lock has no event to wait for"
+    )]
     pub fn take(state: &Path) -> io::Result<Locked> {
+        for _ in 0..50 {
+            match Self::attempt(state)? {
+                Locked::By(holder) if is_gone(&holder) => std::thread::sleep(Duration::from_millis(20)),
+                settled => return Ok(settled),
+            }
+        }
+        Self::attempt(state)
+    }
+
+    fn attempt(state: &Path) -> io::Result<Locked> {
         let path = state.join(FILE);
         // Non-blocking and no-follow: the name may have been given to anything.
         let mut file = OpenOptions::new()
@@ -58,6 +73,15 @@ impl Drop for Lock {
     }
 }
 
+/// Whether the process that named itself so runs no more. One of another machine cannot be asked.
+fn is_gone(holder: &str) -> bool {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut words = holder.split(' ').skip(1);
+    let pid = words.next().and_then(|word| word.parse::<u32>().ok());
+    let here = words.nth(1) == Some(host.trim());
+    pid.is_some_and(|pid| here && !Path::new(&format!("/proc/{pid}")).exists())
+}
+
 fn own_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let (pid, since) = (std::process::id(), stamp::show(SystemTime::now()));
@@ -69,5 +93,20 @@ fn holder(file: File) -> String {
     match file.take(500).read_to_string(&mut text) {
         Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
         _ => "a process that has not said who it is".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_gone_only_where_that_can_be_known() {
+        let own = own_name();
+        assert!(!is_gone(own.trim()), "{own}");
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert!(is_gone(&format!("process 4194999 on {} since x", host.trim())));
+        assert!(!is_gone("process 4194999 on elsewhere since x"));
+        assert!(!is_gone("a process that has not said who it is"));
     }
 }

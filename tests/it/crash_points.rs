@@ -201,7 +201,8 @@ async fn when_the_suite_runs() {
 
 #[tokio::test]
 async fn when_the_report_is_written() {
-    die_when("report.xml is there", &[], Duplicates::None, |scene| scene.in_task_folder("report.xml")).await;
+    die_when("report.xml is there", &[], Duplicates::None, |scene| scene.in_task_folder("out/report.xml"))
+        .await;
 }
 
 #[tokio::test]

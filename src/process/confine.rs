@@ -1,0 +1,209 @@
+//! Finds out by trying how strongly steps can be confined on this machine.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+
+use super::start::BWRAP;
+use super::{Launcher, Spec, Until};
+use crate::sandbox::cgroup::Groups;
+use crate::sandbox::users::Users;
+use crate::sandbox::{Choice, Level, Network, Sandbox, Settings, SuiteView, stage_version};
+use crate::workspace::Workspace;
+
+/// Where a trial takes place.
+#[derive(Debug)]
+pub struct Ground<'a> {
+    /// Folder below which tasks get their own.
+    pub work: &'a Path,
+    /// Folder of what outlives a run.
+    pub state: &'a Path,
+    /// The interpreter that suites will run with; the user of a task must be able to.
+    pub python: Option<&'a Path>,
+    /// What tools must not see.
+    pub hidden: Vec<PathBuf>,
+    /// Begins the names of this runner's control groups; those of its earlier runs are removed.
+    pub prefix: String,
+}
+
+/// How long a trial may take.
+const TRIAL: Duration = Duration::from_secs(30);
+
+/// The strongest confinement that works here and that `settings` ask for. An error says why it is too weak.
+pub async fn find(launcher: &Launcher, settings: &Settings, ground: Ground<'_>) -> Result<Sandbox, String> {
+    let sandbox = Sandbox { prefix: ground.prefix.clone(), ..Sandbox::off(settings.clone()) };
+    let groups = Groups::find();
+    if let Some(groups) = &groups {
+        groups.sweep(&ground.prefix);
+    }
+    let sandbox = Sandbox { groups, landlock: stage_version(), hidden: ground.hidden.clone(), ..sandbox };
+    let levels: &[Level] = match settings.sandbox {
+        Choice::None => &[],
+        Choice::Basic => &[Level::Basic],
+        Choice::Bwrap => &[Level::Bwrap],
+        Choice::Auto => &[Level::Bwrap, Level::Basic],
+    };
+    let mut because: Vec<String> = Vec::new();
+    let mut found = None;
+    for &level in levels {
+        match attempt(launcher, &sandbox, level, &ground).await {
+            Ok(works) => {
+                found = Some(works);
+                break;
+            }
+            Err(why) => because.push(format!("{}: {why}", level.name())),
+        }
+    }
+    let asked = match settings.sandbox {
+        Choice::Bwrap => Some(Level::Bwrap),
+        Choice::Basic => Some(Level::Basic),
+        Choice::Auto | Choice::None => None,
+    };
+    let required = settings.sandbox_require.max(asked).unwrap_or(Level::None);
+    let mut found = found.unwrap_or(sandbox);
+    if !because.is_empty() {
+        let more = found.weaker_because.take();
+        found.weaker_because = Some(because.into_iter().chain(more).collect::<Vec<_>>().join("; "));
+    }
+    if found.level < required {
+        let why = found.weaker_because.map(|why| format!(" ({why})")).unwrap_or_default();
+        return Err(format!(
+            "the sandbox here would be {}, which is weaker than the {} that is required{why}",
+            found.level.name(),
+            required.name()
+        ));
+    }
+    Ok(found)
+}
+
+/// Tries `level`, as root with a user for each task.
+async fn attempt(
+    launcher: &Launcher,
+    sandbox: &Sandbox,
+    level: Level,
+    ground: &Ground<'_>,
+) -> Result<Sandbox, String> {
+    let mut candidate = Sandbox { level, ..sandbox.clone() };
+    if level == Level::Bwrap && !Path::new(BWRAP).exists() {
+        return Err("bubblewrap is not installed (apt-get install bubblewrap)".to_owned());
+    }
+    if !geteuid().is_root() {
+        return trial(launcher, &candidate, ground).await.map(|()| candidate);
+    }
+    let shared = shared_folder().map_err(|error| format!("no folder for mounts and locks: {error}"))?;
+    let users = Users::new(sandbox.settings.sandbox_uid, &shared.join("users"));
+    candidate.users = Some(users.map_err(|error| format!("no locks for users: {error}"))?);
+    candidate.stage = (level == Level::Bwrap).then(|| shared.join("stage"));
+    if level == Level::Basic {
+        close_state(ground).map_err(|error| format!("the state folder: {error}"))?;
+    }
+    match trial(launcher, &candidate, ground).await {
+        Ok(()) => Ok(candidate),
+        Err(why) if level == Level::Basic => {
+            // As the runner's own user at least.
+            let candidate = Sandbox { users: None, ..candidate };
+            let why = format!("no user of its own for a task: {why}");
+            trial(launcher, &candidate, ground).await?;
+            Ok(Sandbox { weaker_because: Some(why), ..candidate })
+        }
+        Err(why) => Err(why),
+    }
+}
+
+/// Runs a shell in it, which looks whether the interpreter is in reach.
+async fn trial(launcher: &Launcher, sandbox: &Sandbox, ground: &Ground<'_>) -> Result<(), String> {
+    let words = |what: &str, error: io::Error| format!("{what}: {error}");
+    let workspace = Workspace::new(ground.work).map_err(|error| words("a folder to try in", error))?;
+    let suite = workspace.suite();
+    fs::create_dir(workspace.source()).map_err(|error| words("a folder to try in", error))?;
+    fs::create_dir(&suite).map_err(|error| words("a folder to try in", error))?;
+    let loan = sandbox.users.as_ref().map(Users::lend).transpose().map_err(|error| words("a user", error))?;
+    let python = ground.python.map(|python| python.canonicalize().unwrap_or_else(|_| python.to_owned()));
+    let view = SuiteView {
+        stage: workspace.stage(),
+        tree: suite.clone(),
+        suite,
+        source: workspace.source(),
+        home: workspace.home(),
+        temp: workspace.temp(),
+        out: workspace.out(),
+        report: workspace.report(),
+        report_limit: 0,
+        readable: python
+            .as_deref()
+            .and_then(Path::parent)
+            .and_then(Path::parent)
+            .map(Path::to_owned)
+            .into_iter()
+            .collect(),
+    };
+    let plan =
+        sandbox.suite(&format!("trial-{:08x}", fastrand::u32(..)), loan.as_ref().map(|loan| loan.uid), view);
+    let python = python.map(|python| python.display().to_string()).unwrap_or_default();
+    let script =
+        "test -w . && { test -z \"$1\" || test -x \"$1\" || { echo \"it cannot execute $1\" >&2; false; }; }";
+    let spec = Spec {
+        program: "/bin/sh".to_owned(),
+        args: ["-c", script, "sh", &python].map(str::to_owned).to_vec(),
+        env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+        dir: workspace.source(),
+        plan,
+        ..Spec::default()
+    };
+    let exit = launcher.run(spec, &Until::within(TRIAL)).await.map_err(|error| error.to_string())?;
+    if exit.success() {
+        return Ok(());
+    }
+    Err(exit.last_words().unwrap_or_else(|| format!("a shell in it ended with {}", exit.describe())))
+}
+
+/// The folder that all runners of a host share where they are root: everybody can pass through it, nobody else writes.
+fn shared_folder() -> io::Result<PathBuf> {
+    let given = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute());
+    let candidates =
+        given.into_iter().chain(["/run/ostest-runner", "/var/tmp/ostest-runner"].map(PathBuf::from));
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for folder in candidates {
+        let made = make_shared(&folder);
+        match made {
+            Ok(()) => return Ok(folder),
+            Err(error) => last = io::Error::other(format!("{}: {error}", folder.display())),
+        }
+    }
+    Err(last)
+}
+
+fn make_shared(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    DirBuilder::new().recursive(true).mode(0o755).create(folder.join("stage"))?;
+    for made in [folder.to_owned(), folder.join("stage")] {
+        let meta = fs::symlink_metadata(&made)?;
+        if !meta.is_dir() || meta.uid() != 0 {
+            return Err(io::Error::other("it is not root's own folder"));
+        }
+        fs::set_permissions(&made, Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+/// Without namespaces, tasks of other users pass through the state folder to their own; all else in it is closed.
+fn close_state(ground: &Ground<'_>) -> io::Result<()> {
+    for open in [ground.state, ground.work] {
+        fs::set_permissions(open, Permissions::from_mode(0o711))?;
+    }
+    for closed in ["spool", "kept"].map(|name| ground.state.join(name)) {
+        DirBuilder::new().recursive(true).mode(0o700).create(&closed)?;
+        fs::set_permissions(&closed, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// What to tell people of a setting that weakens what is there.
+pub fn remark(sandbox: &Sandbox) -> Option<&'static str> {
+    (sandbox.level > Level::None && sandbox.settings.network == Network::Host)
+        .then_some("--network host: tasks reach whatever this machine reaches")
+}

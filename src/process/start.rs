@@ -1,0 +1,234 @@
+//! Starts a step's program: as it is, or confined as its plan says.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::SigSet;
+use nix::unistd::{Gid, Pid, Uid, geteuid};
+
+use super::{Spec, tree};
+use crate::sandbox::cgroup::{self, Group};
+use crate::sandbox::stage::{self, Orders};
+use crate::sandbox::{Level, Plan, view};
+
+/// Where bubblewrap is looked for; never in a `PATH` that somebody else may have set.
+pub(super) const BWRAP: &str = "/usr/bin/bwrap";
+
+/// How long a confined program may take to begin.
+const PATIENCE: u16 = 20_000;
+
+/// A program that runs.
+pub(super) struct Started {
+    /// The child of this process; its end is the step's end.
+    pub(super) child: Pid,
+    /// The leader of the program's group, where signals go.
+    pub(super) leader: Pid,
+}
+
+/// Why it does not run.
+pub(super) enum Failure {
+    /// The program could not be executed.
+    Program(io::Error),
+    /// Its confinement could not be made.
+    Sandbox(io::Error),
+}
+
+/// Starts `spec`; `events` is the program's end of the channel, `control` the runner's, whose end ends the waiting.
+pub(super) fn start(
+    spec: &Spec,
+    group: Option<&Group>,
+    events: Option<&OwnedFd>,
+    control: &impl AsFd,
+) -> Result<Started, Failure> {
+    let plan = &spec.plan;
+    if plan.level == Level::None {
+        let mut command = plain(spec);
+        environment(&mut command, spec, events);
+        let child = spawn(spec, command, group, events.map(AsRawFd::as_raw_fd), None);
+        let child = child.map_err(|error| {
+            // The system's word does not tell a missing program from a missing folder.
+            let folder = spec.dir.is_dir();
+            Failure::Program(if folder {
+                error
+            } else {
+                io::Error::other(format!("no folder {}", spec.dir.display()))
+            })
+        })?;
+        return Ok(Started { child, leader: child });
+    }
+    confined(spec, plan, group, events, control)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that starts a step's program")]
+fn plain(spec: &Spec) -> Command {
+    let mut command = Command::new(&spec.program);
+    command.args(&spec.args).current_dir(&spec.dir);
+    command
+}
+
+fn environment(command: &mut Command, spec: &Spec, events: Option<&OwnedFd>) {
+    command.env_clear().envs(spec.env.iter().map(|(name, value)| (name, value)));
+    if let Some(events) = events {
+        command.env("OSTEST_EVENTS", events.as_raw_fd().to_string());
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that starts a step's program")]
+fn confined(
+    spec: &Spec,
+    plan: &Plan,
+    group: Option<&Group>,
+    events: Option<&OwnedFd>,
+    control: &impl AsFd,
+) -> Result<Started, Failure> {
+    let sandbox = Failure::Sandbox;
+    let own = File::open("/proc/self/exe").map_err(sandbox)?;
+    let (mut heard, status) = std::io::pipe().map_err(sandbox)?;
+    let orders = Orders {
+        program: spec.program.clone(),
+        args: spec.args.clone(),
+        dir: spec.dir.clone(),
+        limits: plan.limits,
+        others: if plan.level == Level::Basic && plan.user.is_none() { processes_of_user() } else { 0 },
+        readable: Vec::new(),
+        writable: Vec::new(),
+        inet: true,
+        ptrace: true,
+        events: events.map(AsRawFd::as_raw_fd),
+        status: status.as_raw_fd(),
+    };
+    let orders = memory_file(
+        &serde_json::to_vec(&view::orders(plan, orders)).map_err(io::Error::other).map_err(sandbox)?,
+    );
+    let orders = orders.map_err(sandbox)?;
+    let mut command = if plan.level == Level::Bwrap {
+        let mut command = Command::new(BWRAP);
+        command.args(view::arguments(plan, &spec.dir, own.as_raw_fd(), orders.as_raw_fd()));
+        command
+    } else {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(stage::MODE).arg(orders.as_raw_fd().to_string());
+        command
+    };
+    environment(&mut command, spec, events);
+    command.current_dir("/");
+    let kept = [
+        Some(own.as_raw_fd()),
+        Some(orders.as_raw_fd()),
+        Some(status.as_raw_fd()),
+        events.map(AsRawFd::as_raw_fd),
+    ];
+    let kept: Vec<RawFd> = kept.into_iter().flatten().collect();
+    let child = spawn(spec, command, group, kept, plan.user).map_err(sandbox)?;
+    drop(status);
+    wait_ready(&mut heard, control, plan.level)?;
+    let leader = if plan.level == Level::Bwrap {
+        // bubblewrap, its first process within, the program.
+        tree::first_child(child).and_then(tree::first_child).unwrap_or(child)
+    } else {
+        child
+    };
+    Ok(Started { child, leader })
+}
+
+#[expect(unsafe_code, reason = "what a child must do to itself before it is another program")]
+fn spawn(
+    spec: &Spec,
+    mut command: Command,
+    group: Option<&Group>,
+    kept: impl IntoIterator<Item = RawFd>,
+    user: Option<u32>,
+) -> io::Result<Pid> {
+    let doors = group.map(Group::doors).transpose()?.unwrap_or_default();
+    let kept: Vec<RawFd> = kept.into_iter().collect();
+    // A group of its own, so that it can be interrupted without the supervisor.
+    command.stdin(stdin_of(spec)?).process_group(0);
+    let prepare = move || {
+        SigSet::empty().thread_set_mask()?;
+        for door in &doors {
+            cgroup::join(door)?;
+        }
+        for &fd in &kept {
+            // SAFETY: a plain call on a number; a wrong one is an error.
+            if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        if let Some(user) = user {
+            nix::unistd::setgroups(&[])?;
+            nix::unistd::setresgid(Gid::from_raw(user), Gid::from_raw(user), Gid::from_raw(user))?;
+            nix::unistd::setresuid(Uid::from_raw(user), Uid::from_raw(user), Uid::from_raw(user))?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec this makes system calls and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+    let child = command.spawn()?;
+    Ok(Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?))
+}
+
+/// Waits until the last stage says that all is in force and the program has begun.
+fn wait_ready(heard: &mut io::PipeReader, control: &impl AsFd, level: Level) -> Result<(), Failure> {
+    let mut said = Vec::new();
+    loop {
+        let mut fds =
+            [PollFd::new(heard.as_fd(), PollFlags::POLLIN), PollFd::new(control.as_fd(), PollFlags::empty())];
+        match poll(&mut fds, PollTimeout::from(PATIENCE)) {
+            Ok(0) => return Err(Failure::Sandbox(io::Error::other("it was not ready in time"))),
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(error) => return Err(Failure::Sandbox(error.into())),
+            Ok(_) => {}
+        }
+        if !fds[0].any().unwrap_or(false) {
+            return Err(Failure::Sandbox(io::Error::other("the runner is gone")));
+        }
+        let mut bytes = [0; 512];
+        match heard.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(count) => said.extend_from_slice(&bytes[..count]),
+            Err(error) => return Err(Failure::Sandbox(error)),
+        }
+    }
+    let words = |bytes: &[u8]| io::Error::other(String::from_utf8_lossy(bytes).into_owned());
+    match said.split_first() {
+        Some((&stage::READY, [])) => Ok(()),
+        Some((&stage::READY, why)) => Err(Failure::Program(words(why))),
+        Some(_) => Err(Failure::Sandbox(words(&said))),
+        None if level == Level::Bwrap => Err(Failure::Sandbox(io::Error::other("bubblewrap did not begin"))),
+        None => Err(Failure::Sandbox(io::Error::other("the last stage did not begin"))),
+    }
+}
+
+fn stdin_of(spec: &Spec) -> io::Result<Stdio> {
+    if spec.stdin.is_empty() {
+        Ok(Stdio::null())
+    } else {
+        memory_file(spec.stdin.as_bytes()).map(Stdio::from)
+    }
+}
+
+fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(c"ostest", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// The system counts all processes of a user against the limit of each.
+fn processes_of_user() -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let own = geteuid().as_raw();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids =
+        entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok()));
+    let threads = pids
+        .filter(|entry| entry.metadata().is_ok_and(|meta| meta.uid() == own))
+        .map(|entry| std::fs::read_dir(entry.path().join("task")).map_or(1, |tasks| tasks.count() as u64));
+    threads.sum()
+}

@@ -1,0 +1,349 @@
+//! Control groups: the limits of one task, and the truth about what it used. Version 2 where the runner has a subtree
+//! of its own (systemd's `Delegate=yes`), version 1 where the machine has that.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid};
+use serde::{Deserialize, Serialize};
+
+use super::Limits;
+
+/// Processes of the sandbox itself that count into a task's group.
+const OWN_PROCESSES: u64 = 4;
+
+/// Where groups for tasks can be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Groups {
+    /// A folder in each hierarchy that is there.
+    V1 {
+        /// Of the memory controller; nothing works without it.
+        memory: PathBuf,
+        /// Of the pids controller.
+        pids: Option<PathBuf>,
+        /// Of the cpu controller.
+        cpu: Option<PathBuf>,
+        /// Of the controller that counts processor time.
+        cpuacct: Option<PathBuf>,
+    },
+    /// The one folder that was delegated.
+    V2(PathBuf),
+}
+
+impl Groups {
+    /// Finds where this process may make groups, by making one.
+    pub fn find() -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let v1 = |controller: &str| {
+            let mount = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|mount| {
+                mount.len() > 3
+                    && mount[2] == "cgroup"
+                    && mount[3].split(',').any(|option| option == controller)
+            })?;
+            let path = own.lines().find_map(|line| {
+                let mut parts = line.splitn(3, ':').skip(1);
+                let names = parts.next()?;
+                names.split(',').any(|name| name == controller).then(|| parts.next()).flatten()
+            })?;
+            let root = Path::new(mount[1]);
+            // In a container the path may be one of the host's, which is not there.
+            let candidates = [root.join(path.trim_start_matches('/')), root.to_owned()];
+            candidates.into_iter().find(|folder| may_make(folder))
+        };
+        if let Some(memory) = v1("memory") {
+            return Some(Self::V1 { memory, pids: v1("pids"), cpu: v1("cpu"), cpuacct: v1("cpuacct") });
+        }
+        let mount = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let mount = mount.into_iter().find(|mount| mount.len() > 3 && mount[2] == "cgroup2")?;
+        let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let folder = Path::new(mount[1]).join(path.trim_start_matches('/'));
+        take_over(&folder).ok().map(|()| Self::V2(folder))
+    }
+
+    /// `cgroup-v1` or `cgroup-v2`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::V1 { .. } => "cgroup-v1",
+            Self::V2(_) => "cgroup-v2",
+        }
+    }
+
+    fn folders(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::V1 { memory, pids, cpu, cpuacct } => {
+                [Some(memory), pids.as_ref(), cpu.as_ref(), cpuacct.as_ref()].into_iter().flatten().collect()
+            }
+            Self::V2(folder) => vec![folder],
+        }
+    }
+
+    /// Ends and removes the groups of earlier runs, whose names begin with `prefix`.
+    pub fn sweep(&self, prefix: &str) {
+        for parent in self.folders() {
+            for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+                if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+                    empty(&entry.path());
+                    remove(&entry.path());
+                }
+            }
+        }
+    }
+
+    /// Makes the group `name` with `limits`.
+    pub fn make(&self, name: &str, limits: &Limits) -> io::Result<Group> {
+        let folders: Vec<PathBuf> = self.folders().iter().map(|parent| parent.join(name)).collect();
+        let group = Group { groups: self.clone(), name: name.to_owned(), baseline: 0, leaf: None, leaves: 0 };
+        for folder in folders {
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other?,
+            }
+        }
+        group.set(limits)?;
+        Ok(group)
+    }
+}
+
+/// Makes the delegated subtree usable: no process may stay in a group that has groups below it.
+fn take_over(folder: &Path) -> io::Result<()> {
+    let controllers = fs::read_to_string(folder.join("cgroup.controllers"))?;
+    if !controllers.split_whitespace().any(|name| name == "memory") {
+        return Err(io::Error::other("the memory controller is not delegated"));
+    }
+    let own = folder.join("runner");
+    fs::create_dir(&own)
+        .or_else(|e| if e.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })?;
+    fs::write(own.join("cgroup.procs"), getpid().to_string())?;
+    for controller in ["memory", "pids", "cpu"] {
+        if controllers.split_whitespace().any(|name| name == controller) {
+            fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn may_make(parent: &Path) -> bool {
+    let probe = parent.join(format!("ostest-probe-{}", getpid()));
+    let made = fs::create_dir(&probe).is_ok();
+    if made {
+        fs::remove_dir(&probe).ok();
+    }
+    made
+}
+
+/// The group of one task.
+#[derive(Debug)]
+pub struct Group {
+    groups: Groups,
+    name: String,
+    /// Bytes in use when the case in hand began (version 1).
+    baseline: u64,
+    /// The group of the case in hand (version 2).
+    leaf: Option<PathBuf>,
+    leaves: u64,
+}
+
+impl Group {
+    fn set(&self, limits: &Limits) -> io::Result<()> {
+        match &self.groups {
+            Groups::V1 { memory, pids, cpu, .. } => {
+                if let Some(bytes) = limits.memory.0 {
+                    let folder = memory.join(&self.name);
+                    fs::write(folder.join("memory.limit_in_bytes"), bytes.to_string())?;
+                    // Without swap accounting the file is not there, and usually no swap either.
+                    fs::write(folder.join("memory.memsw.limit_in_bytes"), bytes.to_string()).ok();
+                }
+                if let (Some(pids), Some(most)) = (pids, limits.pids.0) {
+                    fs::write(pids.join(&self.name).join("pids.max"), (most + OWN_PROCESSES).to_string())?;
+                }
+                if let (Some(cpu), Some(share)) = (cpu, limits.cpus.0) {
+                    let folder = cpu.join(&self.name);
+                    fs::write(folder.join("cpu.cfs_period_us"), "100000")?;
+                    fs::write(folder.join("cpu.cfs_quota_us"), micros(share).to_string())?;
+                }
+            }
+            Groups::V2(parent) => {
+                let folder = parent.join(&self.name);
+                let here = fs::read_to_string(folder.join("cgroup.controllers"))?;
+                let has = |name: &str| here.split_whitespace().any(|found| found == name);
+                if let Some(bytes) = limits.memory.0 {
+                    fs::write(folder.join("memory.max"), bytes.to_string())?;
+                    fs::write(folder.join("memory.swap.max"), "0").ok();
+                }
+                if let Some(most) = limits.pids.0.filter(|_| has("pids")) {
+                    fs::write(folder.join("pids.max"), (most + OWN_PROCESSES).to_string())?;
+                }
+                if let Some(share) = limits.cpus.0.filter(|_| has("cpu")) {
+                    fs::write(folder.join("cpu.max"), format!("{} 100000", micros(share)))?;
+                }
+                fs::write(folder.join("cgroup.subtree_control"), "+memory")?;
+                fs::create_dir_all(folder.join("suite"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files into which a process writes `0` to join, opened now: after it has dropped its rights it could not.
+    pub fn doors(&self) -> io::Result<Vec<OwnedFd>> {
+        let folders = match &self.groups {
+            Groups::V1 { .. } => self.folders(),
+            Groups::V2(parent) => vec![parent.join(&self.name).join("suite")],
+        };
+        let open = |folder: PathBuf| File::options().write(true).open(folder.join("cgroup.procs"));
+        folders.into_iter().map(|folder| open(folder).map(OwnedFd::from)).collect()
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        self.groups.folders().into_iter().map(|parent| parent.join(&self.name)).collect()
+    }
+
+    /// A case begins in the process `interpreter`: what is used from now on is that case's.
+    pub fn begin_case(&mut self, interpreter: Option<Pid>) {
+        match &self.groups {
+            Groups::V1 { memory, .. } => {
+                let folder = memory.join(&self.name);
+                fs::write(folder.join("memory.max_usage_in_bytes"), "0").ok();
+                self.baseline = number(&folder.join("memory.usage_in_bytes")).unwrap_or(0);
+            }
+            Groups::V2(parent) => {
+                // Before kernel 6.12 the peak cannot be reset, so that each case gets a group of its own.
+                let leaf = parent.join(&self.name).join(format!("case-{}", self.leaves));
+                self.leaves += 1;
+                let moved = fs::create_dir(&leaf).and_then(|()| {
+                    let pid = interpreter.ok_or(io::ErrorKind::NotFound)?;
+                    fs::write(leaf.join("cgroup.procs"), pid.to_string())
+                });
+                if let Some(last) = self.leaf.take() {
+                    // What an earlier case left running keeps its group until the task ends.
+                    fs::remove_dir(last).ok();
+                }
+                self.leaf = moved.is_ok().then_some(leaf);
+            }
+        }
+    }
+
+    /// The peak of the case that has just ended, in bytes, above what the suite used when it began.
+    pub fn end_case(&mut self) -> Option<u64> {
+        match &self.groups {
+            Groups::V1 { memory, .. } => {
+                let peak = number(&memory.join(&self.name).join("memory.max_usage_in_bytes"))?;
+                Some(peak.saturating_sub(self.baseline))
+            }
+            Groups::V2(_) => number(&self.leaf.as_ref()?.join("memory.peak")),
+        }
+    }
+
+    /// The highest that the whole task used, in bytes, where it can be told.
+    pub fn peak(&self) -> Option<u64> {
+        match &self.groups {
+            // Reset for each case.
+            Groups::V1 { .. } => None,
+            Groups::V2(parent) => number(&parent.join(&self.name).join("memory.peak")),
+        }
+    }
+
+    /// How often the kernel killed for want of memory.
+    pub fn memory_kills(&self) -> u64 {
+        let count = |file: PathBuf| keyed(&file, "oom_kill");
+        match &self.groups {
+            Groups::V1 { memory, .. } => count(memory.join(&self.name).join("memory.oom_control")),
+            Groups::V2(parent) => count(parent.join(&self.name).join("memory.events")),
+        }
+        .unwrap_or(0)
+    }
+
+    /// How often a process could not be started because there were too many.
+    pub fn refused_processes(&self) -> u64 {
+        let folder = match &self.groups {
+            Groups::V1 { pids, .. } => pids.as_ref(),
+            Groups::V2(parent) => Some(parent),
+        };
+        folder.and_then(|parent| keyed(&parent.join(&self.name).join("pids.events"), "max")).unwrap_or(0)
+    }
+
+    /// Processor time that all of it used, those that were never waited for too.
+    pub fn cpu(&self) -> Option<Duration> {
+        match &self.groups {
+            Groups::V1 { cpuacct, .. } => {
+                number(&cpuacct.as_ref()?.join(&self.name).join("cpuacct.usage")).map(Duration::from_nanos)
+            }
+            Groups::V2(parent) => {
+                keyed(&parent.join(&self.name).join("cpu.stat"), "usage_usec").map(Duration::from_micros)
+            }
+        }
+    }
+
+    /// Kills all that is in it, once.
+    pub fn kill(&self) {
+        for folder in self.folders() {
+            empty(&folder);
+        }
+    }
+
+    /// Removes it. What is in it by now cannot be killed, and is told by its name in the next sweep.
+    pub fn remove(&self) {
+        for folder in self.folders() {
+            remove(&folder);
+        }
+    }
+}
+
+/// Kills what is in `folder` and below.
+fn empty(folder: &Path) {
+    if fs::write(folder.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            empty(&entry.path());
+        }
+    }
+    let processes = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    for pid in processes.lines().filter_map(|line| line.parse().ok()).filter(|&pid: &i32| pid > 1) {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+    }
+}
+
+fn remove(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            fs::remove_dir(entry.path()).ok();
+        }
+    }
+    // A process that has just been killed may take a moment to leave.
+    for _ in 0..100 {
+        match fs::remove_dir(folder) {
+            Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) => {
+                let mut nothing = [];
+                nix::poll::poll(&mut nothing, nix::poll::PollTimeout::from(2u8)).ok();
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Joins the group behind `door`. Makes one system call and allocates nothing.
+pub fn join(door: &OwnedFd) -> io::Result<()> {
+    nix::unistd::write(door, b"0").map(drop).map_err(io::Error::from)
+}
+
+fn micros(share: f64) -> u64 {
+    // Shares are checked when they are read: above 0 and at most some thousands.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is within bounds")]
+    let micros = (share * 100_000.0) as u64;
+    micros.max(1_000)
+}
+
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn keyed(file: &Path, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}

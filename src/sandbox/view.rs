@@ -1,0 +1,403 @@
+//! What a confined step sees, made by its supervisor before the step begins: the task's own disk in a mount namespace
+//! of its own, and the arguments for bubblewrap; or, without namespaces, owners and modes.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Uid, getegid, geteuid};
+
+use super::stage::Orders;
+use super::{Level, Network, Plan, SuiteView, ToolView, View};
+use crate::workspace::copy_tree;
+
+/// What of `/etc` programs need: names of users and hosts are the sandbox's own.
+const ETC: &[&str] = &[
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "debian_version",
+    "java-17-openjdk",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "protocols",
+    "python3",
+    "python3.11",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "timezone",
+];
+
+/// What of `/etc` the network needs.
+const ETC_NETWORK: &[&str] = &["resolv.conf", "hosts", "gai.conf"];
+
+/// The folders of programs.
+const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// Devices that a program may use where it has no `/dev` of its own.
+const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+
+/// Folders of a task's disk.
+const DISK: &[&str] = &["src", "suite", "home", "temp", "out", "tmp", "vartmp", "shm"];
+
+/// Makes what `plan` lets its step see.
+pub fn make(plan: &Plan) -> io::Result<()> {
+    match (&plan.view, plan.level) {
+        (View::Suite(view), Level::Bwrap) => disk(view, plan),
+        (View::Suite(view), Level::Basic) => owners(view, plan.user),
+        _ => Ok(()),
+    }
+}
+
+/// A mount namespace of this process's own. A plain user gets the right to it by a user namespace.
+fn own_mounts() -> io::Result<()> {
+    let (uid, gid) = (geteuid(), getegid());
+    if uid.is_root() {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+    } else {
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUSER)?;
+        // What is not dumpable cannot write its own maps.
+        nix::sys::prctl::set_dumpable(true)?;
+        let maps = fs::write("/proc/self/setgroups", "deny")
+            .and_then(|()| fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")))
+            .and_then(|()| fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")));
+        nix::sys::prctl::set_dumpable(false)?;
+        maps?;
+    }
+    let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+    mount(None::<&str>, "/", None::<&str>, slave, None::<&str>)?;
+    Ok(())
+}
+
+/// The task's disk: one tmpfs, so that one number bounds all that the task writes.
+fn disk(view: &SuiteView, plan: &Plan) -> io::Result<()> {
+    let said = |what: &'static str| move |error: io::Error| io::Error::other(format!("{what}: {error}"));
+    own_mounts().map_err(said("a mount namespace"))?;
+    let stage = &view.stage;
+    let mut options = "mode=0755".to_owned();
+    if let Some(bytes) = plan.limits.disk.0 {
+        // A file of no bytes costs memory too.
+        options = format!("{options},size={bytes},nr_inodes={}", (bytes / 4096).max(4096));
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("ostest"), stage, Some("tmpfs"), flags, Some(options.as_str()))
+        .map_err(|error| io::Error::other(format!("a disk of its own: {error}")))?;
+    for folder in DISK.iter().filter(|name| !matches!(**name, "src" | "suite")) {
+        fs::create_dir(stage.join(folder))?;
+    }
+    for folder in ["tmp", "vartmp", "shm"] {
+        fs::set_permissions(stage.join(folder), Permissions::from_mode(0o1777))?;
+    }
+    let fits = |error: io::Error| match error.raw_os_error() {
+        Some(nix::libc::ENOSPC) => io::Error::other(TOO_SMALL),
+        _ => error,
+    };
+    copy_tree(&view.source, &stage.join("src")).map_err(fits)?;
+    if let Some(uid) = plan.user {
+        copy_tree(&view.tree, &stage.join("suite")).map_err(fits)?;
+        keep_from(&stage.join("suite"))?;
+        for folder in DISK.iter().filter(|name| **name != "suite") {
+            give(&stage.join(folder), uid)?;
+        }
+    } else {
+        link_tree(&view.tree, &stage.join("suite"))?;
+    }
+    for (number, folder) in visible(view).enumerate() {
+        let point = stage.join("ro").join(number.to_string());
+        fs::create_dir_all(&point)?;
+        bind(folder, &point)?;
+    }
+    names(view, plan.user)
+}
+
+/// What a disk says that cannot hold the checkout and the suite.
+pub const TOO_SMALL: &str = "checkout and suite do not fit into the task's disk";
+
+/// The names of users and hosts within.
+fn names(view: &SuiteView, user: Option<u32>) -> io::Result<()> {
+    let (uid, home) = (user.unwrap_or_else(|| geteuid().as_raw()), view.home.display());
+    let gid = user.unwrap_or_else(|| getegid().as_raw());
+    let etc = view.stage.join("etc");
+    fs::create_dir(&etc)?;
+    let mut passwd = format!("student:x:{uid}:{gid}:student:{home}:/bin/sh\n");
+    let mut group = format!("student:x:{gid}:\n");
+    if uid != 0 {
+        passwd = format!("root:x:0:0:root:/root:/usr/sbin/nologin\n{passwd}");
+        group = format!("root:x:0:\n{group}");
+    }
+    fs::write(etc.join("passwd"), passwd)?;
+    fs::write(etc.join("group"), group)?;
+    fs::write(etc.join("hosts"), "127.0.0.1 localhost sandbox\n::1 localhost\n")
+}
+
+/// The folders outside that a suite may read, those that are there.
+fn visible(view: &SuiteView) -> impl Iterator<Item = &PathBuf> {
+    let system = |folder: &&PathBuf| !SYSTEM.iter().any(|system| folder.starts_with(system));
+    view.readable.iter().filter(system).filter(|folder| folder.is_dir())
+}
+
+fn bind(from: &Path, to: &Path) -> io::Result<()> {
+    let told = |error| io::Error::other(format!("{}: {error}", from.display()));
+    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(told)
+}
+
+/// Gives a tree to `uid`. Nobody else works in it yet.
+fn give(path: &Path, uid: u32) -> io::Result<()> {
+    lchown(path, Some(uid), Some(uid))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), uid)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets others make new entries in a tree, but neither change nor replace what is there: sticky folders.
+fn keep_from(path: &Path) -> io::Result<()> {
+    let meta = fs::symlink_metadata(path)?;
+    if meta.is_dir() {
+        fs::set_permissions(path, Permissions::from_mode(0o1777))?;
+        for entry in fs::read_dir(path)? {
+            keep_from(&entry?.path())?;
+        }
+    } else if meta.is_file() {
+        fs::set_permissions(path, Permissions::from_mode(0o444 | meta.permissions().mode() & 0o755))?;
+    }
+    Ok(())
+}
+
+/// A copy of a tree whose files are the shared ones, mounted read only. Each folder is a mount as well, for what is a
+/// mount cannot be renamed or removed.
+fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    bind(to, to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, source, target) = (entry.file_type()?, entry.path(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            link_tree(&source, &target)?;
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(&source)?, &target)?;
+        } else if kind.is_file() {
+            fs::File::create(&target)?;
+            bind(&source, &target)?;
+            // The flags that the mount had must stay, or the system refuses.
+            let held = nix::sys::statvfs::statvfs(&target)?.flags();
+            let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+            for (has, flag) in [
+                (nix::sys::statvfs::FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+                (nix::sys::statvfs::FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+                (nix::sys::statvfs::FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+                (nix::sys::statvfs::FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+                (nix::sys::statvfs::FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+            ] {
+                if held.contains(has) {
+                    flags |= flag;
+                }
+            }
+            mount(None::<&str>, &target, None::<&str>, flags, None::<&str>)?;
+        }
+    }
+    Ok(())
+}
+
+/// Without namespaces: the task's own folders for the user that it runs as.
+fn owners(view: &SuiteView, user: Option<u32>) -> io::Result<()> {
+    let Some(uid) = user else { return Ok(()) };
+    if let Some(root) = view.source.parent() {
+        fs::set_permissions(root, Permissions::from_mode(0o711))?;
+    }
+    keep_from(&view.suite)?;
+    [&view.source, &view.home, &view.temp, &view.out].into_iter().try_for_each(|folder| give(folder, uid))
+}
+
+/// Fills in what the last stage is to allow.
+pub fn orders(plan: &Plan, orders: Orders) -> Orders {
+    let bwrap = plan.level == Level::Bwrap;
+    let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+    let (readable, writable) = match &plan.view {
+        View::All => (Vec::new(), Vec::new()),
+        View::Tool(view) => {
+            (paths(&["/"]), [paths(&["/dev", "/tmp", "/var/tmp"]), view.writable.clone()].concat())
+        }
+        View::Suite(view) => {
+            let own =
+                [&view.source, &view.suite, &view.home, &view.temp, &view.out].map(Clone::clone).to_vec();
+            if bwrap {
+                (paths(&["/"]), [paths(&["/dev", "/tmp", "/var/tmp"]), own].concat())
+            } else {
+                let etc = ETC.iter().chain(ETC_NETWORK).chain(&["passwd", "group"]);
+                let etc = etc.map(|name| Path::new("/etc").join(name)).collect();
+                let shared = if plan.user.is_some() { paths(&["/dev/shm"]) } else { Vec::new() };
+                let seen = visible(view).cloned().collect();
+                let readable = [paths(SYSTEM), paths(&["/proc", "/sys/fs/cgroup"]), etc, seen].concat();
+                (readable, [paths(DEVICES), shared, own].concat())
+            }
+        }
+    };
+    // In a network namespace of its own, inet is the loopback and nothing else.
+    let inet = bwrap || plan.network == Network::Host;
+    // Within a process namespace, or with a user of its own, all that it can look into is its own.
+    let ptrace = bwrap || plan.user.is_some();
+    Orders { readable, writable, inet, ptrace, ..orders }
+}
+
+/// The arguments of bubblewrap for `plan`; `program` is the descriptor of the runner's own binary.
+pub fn arguments(plan: &Plan, dir: &Path, program: RawFd, orders: RawFd) -> Vec<String> {
+    let mut line = Line(Vec::new());
+    line.add(&["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]);
+    line.add(&["--cap-drop", "ALL"]);
+    if plan.network == Network::Host {
+        line.add(&["--share-net"]);
+    } else {
+        line.add(&["--hostname", "sandbox"]);
+    }
+    match &plan.view {
+        View::Suite(view) => suite_arguments(&mut line, view, plan),
+        View::Tool(view) => tool_arguments(&mut line, view),
+        View::All => line.add(&["--bind", "/", "/"]),
+    }
+    line.add(&["--chdir", &text(dir), "--"]);
+    line.add(&[&format!("/proc/self/fd/{program}"), super::stage::MODE, &orders.to_string()]);
+    line.0
+}
+
+struct Line(Vec<String>);
+
+impl Line {
+    fn add(&mut self, words: &[&str]) {
+        self.0.extend(words.iter().map(ToString::to_string));
+    }
+
+    fn mount(&mut self, how: &str, from: &Path, to: &Path) {
+        self.add(&[how, &text(from), &text(to)]);
+    }
+}
+
+/// Paths of the runner's are UTF-8; that is checked at the start.
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn suite_arguments(line: &mut Line, view: &SuiteView, plan: &Plan) {
+    for folder in SYSTEM.iter().map(Path::new) {
+        match fs::read_link(folder) {
+            Ok(target) => line.mount("--symlink", &target, folder),
+            Err(_) => line.mount("--ro-bind-try", folder, folder),
+        }
+    }
+    let network: &[&str] = if plan.network == Network::Host { ETC_NETWORK } else { &[] };
+    for name in ETC.iter().chain(network) {
+        let file = Path::new("/etc").join(name);
+        if file.exists() {
+            line.mount("--ro-bind-try", &file, &file);
+        }
+    }
+    let stage = &view.stage;
+    for name in ["passwd", "group"] {
+        line.mount("--ro-bind", &stage.join("etc").join(name), &Path::new("/etc").join(name));
+    }
+    if plan.network == Network::None {
+        line.mount("--ro-bind", &stage.join("etc/hosts"), Path::new("/etc/hosts"));
+    }
+    line.add(&["--proc", "/proc", "--dev", "/dev"]);
+    for (folder, to) in [("shm", "/dev/shm"), ("tmp", "/tmp"), ("vartmp", "/var/tmp")] {
+        line.mount("--bind", &stage.join(folder), Path::new(to));
+    }
+    let mut fixed = Vec::new();
+    let shown: Vec<&PathBuf> = visible(view).collect();
+    let own = [
+        ("src", &view.source),
+        ("suite", &view.suite),
+        ("home", &view.home),
+        ("temp", &view.temp),
+        ("out", &view.out),
+    ];
+    for path in shown.iter().copied().chain(own.iter().map(|(_, path)| *path)) {
+        // In a folder that the task may write to, the way to its own folders is to be no one's to move.
+        if let Some(first) = first_below(path).filter(|first| !fixed.contains(first)) {
+            line.add(&["--tmpfs", &text(&first)]);
+            fixed.push(first);
+        }
+    }
+    for (number, path) in shown.into_iter().enumerate() {
+        line.mount("--ro-bind", &stage.join("ro").join(number.to_string()), path);
+    }
+    for (folder, path) in own {
+        line.mount("--bind", &stage.join(folder), path);
+    }
+    for folder in fixed.iter().map(PathBuf::as_path).chain([Path::new("/dev"), Path::new("/")]) {
+        line.add(&["--remount-ro", &text(folder)]);
+    }
+}
+
+/// The first part of `path` below a folder for temporary files.
+fn first_below(path: &Path) -> Option<PathBuf> {
+    ["/tmp", "/var/tmp", "/dev/shm"].iter().map(Path::new).find_map(|folder| {
+        let rest = path.strip_prefix(folder).ok()?;
+        Some(folder.join(rest.components().next()?))
+    })
+}
+
+fn tool_arguments(line: &mut Line, view: &ToolView) {
+    line.add(&["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]);
+    for path in &view.hidden {
+        match fs::symlink_metadata(path) {
+            Ok(meta) if meta.is_dir() => line.add(&["--tmpfs", &text(path)]),
+            Ok(meta) if meta.is_file() => line.mount("--ro-bind", Path::new("/dev/null"), path),
+            _ => {}
+        }
+    }
+    for path in &view.writable {
+        line.mount("--bind-try", path, path);
+    }
+}
+
+/// Brings the report out of the task's disk; a sentence where it is nothing that can be a report.
+pub fn bring_out(plan: &Plan) -> Option<String> {
+    let View::Suite(view) = &plan.view else { return None };
+    if plan.level != Level::Bwrap {
+        return None;
+    }
+    let name = view.report.file_name()?;
+    let owner = Uid::from_raw(plan.user.unwrap_or_else(|| geteuid().as_raw()));
+    match take_out(&view.stage.join("out").join(name), &view.report, owner, view.report_limit) {
+        Ok(()) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn take_out(from: &Path, to: &Path, owner: Uid, limit: u64) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK | nix::fcntl::OFlag::O_NOCTTY;
+    let mut file = match fs::File::options().read(true).custom_flags(flags.bits()).open(from) {
+        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => {
+            return Err(io::Error::other("the report is a symbolic link, not a regular file"));
+        }
+        other => other?,
+    };
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("the report is not a regular file"));
+    }
+    if meta.uid() != owner.as_raw() {
+        return Err(io::Error::other("the report is not the suite's own file"));
+    }
+    if meta.len() > limit {
+        let size = meta.len();
+        return Err(io::Error::other(format!("the report has {size} bytes, more than the limit of {limit}")));
+    }
+    let mut copy = fs::File::create(to)?;
+    io::copy(&mut io::Read::take(&mut file, limit), &mut copy).map(drop)
+}
