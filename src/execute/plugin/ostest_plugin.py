@@ -12,6 +12,7 @@ that is not told counts as a failure there. Works with Python 3.7 and pytest 6 a
 import json
 import os
 import re
+import select
 import shlex
 import stat
 import sys
@@ -37,14 +38,15 @@ SEVERITY = {"passed": 0, "skipped": 1, "failed": 2, "errored": 3}
 
 
 class Channel:
-    """The socket: whole lines out, single bytes back. After the first error it does nothing."""
+    """The socket: whole lines out, a byte back. After the first error it does nothing."""
 
-    def __init__(self, connection):
+    def __init__(self, connection, flags):
         self.connection = connection
+        self.flags = flags
         self.owner = os.getpid()
-        self.owed = 0
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.close)
+        # What is to be sent, and how much of it has been.
+        self.pending = (b"", [])
+        os.register_at_fork(after_in_child=self.close)
 
     @classmethod
     def open(cls, number):
@@ -64,43 +66,58 @@ class Channel:
         if (connection.family, connection.type & 0xF) != (_socket.AF_UNIX, _socket.SOCK_STREAM):
             connection.detach()
             return None
-        connection.settimeout(None)
-        cls.no_signal = _socket.MSG_NOSIGNAL
-        return cls(connection)
+        return cls(connection, _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
 
     def close(self):
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()
 
+    def is_open(self):
+        return self.connection is not None and os.getpid() == self.owner
+
     def tell(self, event, **values):
+        """Sends a line. Where a signal's handler raises, the line is sent as a whole and once, now or before the next:
+        it becomes pending in one step, and what is sent is counted in the step that sends it."""
         values["event"] = event
-        self.send(json.dumps(values, separators=(",", ":")).encode("ascii") + b"\n")
-
-    def send(self, data):
-        """Sends all of it, even if a signal's handler raises in the middle: half a line would spoil the next."""
-        raised = None
-        while data and self.connection is not None and os.getpid() == self.owner:
+        line = json.dumps(values, separators=(",", ":")).encode("ascii") + b"\n"
+        self.pending = (self.unsent() + line, [])
+        while self.is_open() and self.unsent():
             try:
-                data = data[self.connection.send(data, self.no_signal) :]
+                # No bytecode of ours runs between the two, so no handler either.
+                self.pending[1].extend(map(self.connection.send, (self.unsent(),), (self.flags,)))
+            except BlockingIOError:
+                self.until(select.POLLOUT)
             except OSError:
                 self.close()
-            except BaseException as error:
-                raised = error
-        if raised is not None:
-            raise raised
 
-    def wait(self):
-        """Waits for the runner's byte, and for those that an interrupt left unread."""
-        self.owed += 1
-        while self.owed and self.connection is not None and os.getpid() == self.owner:
-            try:
-                got = len(self.connection.recv(self.owed))
-            except OSError:
-                got = 0
-            self.owed -= got
-            if not got:
-                self.close()
+    def unsent(self):
+        data, counts = self.pending
+        return data[sum(counts) :]
+
+    def ask(self, event, **values):
+        """Sends a line and waits for the answer. Any byte will do: one that an interrupt left is better than none."""
+        self.received()
+        self.tell(event, **values)
+        while self.is_open() and not self.received():
+            self.until(select.POLLIN)
+
+    def received(self):
+        """Whether something had come; it is taken."""
+        try:
+            got = self.connection.recv(64, self.flags) if self.is_open() else b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            got = b""
+        if not got:
+            self.close()
+        return bool(got)
+
+    def until(self, what):
+        waiting = select.poll()
+        waiting.register(self.connection.fileno(), what)
+        waiting.poll()
 
 
 # What a report says, as pytest's JUnit file says it and as the runner reads that.
@@ -249,12 +266,10 @@ class Recorder:
         self.known = {id(item): (len(self.broken) + at, item) for at, item in enumerate(items)}
 
     def start(self, index):
-        self.channel.tell("start", case=index)
-        self.channel.wait()
+        self.channel.ask("start", case=index)
 
     def end(self, index, outcome, duration, description):
-        self.channel.tell("end", case=index, outcome=outcome, duration=round(duration, 6), description=description)
-        self.channel.wait()
+        self.channel.ask("end", case=index, outcome=outcome, duration=round(duration, 6), description=description)
 
     def begin_case(self, item):
         index, _ = self.known.get(id(item), (None, None))
