@@ -2,6 +2,8 @@
 
 mod confined;
 mod environment;
+#[cfg_attr(not(test), expect(dead_code, reason = "the pytest executor is about to read them"))]
+mod events;
 mod mock;
 mod pytest;
 mod suite;

@@ -1,0 +1,41 @@
+//! Names and descriptions of events, as the reader of JUnit reports writes them: the two are compared, and either may
+//! be what a student sees.
+
+use crate::report::{Outcome, UNNAMED};
+use crate::text::{clean, one_line, shorten_bytes};
+
+/// Bytes of a name.
+const LONGEST_NAME: usize = 1 << 10;
+
+/// The name of a case from `classname::name`, as `junit` makes it from the two attributes. A class has no `::` in it.
+pub(super) fn of_event(told: &str) -> String {
+    let (class, name) = told.split_once("::").unwrap_or(("", told));
+    let (class, name) = (one_line(class), one_line(name));
+    let (class, name) = (class.trim(), name.trim());
+    let name = if name.is_empty() { UNNAMED } else { name };
+    let full = match class.strip_prefix("tests.").unwrap_or(class) {
+        "" => name.to_owned(),
+        class => format!("{class}::{name}"),
+    };
+    if full.len() > LONGEST_NAME { shorten_bytes(&full, LONGEST_NAME).into_owned() } else { full }
+}
+
+/// The description of a case, of which nothing is said if it passed.
+pub(super) fn description(told: &str, outcome: Outcome) -> String {
+    let told = clean(told);
+    match (without_blank_ends(&told), outcome) {
+        (_, Outcome::Passed) => "",
+        ("", Outcome::Errored) => "error",
+        ("", Outcome::Failed) => "failed",
+        ("", Outcome::Skipped) => "skipped",
+        (told, _) => told,
+    }
+    .to_owned()
+}
+
+/// Without blank lines before and white space behind; the indentation of the first line stays.
+fn without_blank_ends(text: &str) -> &str {
+    let text = text.trim_end();
+    let indent = text.len() - text.trim_start().len();
+    text[..indent].rfind('\n').map_or(text, |at| &text[at + 1..])
+}

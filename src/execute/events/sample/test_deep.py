@@ -1,0 +1,12 @@
+"""The unittest kind, in a folder of a folder."""
+
+import unittest
+def test_deep(): pass
+class T(unittest.TestCase):
+    def test_u(self): self.assertEqual(1, 2)
+    @unittest.expectedFailure
+    def test_x(self): self.assertEqual(1, 2)
+    @unittest.expectedFailure
+    def test_xp(self): pass
+    @unittest.skip("us")
+    def test_s(self): pass
