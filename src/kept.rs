@@ -58,7 +58,12 @@ impl Kept {
         let folder = self.folder.join(format!("{:013}-{safe}", now.as_millis()));
         fs::create_dir_all(&folder)?;
         let output = workspace.output();
-        for file in [workspace.report(), output.with_extension("stdout"), output.with_extension("stderr")] {
+        for file in [
+            workspace.report(),
+            workspace.about(),
+            output.with_extension("stdout"),
+            output.with_extension("stderr"),
+        ] {
             // A task may leave anything under these names: only what is a plain file of a fair size is taken.
             let fits = |meta: fs::Metadata| meta.is_file() && meta.len() <= self.settings.keep_size / 10;
             if let Some(name) = file.file_name().filter(|_| fs::symlink_metadata(&file).is_ok_and(fits)) {

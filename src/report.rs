@@ -183,6 +183,10 @@ pub struct Report {
     pub fault: Option<Fault>,
     /// What is not among `cases`, in one sentence for people: left out by the limits, or never listed.
     pub cut: Option<String>,
+    /// How many of how many tests had ended, where that was told while they ran.
+    pub progress: Option<(u64, u64)>,
+    /// Processor time of everything that ran, where it was measured.
+    pub cpu: Option<Duration>,
 }
 
 /// What the backend derives from a result.
@@ -232,6 +236,10 @@ impl Report {
     /// Takes the pass back from the test that was running when the run was stopped. pytest lists it last, with a time
     /// but without a name and without a failure, which would read as a pass. Whether there was such a case.
     pub fn interrupt_last(&mut self) -> bool {
+        // What was told while it ran is not in need of a guess.
+        if self.progress.is_some() {
+            return false;
+        }
         let unfinished = |case: &&mut Case| case.outcome == Outcome::Passed && case.name == UNNAMED;
         let Some(last) = self.cases.last_mut().filter(unfinished) else {
             return false;

@@ -155,13 +155,17 @@ fn selectable(task: &Task) -> Result<(), Fault> {
 fn say_end(report: &Report, claimed: Instant) {
     let tally = &report.tally;
     let (verdict, elapsed) = (report.verdict(), claimed.elapsed());
+    let memory = report.cases.iter().filter_map(|case| case.memory).max();
     match &report.fault {
         Some(fault) => tracing::info!(
             %verdict, stage = %fault.stage, cause = ?fault.cause, fault = fault.message, passed = tally.passed,
-            total = tally.total(), ?elapsed, "task ended"
+            total = tally.total(), ?elapsed, cpu = ?report.cpu, memory, "task ended"
         ),
         None => {
-            tracing::info!(%verdict, passed = tally.passed, total = tally.total(), ?elapsed, "task ended");
+            tracing::info!(
+                %verdict, passed = tally.passed, total = tally.total(), ?elapsed, cpu = ?report.cpu, memory,
+                "task ended"
+            );
         }
     }
 }

@@ -71,6 +71,11 @@ impl Workspace {
         self.out().join("report.xml")
     }
 
+    /// Where it is written how the run came about.
+    pub fn about(&self) -> PathBuf {
+        self.root.join("about.json")
+    }
+
     /// Where a disk of the task's own can be mounted.
     pub fn stage(&self) -> PathBuf {
         self.root.join("stage")

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::plugin;
 use crate::process::{Exit, Launcher, Spec, Until};
 use crate::report::{Cause, Fault, Stage};
 use crate::workspace::remove_tree;
@@ -38,22 +39,44 @@ impl Environments {
         let requirements =
             requirements(tree).map_err(|e| infrastructure(format!("cannot read requirements.txt: {e}")))?;
         let home = self.folder.join(key(&requirements, &base));
-        let python = home.join("bin/python");
-        if is_whole(&home) {
-            return Ok(python);
+        self.complete(&home, &base, (!requirements.is_empty()).then_some(tree), until).await?;
+        self.add_plugin(&home, until).await?;
+        Ok(home.join("bin/python"))
+    }
+
+    /// Makes the environment at `home` where it is not there yet.
+    async fn complete(
+        &self,
+        home: &Path,
+        base: &Path,
+        tree: Option<&Path>,
+        until: &Until,
+    ) -> Result<(), Fault> {
+        if is_whole(home) {
+            return Ok(());
         }
-        let _lock = self.lock(&home, until).await?;
-        if is_whole(&home) {
-            return Ok(python);
+        let _lock = self.lock(home, until).await?;
+        if is_whole(home) {
+            return Ok(());
         }
         let started = Instant::now();
         tracing::info!(folder = %home.display(), "making the suite's environment");
-        self.make(&home, &base, (!requirements.is_empty()).then_some(tree), until).await?;
+        self.make(home, base, tree, until).await?;
         File::create(home.join(MARKER))
             .and_then(|marker| marker.sync_all())
             .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
         tracing::info!(elapsed = ?started.elapsed(), "the suite's environment is ready");
-        Ok(python)
+        Ok(())
+    }
+
+    /// Adds what tells the runner what pytest does; an environment of an earlier version of this program gets it too.
+    async fn add_plugin(&self, home: &Path, until: &Until) -> Result<(), Fault> {
+        let file = plugin::install(home)
+            .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
+        let Some(file) = file else { return Ok(()) };
+        // A task could not keep the bytecode, and would compile it each time.
+        let (python, file) = (home.join("bin/python"), file.display().to_string());
+        self.step(command(&python, &["-I", "-m", "py_compile", &file]), &self.folder, until).await
     }
 
     /// Waits for the right to make `home`. The lock ends with the returned file, also by a crash.

@@ -2,12 +2,13 @@
 
 mod confined;
 mod environment;
-#[cfg_attr(not(test), expect(dead_code, reason = "the pytest executor is about to read them"))]
 mod events;
 mod mock;
+mod plugin;
 mod pytest;
 mod suite;
 pub mod template;
+mod verdict;
 
 use std::time::Duration;
 
@@ -140,8 +141,8 @@ async fn drive(mut executor: impl Executor, bounds: &Bounds<'_>, pace: Duration)
     let mut report = executor.post_process(exit.as_ref()).await;
     if let Some(fault) = &mut ended_early {
         let unfinished = report.interrupt_last();
-        fault.message =
-            format!("{}, {}", fault.message, finished(report.tally.total() - u64::from(unfinished)));
+        let listed = report.tally.total() - u64::from(unfinished);
+        fault.message = format!("{}, {}", fault.message, finished(listed, report.progress));
         report.fault = ended_early;
     }
     Ok(report)
@@ -173,8 +174,11 @@ async fn watch(
     }
 }
 
-fn finished(tests: u64) -> String {
-    match tests {
+fn finished(listed: u64, progress: Option<(u64, u64)>) -> String {
+    if let Some((ended, all)) = progress {
+        return format!("{ended} of {all} tests had finished");
+    }
+    match listed {
         0 => "no test had finished".to_owned(),
         1 => "1 test had finished".to_owned(),
         n => format!("{n} tests had finished"),

@@ -7,9 +7,11 @@ use super::Executor;
 use super::confined::{Confined, confine, of_interpreter};
 use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
-use crate::junit::{self, JunitError};
+use super::verdict::Evidence;
+use crate::junit;
 use crate::process::{Exit, Launcher, Running, Spec, StartError};
 use crate::report::{Cause, Fault, Limits, Report, Stage};
+use crate::sandbox::Sandbox;
 use crate::task::Task;
 use crate::workspace::Workspace;
 
@@ -55,6 +57,11 @@ impl<'a> Pytest<'a> {
             proxy_timeout: self.keeper.proxy_timeout(),
         };
         let mut env = self.workspace.environment(&suite.python);
+        // For the plugin, which takes them out again: what its interpreter must not import from.
+        let writable =
+            [&source, &self.workspace.home(), &self.workspace.temp()].map(|path| path.display().to_string());
+        env.push(("OSTEST_SUITE".to_owned(), copy.display().to_string()));
+        env.push(("OSTEST_WRITABLE".to_owned(), writable.join(":")));
         // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.
         env.push(("PYTEST_ADDOPTS".to_owned(), format!("--rootdir={}", copy.display())));
         let mut line = suite.template.expand(&values).into_iter();
@@ -73,31 +80,6 @@ impl<'a> Pytest<'a> {
     fn selects_here(&self) -> bool {
         let names = &self.task.tests;
         names.len() > MOST_NAMES || names.iter().map(|name| name.len() + 4).sum::<usize>() > MOST_BYTES
-    }
-
-    /// What the exit adds to a report that could be read: a contradiction between the two is not a pass.
-    fn judge(&self, report: &mut Report, exit: &Exit) {
-        if report.fault.is_some() || exit.stopped.is_some() {
-            return;
-        }
-        let (task, tally) = (self.task, &report.tally);
-        let fault = if let Some(signal) = exit.signal.map(|_| exit.describe()) {
-            Some((Cause::Student, format!("the suite was killed by {signal}{}", words(exit))))
-        } else if tally.total() == 0 && !task.tests.is_empty() {
-            Some((Cause::Task, format!("no test matched {}", task.tests.join(", "))))
-        } else if tally.total() == 0 && !task.laboratories.is_empty() {
-            Some((Cause::Task, format!("no test matched laboratory {}", list(&task.laboratories))))
-        } else if !exit.success() && !self.selects_here() && tally.passed == tally.total() {
-            let says = format!(
-                "the suite ended with {} although its report names no failure{}",
-                exit.describe(),
-                words(exit)
-            );
-            Some((Cause::Suite, says))
-        } else {
-            None
-        };
-        report.fault = fault.map(|(cause, message)| Fault::new(Stage::Execute, cause, message));
     }
 }
 
@@ -136,38 +118,51 @@ impl Executor for Pytest<'_> {
     async fn shutdown(&mut self) {}
 
     async fn post_process(&mut self, exit: Option<&Exit>) -> Report {
+        let Some(exit) = exit else { return Report::default() };
         let (path, limits) = (self.workspace.report(), self.limits.clone());
         let read = tokio::task::spawn_blocking(move || junit::read_file(&path, &limits)).await;
-        let of_fault = |cause, message| {
-            Report::of_fault(Fault::new(Stage::Report, cause, message), std::time::Duration::ZERO)
+        let file = match read {
+            Ok(file) => file,
+            Err(error) => {
+                let message = format!("the report's reader failed: {error}");
+                let fault = Fault::new(Stage::Report, Cause::Infrastructure, message);
+                return Report::of_fault(fault, std::time::Duration::ZERO);
+            }
         };
-        match (read, exit) {
-            (Ok(Ok(mut report)), Some(exit)) => {
-                if self.selects_here() {
-                    report.select(&self.task.tests);
-                }
-                self.judge(&mut report, exit);
-                report
-            }
-            (Ok(Ok(report)), None) => report,
-            (Ok(Err(JunitError::Missing)), Some(exit)) => of_fault(
-                Cause::Suite,
-                format!("the suite wrote no report ({}){}", exit.describe(), words(exit)),
-            ),
-            (Ok(Err(error)), _) => {
-                of_fault(Cause::Suite, format!("the suite's report cannot be read: {error}"))
-            }
-            (Err(error), _) => {
-                of_fault(Cause::Infrastructure, format!("the report's reader failed: {error}"))
-            }
+        let sandbox = self.launcher.sandbox();
+        let evidence = Evidence {
+            task: self.task,
+            exit,
+            file,
+            selects_here: self.selects_here(),
+            allowed: &sandbox.settings.limits,
+            limits: self.limits,
+        };
+        let (mut report, warnings) = evidence.judge();
+        for warning in &warnings {
+            tracing::warn!(warning, "the suite's own words differ");
         }
+        report.cpu = Some(exit.cpu);
+        about(self.workspace, sandbox, exit, &warnings);
+        report
     }
 }
 
-fn words(exit: &Exit) -> String {
-    exit.last_words().map(|line| format!(": {line}")).unwrap_or_default()
-}
-
-fn list(numbers: &[u32]) -> String {
-    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+/// Writes beside the report how it came about, for whoever looks at it later.
+fn about(workspace: &Workspace, sandbox: &Sandbox, exit: &Exit, warnings: &[String]) {
+    let about = serde_json::json!({
+        "sandbox": sandbox.level.name(),
+        "enforced": sandbox.line(),
+        "memory_method": sandbox.memory(),
+        "ended": exit.describe(),
+        "wall_seconds": exit.wall.as_secs_f64(),
+        "cpu_seconds": exit.cpu.as_secs_f64(),
+        "memory_peak_bytes": exit.memory,
+        "limits_hit": exit.hits,
+        "leftover_processes": exit.leftovers,
+        "told_by_the_plugin": !exit.told.is_empty(),
+        "warnings": warnings,
+    });
+    // Nobody's answer depends on it.
+    fs::write(workspace.about(), format!("{about:#}\n")).ok();
 }

@@ -199,7 +199,7 @@ impl Document {
             cut = Some(cut.map_or(note.clone(), |cut| format!("{cut}; {note}")));
         }
         let fault = broken.or(uncaught).map(|message| Fault::new(Stage::Report, Cause::Suite, message));
-        Ok(Report { cases, tally, duration: sum.duration, fault, cut })
+        Ok(Report { cases, tally, duration: sum.duration, fault, cut, ..Report::default() })
     }
 
     /// A sentence about a document that is not whole.

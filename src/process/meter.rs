@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use serde::{Deserialize, Serialize};
 
@@ -57,8 +58,11 @@ pub(super) struct Meter {
     /// Folders to look at, where nothing else bounds them.
     disk: Vec<PathBuf>,
     hits: Vec<Hit>,
+    /// The suite's interpreter, once it has spoken.
+    suite: Option<i32>,
     /// Kills for want of memory that are told already.
     told_kills: u64,
+    told_refused: u64,
     sampled: Sampled,
     next_look: Instant,
     next_sample: Instant,
@@ -72,7 +76,7 @@ struct Sampled {
     in_case: bool,
     baseline: u64,
     peak: u64,
-    highest: u64,
+    kills: u64,
 }
 
 impl Meter {
@@ -90,7 +94,9 @@ impl Meter {
             limits: plan.limits,
             disk,
             hits: Vec::new(),
+            suite: None,
             told_kills: 0,
+            told_refused: 0,
             sampled,
             next_look: now,
             next_sample: now,
@@ -116,7 +122,7 @@ impl Meter {
         if (self.sampled.on || self.sampled.in_case) && started >= self.next_sample {
             hit = self.sample();
             // Looking must not become the work itself.
-            self.next_sample = Instant::now() + SAMPLE.max(started.elapsed() * 10);
+            self.next_sample = Instant::now() + SAMPLE.max(started.elapsed() * 3);
         }
         if started >= self.next_look {
             hit = hit.or_else(|| self.disk_hit()).or_else(|| self.cpu_hit());
@@ -136,7 +142,8 @@ impl Meter {
         if let Some(group) = &mut self.group {
             return group.begin_case(interpreter);
         }
-        let now = memory_below();
+        self.suite = interpreter.map(Pid::as_raw).or(self.suite);
+        let now = sizes_below().iter().map(|(_, size)| size).sum();
         self.sampled = Sampled { in_case: true, baseline: now, peak: now, ..self.sampled };
     }
 
@@ -149,9 +156,17 @@ impl Meter {
             self.sampled.in_case = false;
             Some(self.sampled.peak.saturating_sub(self.sampled.baseline))
         };
-        let kills = self.group.as_ref().map_or(0, Group::memory_kills);
-        let note = (kills > self.told_kills).then(|| format!("killed: {}", Hit::Memory.words(&self.limits)));
-        self.told_kills = kills;
+        let group = self.group.as_ref();
+        let kills = group.map_or(self.sampled.kills, Group::memory_kills);
+        let refused = group.map_or(0, Group::refused_processes);
+        let note = if kills > self.told_kills {
+            Some(format!("killed: {}", Hit::Memory.words(&self.limits)))
+        } else if refused > self.told_refused {
+            Some(Hit::Processes.words(&self.limits))
+        } else {
+            None
+        };
+        (self.told_kills, self.told_refused) = (kills, refused);
         (peak, note)
     }
 
@@ -169,12 +184,24 @@ impl Meter {
         std::mem::take(&mut self.hits)
     }
 
+    /// Looks at memory. Over the limit, the largest process goes, as the kernel would choose; where that is the suite's
+    /// own, everything goes.
     fn sample(&mut self) -> Option<Hit> {
-        let now = memory_below();
+        let sizes = sizes_below();
+        let now = sizes.iter().map(|(_, size)| size).sum();
         let sampled = &mut self.sampled;
         sampled.peak = sampled.peak.max(now);
-        sampled.highest = sampled.highest.max(now);
-        self.limits.memory.0.filter(|_| sampled.on).filter(|&most| now > most).map(|_| Hit::Memory)
+        if !sampled.on || self.limits.memory.0.is_none_or(|most| now <= most) {
+            return None;
+        }
+        let largest = sizes.iter().max_by_key(|(_, size)| *size).map(|&(pid, _)| pid)?;
+        if Some(largest) == self.suite || self.suite.is_none() {
+            return Some(Hit::Memory);
+        }
+        kill(Pid::from_raw(largest), Signal::SIGKILL).ok();
+        sampled.kills += 1;
+        self.note(Hit::Memory);
+        None
     }
 
     fn disk_hit(&self) -> Option<Hit> {
@@ -196,8 +223,8 @@ impl Meter {
 }
 
 /// Proportional set sizes of all below this process, in bytes.
-fn memory_below() -> u64 {
-    tree::below(getpid().as_raw()).iter().map(|process| proportional(process.pid)).sum()
+fn sizes_below() -> Vec<(i32, u64)> {
+    tree::below(getpid().as_raw()).iter().map(|process| (process.pid, proportional(process.pid))).collect()
 }
 
 fn proportional(pid: i32) -> u64 {

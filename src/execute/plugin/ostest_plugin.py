@@ -1,8 +1,8 @@
 """PYTEST_DONT_REWRITE. What a pytest session does, told to the runner as it happens, a line of JSON each.
 
-The runner loads it with `-p ostest_plugin` and gives it one end of a stream socket by number in OSTEST_EVENTS. It
-answers `start` and `end` with one byte each, so that it can look at the memory in between. Nothing that a student's
-program does reaches the socket: children do not inherit it, the interpreter is not dumpable, and modules that were not
+pytest finds it by its entry point, or is told of it with `-p ostest_plugin`; the runner gives it one end of a stream
+socket by number in OSTEST_EVENTS, and answers `start` and `end` with one byte each, so that it can look at the memory in
+between. Nothing that a student's program does reaches the socket: children do not inherit it, the interpreter is not dumpable, and modules that were not
 there when it started are not imported from the folders in OSTEST_SUITE and OSTEST_WRITABLE.
 
 Promises: a mistake in here, or a runner that is gone, makes it silent and never changes what the suite does; an ending
@@ -587,9 +587,12 @@ def take_back():
     def is_other(path):
         return not path or os.path.abspath(path) != here
 
-    sys.path[:] = [path for path in sys.path if is_other(path)]
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if not all(map(is_other, given)):
+        # A folder of its own; in an environment's site-packages it is one among others.
+        sys.path[:] = [path for path in sys.path if is_other(path)]
     left = {
-        "PYTHONPATH": os.pathsep.join(filter(is_other, os.environ.get("PYTHONPATH", "").split(os.pathsep))),
+        "PYTHONPATH": os.pathsep.join(filter(is_other, given)),
         "PYTEST_ADDOPTS": without_own(os.environ.get("PYTEST_ADDOPTS", "")),
     }
     for name, value in left.items():

@@ -1,0 +1,64 @@
+//! The plugin that tells the runner what a pytest session does: a file of this binary, put into the suite's
+//! environment, where pytest finds it by its entry point. It is silent wherever the runner does not listen.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::events::PLUGIN;
+
+const MODULE: &str = "ostest_plugin.py";
+const INFO: &str = "ostest_plugin-1.dist-info";
+const METADATA: &str = "Metadata-Version: 2.1\nName: ostest-plugin\nVersion: 1\n";
+const ENTRY: &str = "[pytest11]\nostest = ostest_plugin\n";
+
+/// Puts the plugin into the environment at `home`; returns the file where it is new and not compiled yet. None: there
+/// is no such place in this environment.
+pub(super) fn install(home: &Path) -> io::Result<Option<PathBuf>> {
+    let Some(packages) = site_packages(home) else { return Ok(None) };
+    let file = packages.join(MODULE);
+    let info = packages.join(INFO);
+    fs::create_dir_all(&info)?;
+    put(&info.join("METADATA"), METADATA)?;
+    put(&info.join("RECORD"), "")?;
+    put(&info.join("entry_points.txt"), ENTRY)?;
+    Ok(put(&file, PLUGIN)?.then_some(file))
+}
+
+fn site_packages(home: &Path) -> Option<PathBuf> {
+    let folders =
+        fs::read_dir(home.join("lib")).ok()?.flatten().map(|entry| entry.path().join("site-packages"));
+    folders.into_iter().find(|folder| folder.is_dir())
+}
+
+/// Whether `file` did not hold `text` before. Others may read it meanwhile: it is replaced as a whole.
+fn put(file: &Path, text: &str) -> io::Result<bool> {
+    if fs::read_to_string(file).is_ok_and(|held| held == text) {
+        return Ok(false);
+    }
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let new = tempfile::NamedTempFile::new_in(folder)?;
+    fs::write(new.path(), text)?;
+    fs::set_permissions(new.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    new.persist(file)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_written_where_pytest_looks_and_only_once() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(install(home.path()).unwrap(), None);
+        let packages = home.path().join("lib/python3.11/site-packages");
+        fs::create_dir_all(&packages).unwrap();
+        assert_eq!(install(home.path()).unwrap(), Some(packages.join(MODULE)));
+        assert_eq!(install(home.path()).unwrap(), None, "it is there already");
+        fs::write(packages.join(MODULE), "an older one").unwrap();
+        assert!(install(home.path()).unwrap().is_some());
+        let entry = fs::read_to_string(packages.join(INFO).join("entry_points.txt")).unwrap();
+        assert!(entry.contains("ostest = ostest_plugin"));
+    }
+}
