@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import pathlib
 import py_compile
 import sys
 import textwrap
@@ -95,6 +96,18 @@ def test_what_pytest_rewrites_is_guarded_too():
         left, right = [1], [2]
         assert left == right
     assert "At index 0 diff" in textwrap.dedent(str(raised.value))
+
+
+def test_bytecode_that_pytest_keeps_is_not_taken(tmp_path):
+    from _pytest.assertion import rewrite
+
+    source, evil = os.path.join(HERE, "rewritten.py"), write(str(tmp_path), "evil.py", content="VALUE = 'evil!'\n")
+    rewritten = [rewrite._rewrite_test(pathlib.Path(path), None) for path in (source, evil)]
+    name = "rewritten" + rewrite.PYC_TAIL
+    with open(os.path.join(HERE, "__pycache__", name), "wb") as file:
+        rewrite._write_pyc_fp(file, rewritten[0][0], rewritten[1][1])
+    pytest.register_assert_rewrite("rewritten")
+    assert importlib.import_module("rewritten").VALUE == "suite"
 
 
 def test_an_extension_of_the_student_is_not_loaded():
