@@ -23,6 +23,7 @@ mod processes;
 mod pytest;
 mod reports;
 mod run;
+mod sandbox;
 mod spool_files;
 mod stopping;
 mod surviving;

@@ -1,0 +1,258 @@
+//! The sandbox as an operator meets it: what it says, what it refuses, what it measures, and in what words it tells of a
+//! limit. What it withstands is told by the attacks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Repository, command, have};
+
+/// A folder with a student's program and a state in which an environment with pytest is made once.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        let ready = have("python3", "python3 python3-venv");
+        let bench = Self { folder: TempDir::new().unwrap() };
+        fs::create_dir(bench.path("student")).unwrap();
+        fs::write(bench.path("student/Makefile"), "all:\n").unwrap();
+        ready.then_some(bench)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A pytest suite whose cases are lines of Python, beside more files.
+    fn suite(&self, cases: &[(&str, &str)], files: &[(&str, &str)]) -> String {
+        let mut tests = "import os, subprocess, sys, time\n\ndef python(code):\n    \
+             subprocess.run([sys.executable, '-c', code], check=True)\n"
+            .to_owned();
+        for (name, body) in cases {
+            tests = format!("{tests}\ndef test_{name}():\n    {}\n", body.replace('\n', "\n    "));
+        }
+        let folder = self.path(&format!("suite-{}", fastrand::u32(..)));
+        let suite = Repository::init(&folder);
+        suite.commit(&[
+            ("requirements.txt", "pytest\n"),
+            ("run_tests.py", RUN),
+            ("tests/test_it.py", &tests),
+        ]);
+        suite.commit(files);
+        folder.display().to_string()
+    }
+
+    /// `runner run` on the student's program.
+    fn run(&self, suite: &str, arguments: &[&str]) -> (Value, String) {
+        let output = self.output(suite, arguments);
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        let answer = serde_json::from_slice(&output.stdout);
+        (answer.unwrap_or_else(|error| panic!("{error}: {output:?}")), log)
+    }
+
+    fn output(&self, suite: &str, arguments: &[&str]) -> Output {
+        let mut runner = command(self.folder.path());
+        runner.args(["run", "--json", "--logger-level", "info", "--state-dir"]).arg(self.path("state"));
+        runner.args(["--test-command", "{python} run_tests.py --src {src} --junit-xml {report}"]);
+        runner.args(["--tests-url", suite]).args(arguments).arg(self.path("student")).output().unwrap()
+    }
+}
+
+const RUN: &str = "
+import os, sys, pytest
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+os.environ['SRC'] = given['--src']
+sys.exit(1 if pytest.main(['-q', 'tests', '--junit-xml=' + given['--junit-xml']]) else 0)
+";
+
+fn case<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    let cases = answer["testResults"].as_array().unwrap();
+    let wanted = format!("::test_{name}");
+    let found = cases.iter().find(|case| case["name"].as_str().unwrap().ends_with(&wanted));
+    found.unwrap_or_else(|| panic!("no case {name} in {answer}"))
+}
+
+fn memory(answer: &Value, name: &str) -> u64 {
+    case(answer, name)["memoryUsed"].as_u64().unwrap()
+}
+
+fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
+    case(answer, name)["description"].as_str().unwrap()
+}
+
+fn details(answer: &Value) -> &str {
+    answer["errorDetails"].as_str().unwrap()
+}
+
+#[test]
+fn what_a_case_uses_is_measured_and_what_is_too_much_is_told_in_words() {
+    let Some(bench) = Bench::new() else { return };
+    let suite = bench.suite(
+        &[
+            ("ten", "python('x = bytearray(10 << 20); import time; time.sleep(0.3)')"),
+            ("hundred", "python('x = bytearray(100 << 20); import time; time.sleep(0.3)')"),
+            (
+                "three",
+                "code = 'x = bytearray(30 << 20); import time; time.sleep(0.5)'\n\
+                 all = [subprocess.Popen([sys.executable, '-c', code]) for _ in range(3)]\n\
+                 assert [one.wait() for one in all] == [0, 0, 0]",
+            ),
+            ("little", "subprocess.run(['true'])"),
+            ("too_much", "python('x = bytearray(600 << 20); import time; time.sleep(1)')"),
+            ("after", "pass"),
+        ],
+        &[],
+    );
+    for level in ["none", "auto"] {
+        let (answer, log) = bench.run(&suite, &["--memory", "256M", "--sandbox", level]);
+        let near = |name: &str, least: u64, most: u64| {
+            let used = memory(&answer, name);
+            assert!((least..=most).contains(&used), "{level}: {name} used {used} MB\n{log}");
+        };
+        // An interpreter of its own comes on top.
+        near("ten", 8, 40);
+        near("hundred", 90, 130);
+        near("three", 80, 150);
+        near("little", 0, 12);
+        let killed = level == "auto";
+        assert_eq!(case(&answer, "too_much")["isPassed"], !killed, "{level}: {answer}\n{log}");
+        assert!(!killed || text(&answer, "too_much").contains("killed: used more than 256 MB of memory"));
+        assert_eq!(case(&answer, "after")["isPassed"], true, "the suite itself goes on");
+        assert_eq!(answer["isError"], false, "{answer}");
+    }
+}
+
+#[test]
+fn a_limit_that_ends_a_run_leaves_what_had_finished() {
+    let Some(bench) = Bench::new() else { return };
+    // The environment is made before the clock matters.
+    bench.run(&bench.suite(&[("nothing", "pass")], &[]), &[]);
+    let cases = [("first", "pass"), ("spins", "python('while True: pass')"), ("last", "pass")];
+    let suite = bench.suite(&cases, &[]);
+    let (answer, log) = bench.run(&suite, &["--timeout", "4"]);
+    assert_eq!(details(&answer), "timed out after 4 s in execute, 1 of 3 tests had finished", "{log}");
+    assert_eq!(answer["testResults"].as_array().unwrap().len(), 3, "{answer}");
+    assert_eq!(case(&answer, "first")["isPassed"], true);
+    assert!(text(&answer, "spins").contains("still running when the time was over"), "{answer}");
+    assert!(text(&answer, "last").contains("did not run"), "{answer}");
+    // The disk: what does not fit is refused, and the run goes on.
+    let cases = [
+        ("fills", "open(os.environ['SRC'] + '/big', 'wb').write(bytes(40 << 20))"),
+        ("one_file", "python(\"open('f', 'wb').write(bytes(20 << 20))\")"),
+        ("after", "pass"),
+    ];
+    let suite = bench.suite(&cases, &[]);
+    let (answer, log) = bench.run(&suite, &["--disk", "32M", "--file-size", "16M"]);
+    if log.contains("disk=tmpfs") {
+        assert_eq!(case(&answer, "fills")["isPassed"], false, "{answer}");
+        assert_eq!(case(&answer, "one_file")["isPassed"], false, "{answer}");
+        assert_eq!(case(&answer, "after")["isPassed"], true, "{answer}");
+    }
+}
+
+#[test]
+fn processor_time_is_limited_where_it_can_be_counted() {
+    let Some(bench) = Bench::new() else { return };
+    let suite = bench.suite(&[("first", "pass"), ("spins", "python('while True: pass')")], &[]);
+    let (answer, log) = bench.run(&suite, &["--cpu-time", "1s", "--timeout", "30"]);
+    assert_eq!(answer["isPassed"], false, "{answer}");
+    if log.contains("cpu=cgroup") {
+        let says = "killed: used more than 1 s of processor time, 1 of 2 tests had finished";
+        assert!(details(&answer).starts_with(says), "{answer}\n{log}");
+    }
+}
+
+#[test]
+fn what_is_too_weak_is_refused_and_what_is_in_force_is_said() {
+    let Some(bench) = Bench::new() else { return };
+    let suite = bench.suite(&[("nothing", "pass")], &[]);
+    let refused = bench.output(&suite, &["--sandbox", "none", "--sandbox-require", "basic"]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(error.contains("would be none, which is weaker than the basic that is required"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    let (answer, log) = bench.run(&suite, &["--sandbox", "basic"]);
+    assert_eq!(answer["isPassed"], true, "{answer}\n{log}");
+    for says in ["level=\"basic\"", "pidns=no", "seccomp=yes", "inet=denied", "disk=watched"] {
+        assert!(log.contains(says), "{says}: {log}");
+    }
+    let about = last_kept(&bench.path("state/kept")).join("about.json");
+    let about: Value = serde_json::from_slice(&fs::read(about).unwrap()).unwrap();
+    assert_eq!(about["sandbox"], "basic");
+    assert!(log.contains(about["enforced"].as_str().unwrap()), "{about}");
+    assert_eq!(about["told_by_the_plugin"], true);
+}
+
+fn last_kept(kept: &Path) -> PathBuf {
+    let mut all: Vec<PathBuf> = fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.sort();
+    all.pop().unwrap()
+}
+
+/// A package that, as it is built for the suite's environment, tries what a package has no business with.
+const SPY: &str = "
+import os, zipfile
+
+def build_wheel(folder, config=None, metadata=None):
+    found = []
+    for path in TARGETS:
+        try:
+            if os.path.isdir(path):
+                found += ['saw %s in %s' % (name, path) for name in os.listdir(path)]
+            else:
+                found += ['read ' + open(path).read()] if open(path).read() else []
+        except OSError:
+            pass
+        try:
+            open(path + '/planted' if os.path.isdir(path) else path + '.planted', 'w').close()
+            if 'spool' not in path:
+                found.append('wrote beside ' + path)
+        except OSError:
+            pass
+    with zipfile.ZipFile(os.path.join(folder, 'spy-1-py3-none-any.whl'), 'w') as wheel:
+        wheel.writestr('spy.py', 'found = %r' % found)
+        wheel.writestr('spy-1.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: spy\\nVersion: 1\\n')
+        wheel.writestr('spy-1.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+        wheel.writestr('spy-1.dist-info/RECORD', '')
+    return 'spy-1-py3-none-any.whl'
+";
+
+#[test]
+fn a_package_of_the_suite_sees_neither_the_spool_nor_the_password() {
+    let Some(bench) = Bench::new() else { return };
+    let (spool, password) = (bench.path("state/spool"), bench.path("password"));
+    fs::create_dir_all(spool.join("claimed")).unwrap();
+    fs::write(&password, "secret").unwrap();
+    let targets = format!("TARGETS = {:?}\n", [&spool, &password].map(|path| path.display().to_string()));
+    let spy = format!("{targets}{SPY}");
+    let project = "[build-system]\nrequires = []\nbuild-backend = 'spy_backend'\nbackend-path = ['.']\n\
+         [project]\nname = 'spy'\nversion = '1'\n";
+    let files = [
+        ("requirements.txt", "pytest\n./spy\n"),
+        ("spy/pyproject.toml", project),
+        ("spy/spy_backend.py", &spy),
+    ];
+    let suite = bench.suite(&[("spy", "import spy\nassert spy.found == []")], &files);
+    let file = password.display().to_string();
+    let (answer, log) = bench.run(&suite, &["--password-file", &file]);
+    if log.contains("level=\"bwrap\"") {
+        assert_eq!(answer["isPassed"], true, "{answer}\n{log}");
+    }
+    let (answer, log) = bench.run(
+        &suite,
+        &[
+            "--sandbox",
+            "none",
+            "--password-file",
+            &file,
+            "--state-dir",
+            &bench.path("other").display().to_string(),
+        ],
+    );
+    assert_eq!(answer["isPassed"], false, "without a sandbox the spy must see: {answer}\n{log}");
+}
