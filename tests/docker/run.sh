@@ -21,6 +21,12 @@ work=$(mktemp -d "$cache/docker.XXXXXX")
 sockets=$(mktemp -d)
 export DOCKER_HOST=unix://$sockets/docker DOCKER_CONFIG=$work/config
 engine=''
+group=ostest-docker-$$
+# What an engine makes wherever it is told to live; removed again if it was not there before.
+traces=()
+for trace in /etc/docker/key.json /etc/docker /opt/containerd /run/containerd /run/docker; do
+    [ -e "$trace" ] || traces+=("$trace")
+done
 
 # Ends a process of the engine, and waits for it.
 end() {
@@ -32,9 +38,11 @@ end() {
 
 clean() {
     local code=$? container containerd=''
+    # What cannot be cleaned must not keep the rest from it.
+    set +e
     if [ -n "$engine" ]; then
-        containerd=$(cat "$work/exec/containerd/containerd.pid" 2>/dev/null || true)
-        for container in $(docker ps --quiet --all); do docker rm --force "$container" >/dev/null; done
+        containerd=$(cat "$work/exec/containerd/containerd.pid" 2>/dev/null)
+        for container in $(docker ps --quiet --all); do docker rm --force "$container" >/dev/null 2>&1; done
         end "$engine"
         # The engine ends its own containerd, unless it was killed.
         [ -z "$containerd" ] || end "$containerd"
@@ -45,7 +53,8 @@ clean() {
         say "the engine's log: $cache/dockerd.log"
     fi
     remove "$work"
-    rm -rf "$sockets"
+    rm -rf "$sockets" "${traces[@]}"
+    find /sys/fs/cgroup -depth -type d \( -name "$group" -o -path "*/$group/*" \) -exec rmdir {} + 2>/dev/null
 }
 trap clean EXIT
 
@@ -53,7 +62,7 @@ trap clean EXIT
 start_engine() {
     local tries=0
     dockerd --iptables=false --ip6tables=false --bridge=none --storage-driver vfs --data-root "$work/data" --exec-root "$work/exec" \
-        --pidfile "$work/pid" --host "$DOCKER_HOST" >"$work/log" 2>&1 &
+        --pidfile "$work/pid" --cgroup-parent "/$group" --host "$DOCKER_HOST" >"$work/log" 2>&1 &
     engine=$!
     until docker info >/dev/null 2>&1; do
         if ! kill -0 "$engine" 2>/dev/null || [ $((tries += 1)) -gt 120 ]; then

@@ -26,7 +26,8 @@ tree=$("$(dirname "$0")/tree.sh") || exit
 work=$(mktemp -d "$cache/run.XXXXXX")
 qemu=''
 clean() {
-    [ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true
+    set +e
+    [ -z "$qemu" ] || kill "$qemu" 2>/dev/null
     remove "$work"
 }
 trap clean EXIT
