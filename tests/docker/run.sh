@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/../vm/lib.sh"
 
-limit=${OSTEST_DOCKER_TIMEOUT:-180}
+limit=${OSTEST_DOCKER_TIMEOUT:-$((180 + 10 * $(attacks | wc -l)))}
 image=debian:bookworm-slim
 
 [ $# = 2 ] || die 'usage: run.sh RUNNER MOCK-BACKEND'

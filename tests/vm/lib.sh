@@ -50,17 +50,28 @@ commit() (
     git commit --quiet --message='A sample'
 )
 
+# attacks: the names of those that are to be run, a line each.
+attacks() {
+    local attack
+    if [ -n "${OSTEST_ATTACKS:-}" ]; then
+        tr -s ' ' '\n' <<<"$OSTEST_ATTACKS"
+        return
+    fi
+    for attack in "$root"/tests/attacks/*/; do
+        [ ! -d "$attack" ] || basename "$attack"
+    done
+}
+
 # repositories FOLDER: the demo's suite and passing student, and the attacks, as repositories in FOLDER. The guest has no git.
 repositories() {
-    local attack
+    local sample attack names
     mkdir -p "$1/attacks"
     for sample in suite student; do
         cp -R "$root/src/demo/samples/$sample" "$1/$sample"
         commit "$1/$sample"
     done
-    for attack in "$root"/tests/attacks/*/; do
-        [ -d "$attack" ] || continue
-        attack=$(basename "$attack")
+    mapfile -t names < <(attacks)
+    for attack in "${names[@]}"; do
         cp -R "$root/tests/attacks/$attack" "$1/attacks/$attack"
         commit "$1/attacks/$attack"
     done

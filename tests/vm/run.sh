@@ -6,7 +6,8 @@ set -euo pipefail
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-limit=${OSTEST_VM_TIMEOUT:-480}
+# An attack takes half a minute at each of two levels on a busy machine, with the good student after it.
+limit=${OSTEST_VM_TIMEOUT:-$((480 + 60 * $(attacks | wc -l)))}
 memory=${OSTEST_VM_MEMORY:-2048}
 # Emulation, not KVM: a virtual machine may have a /dev/kvm that opens and then stops the guest in the middle of its boot
 # ("KVM internal error"), and no fallback list notices that.
