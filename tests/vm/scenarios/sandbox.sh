@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# The runner as a service of a real systemd, with a cgroup v2 of its own: a good student passes, and no attack does.
+# To be run by tests/vm/run.sh, with `runner` and `mock-backend` as files.
+set -uo pipefail
+# shellcheck source=tests/vm/inside.sh
+. /srv/test/inside.sh
+
+# What the runner is told about its sandbox.
+sandbox=(--sandbox auto)
+
+"$here/runner" --help | grep -q -- --sandbox || {
+    echo 'THIS RUNNER HAS NO SANDBOX: it runs without'
+    sandbox=()
+}
+
+# service UNIT PROPERTY…: starts a runner as the service manager does.
+service() {
+    local unit=$1
+    shift
+    systemd-run --quiet --unit="$unit" -p Delegate=yes -p KillMode=mixed -p TimeoutStopSec=60 \
+        -p "StateDirectory=$unit" "${@/#/--property=}" "${offline[@]/#/--setenv=}" --setenv="$with_uv" \
+        "$here/runner" --backend-url "$backend" --check-interval 1 --grace 1 \
+        --tests-url "file://$here/repos/suite" --allow-local-repositories "${sandbox[@]}"
+}
+
+# level NAME PROPERTY…: one runner, from its start to its end.
+level() {
+    local name=$1 unit=runner-$1 group
+    shift
+    echo "== $name ($SECONDS s)"
+    start_backend || { fail "$name" 'the backend does not start'; return; }
+    check "$name: starts" service "$unit" "$@"
+    group=/sys/fs/cgroup$(systemctl show --value -p ControlGroup "$unit")
+    echo "$name: $group has $(cat "$group/cgroup.controllers")"
+    # Long, since the suite's environment is made first, by an emulated processor.
+    verdict "$name: a good student" "$here/repos/student" 240 SUCCESS
+    attacks "$name"
+    check "$name: stops" systemctl stop "$unit"
+    # systemd removes a group when its last process has gone.
+    check "$name: nothing is left" test ! -e "$group"
+    journalctl --no-pager -o cat -u "$unit"
+    check "$name: everything is answered" grep -q 'everything that was taken is answered' <(journalctl -o cat -u "$unit")
+    stop_backend
+}
+
+uname -r
+echo "clock source: $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+equal 'cgroup v2' cgroup2fs "$(stat -fc %T /sys/fs/cgroup)"
+level bwrap-root
+level bwrap-user User=tester
+finish
