@@ -212,7 +212,9 @@ fn broke(report: &Report) -> String {
     let mut out = format!("{errored} of {total} {tests} broke");
     if let Some(case) = report.cases.iter().find(|case| case.outcome == Outcome::Errored) {
         let description = clean(&case.description);
-        for part in [one_line(&case.name).trim(), description.trim().lines().next().unwrap_or("").trim()] {
+        // The line may still hold tabs.
+        let first = one_line(description.trim().lines().next().unwrap_or(""));
+        for part in [one_line(&case.name).trim(), first.trim()] {
             if !part.is_empty() {
                 out.push_str(": ");
                 out.push_str(part);

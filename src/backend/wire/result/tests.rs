@@ -53,7 +53,7 @@ fn numbers_are_whole_and_fit_the_backends() {
 fn the_details_say_what_went_wrong() {
     let mut broken = report(vec![
         case("a", Outcome::Passed, ""),
-        case("b::c", Outcome::Errored, "first line\nsecond"),
+        case("b::c", Outcome::Errored, "first\tline\nsecond"),
         case("d", Outcome::Errored, "other"),
     ]);
     assert_eq!(details(&broken), "2 of 3 tests broke: b::c: first line");
