@@ -5,13 +5,8 @@ set -uo pipefail
 # shellcheck source=tests/vm/inside.sh
 . /srv/test/inside.sh
 
-# What the runner is told about its sandbox.
-sandbox=(--sandbox auto)
-
-"$here/runner" --help | grep -q -- --sandbox || {
-    echo 'THIS RUNNER HAS NO SANDBOX: it runs without'
-    sandbox=()
-}
+# What the runner is told about its sandbox, and of time: an emulated processor is slow.
+sandbox=(--sandbox auto --sandbox-require bwrap --timeout 60 --memory 256M --pids 64 --disk 64M)
 
 # service UNIT PROPERTY…: starts a runner as the service manager does.
 service() {
@@ -38,7 +33,10 @@ level() {
     check "$name: stops" systemctl stop "$unit"
     # systemd removes a group when its last process has gone.
     check "$name: nothing is left" test ! -e "$group"
-    journalctl --no-pager -o cat -u "$unit"
+    journalctl --no-pager -o cat -u "$unit" >"/tmp/$name.log"
+    cat "/tmp/$name.log"
+    in_force "$name" "/tmp/$name.log"
+    check "$name: a control group of version 2" grep -q memory=cgroup-v2 "/tmp/$name.log"
     check "$name: everything is answered" grep -q 'everything that was taken is answered' <(journalctl -o cat -u "$unit")
     stop_backend
 }
