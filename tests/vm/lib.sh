@@ -62,7 +62,7 @@ student() {
     mkdir -p "$2"
     cp -R "$root/tests/attacks/shared/." "$root/tests/attacks/$1/." "$2/"
     # What the harness of tests/it/attacks/ tells its attackers; here it is the same for all.
-    printf '%s\n' "MARK=ostest-mark-$1" SECONDS=3 RUNNER_PID=2 FOLDER=/srv/test STATE=/tmp/state SECRET_BACKWARDS=emases >"$2/outside"
+    printf '%s\n' "MARK=ostest-mark-$1" SECONDS=20 RUNNER_PID=2 FOLDER=/srv/test STATE=/tmp/state SECRET_BACKWARDS=emases >"$2/outside"
     commit "$2"
 }
 
