@@ -12,7 +12,7 @@ use super::verdict::Evidence;
 use crate::junit;
 use crate::process::{Exit, Launcher, Running, Spec, StartError};
 use crate::report::{Cause, Fault, Limits, Report, Stage};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Level, Sandbox};
 use crate::task::Task;
 use crate::workspace::Workspace;
 
@@ -128,7 +128,11 @@ impl Executor for Pytest<'_> {
     async fn post_process(&mut self, exit: Option<&Exit>) -> Report {
         let Some(exit) = exit else { return Report::default() };
         let (path, limits) = (self.workspace.report(), self.limits.clone());
-        let read = tokio::task::spawn_blocking(move || junit::read_file(&path, &limits)).await;
+        // Out of a disk of the task's own, the supervisor has brought it; else it is where the suite wrote it.
+        let user = self.confined.as_ref().and_then(|confined| confined.plan.user);
+        let owner = user.filter(|_| self.launcher.sandbox().level == Level::Basic);
+        let owner = owner.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
+        let read = tokio::task::spawn_blocking(move || junit::read_file(&path, Some(owner), &limits)).await;
         let file = match read {
             Ok(file) => file,
             Err(error) => {
