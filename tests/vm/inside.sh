@@ -74,13 +74,15 @@ expected_of() {
     done
 }
 
-# attacks LEVEL: every attack there is, and then an honest student, who must not feel it.
+# attacks LEVEL [NAME…]: every attack there is, or only these, and then an honest student, who must not feel it.
 attacks() {
-    local attack name expected
+    local attack name expected only=" ${*:2} "
     for attack in "$here"/repos/attacks/*/; do
         [ -d "$attack" ] || continue
         attack=${attack%/}
-        name=$1/$(basename "$attack")
+        name=$(basename "$attack")
+        [ $# = 1 ] || [[ $only = *" $name "* ]] || continue
+        name=$1/$name
         expected=$(expected_of "$attack" "$1")
         if [ -z "$expected" ]; then
             fail "$name" "its files say nothing of the level $1"
