@@ -71,12 +71,17 @@ impl Environments {
 
     /// Adds what tells the runner what pytest does; an environment of an earlier version of this program gets it too.
     async fn add_plugin(&self, home: &Path, until: &Until) -> Result<(), Fault> {
-        let file = plugin::install(home)
+        let files = plugin::install(home)
             .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
-        let Some(file) = file else { return Ok(()) };
+        if files.is_empty() {
+            return Ok(());
+        }
         // A task could not keep the bytecode, and would compile it each time.
-        let (python, file) = (home.join("bin/python"), file.display().to_string());
-        self.step(command(&python, &["-I", "-m", "py_compile", &file]), &self.folder, until).await
+        let files = files.iter().map(|file| file.display().to_string());
+        let line: Vec<String> =
+            ["-I", "-m", "py_compile"].map(str::to_owned).into_iter().chain(files).collect();
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        self.step(command(&home.join("bin/python"), &line), &self.folder, until).await
     }
 
     /// Waits for the right to make `home`. The lock ends with the returned file, also by a crash.

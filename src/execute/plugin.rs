@@ -8,21 +8,30 @@ use std::path::{Path, PathBuf};
 use super::events::PLUGIN;
 
 const MODULE: &str = "ostest_plugin.py";
+/// For the interpreters that the suite starts besides: loaded by each of them as it begins.
+const GUARD: &str = include_str!("plugin/ostest_guard.py");
+const GUARD_MODULE: &str = "ostest_guard.py";
 const INFO: &str = "ostest_plugin-1.dist-info";
 const METADATA: &str = "Metadata-Version: 2.1\nName: ostest-plugin\nVersion: 1\n";
 const ENTRY: &str = "[pytest11]\nostest = ostest_plugin\n";
 
-/// Puts the plugin into the environment at `home`; returns the file where it is new and not compiled yet. None: there
-/// is no such place in this environment.
-pub(super) fn install(home: &Path) -> io::Result<Option<PathBuf>> {
-    let Some(packages) = site_packages(home) else { return Ok(None) };
-    let file = packages.join(MODULE);
+/// Puts the plugin into the environment at `home`; returns the files that are new and not compiled yet.
+pub(super) fn install(home: &Path) -> io::Result<Vec<PathBuf>> {
+    let Some(packages) = site_packages(home) else { return Ok(Vec::new()) };
     let info = packages.join(INFO);
     fs::create_dir_all(&info)?;
     put(&info.join("METADATA"), METADATA)?;
     put(&info.join("RECORD"), "")?;
     put(&info.join("entry_points.txt"), ENTRY)?;
-    Ok(put(&file, PLUGIN)?.then_some(file))
+    let mut fresh = Vec::new();
+    for (name, text) in [(MODULE, PLUGIN), (GUARD_MODULE, GUARD)] {
+        let file = packages.join(name);
+        if put(&file, text)? {
+            fresh.push(file);
+        }
+    }
+    put(&packages.join("ostest_guard.pth"), "import ostest_guard\n")?;
+    Ok(fresh)
 }
 
 fn site_packages(home: &Path) -> Option<PathBuf> {
@@ -51,13 +60,13 @@ mod tests {
     #[test]
     fn it_is_written_where_pytest_looks_and_only_once() {
         let home = tempfile::tempdir().unwrap();
-        assert_eq!(install(home.path()).unwrap(), None);
+        assert!(install(home.path()).unwrap().is_empty());
         let packages = home.path().join("lib/python3.11/site-packages");
         fs::create_dir_all(&packages).unwrap();
-        assert_eq!(install(home.path()).unwrap(), Some(packages.join(MODULE)));
-        assert_eq!(install(home.path()).unwrap(), None, "it is there already");
+        assert_eq!(install(home.path()).unwrap(), [packages.join(MODULE), packages.join(GUARD_MODULE)]);
+        assert!(install(home.path()).unwrap().is_empty(), "it is there already");
         fs::write(packages.join(MODULE), "an older one").unwrap();
-        assert!(install(home.path()).unwrap().is_some());
+        assert_eq!(install(home.path()).unwrap(), [packages.join(MODULE)]);
         let entry = fs::read_to_string(packages.join(INFO).join("entry_points.txt")).unwrap();
         assert!(entry.contains("ostest = ostest_plugin"));
     }

@@ -63,6 +63,10 @@ impl<'a> Pytest<'a> {
             [&source, &self.workspace.home(), &self.workspace.temp()].map(|path| path.display().to_string());
         env.push(("OSTEST_SUITE".to_owned(), copy.display().to_string()));
         env.push(("OSTEST_WRITABLE".to_owned(), writable.join(":")));
+        if self.launcher.sandbox().seals_the_suite() {
+            // Stays, for all interpreters that the suite starts.
+            env.push(("OSTEST_SEALED".to_owned(), copy.display().to_string()));
+        }
         // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.
         // With a root it looks for the suite's configuration only above all that; it is told where that is.
         let mut options = vec![format!("--rootdir={}", copy.display())];
