@@ -149,18 +149,45 @@ pub fn remove_tree(root: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 std::thread::sleep(Duration::from_millis(25));
             }
-            Err(_) => give_rights_back(root),
+            Err(_) => dismantle(root),
         }
     }
     fs::remove_dir_all(root)
 }
 
-fn give_rights_back(folder: &Path) {
+/// Takes a tree apart whatever its owner did to it: folders without rights, deeper than a path may be long or than
+/// there are descriptors. Each folder is moved up to the top before it is looked into.
+fn dismantle(root: &Path) {
+    let unique = fastrand::u64(..);
+    let mut number = 0_u64;
     // What cannot be changed shows when the removal fails.
-    fs::set_permissions(folder, Permissions::from_mode(0o700)).ok();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            give_rights_back(&entry.path());
+    let open = |folder: &Path| fs::set_permissions(folder, Permissions::from_mode(0o700)).ok();
+    open(root);
+    loop {
+        let before = number;
+        let mut empty = true;
+        for top in fs::read_dir(root).into_iter().flatten().flatten() {
+            let folder = top.path();
+            if !top.file_type().is_ok_and(|kind| kind.is_dir()) {
+                fs::remove_file(&folder).ok();
+                continue;
+            }
+            empty = false;
+            open(&folder);
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    // A folder that moves has to be writable itself.
+                    open(&entry.path());
+                    let moved = fs::rename(entry.path(), root.join(format!(".{unique:016x}-{number}")));
+                    number += u64::from(moved.is_ok());
+                } else {
+                    fs::remove_file(entry.path()).ok();
+                }
+            }
+            number += u64::from(fs::remove_dir(&folder).is_ok());
+        }
+        if empty || number == before {
+            return;
         }
     }
 }
@@ -204,19 +231,19 @@ mod tests {
     fn a_workspace_with_deep_paths_and_odd_names_leaves_nothing() {
         let work = tempfile::tempdir().unwrap();
         let workspace = Workspace::new(&work.path().join("work")).unwrap();
-        // Deeper than any path may be long: made and removed step by step.
+        // Deeper than any path may be long, and than there are descriptors: made step by step.
+        let flags = nix::fcntl::OFlag::O_DIRECTORY;
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o700);
         let name = "d".repeat(200);
-        let mut folder = nix::fcntl::open(
-            &workspace.temp(),
-            nix::fcntl::OFlag::O_DIRECTORY,
-            nix::sys::stat::Mode::empty(),
-        )
-        .unwrap();
-        for _ in 0..40 {
-            let mode = nix::sys::stat::Mode::from_bits_truncate(0o700);
+        let mut folder = nix::fcntl::open(&workspace.temp(), flags, mode).unwrap();
+        for depth in 0..3_000 {
             nix::sys::stat::mkdirat(&folder, name.as_str(), mode).unwrap();
-            let flags = nix::fcntl::OFlag::O_DIRECTORY;
-            folder = nix::fcntl::openat(&folder, name.as_str(), flags, mode).unwrap();
+            let inner = nix::fcntl::openat(&folder, name.as_str(), flags, mode).unwrap();
+            if depth % 100 == 0 {
+                let none = nix::sys::stat::Mode::empty();
+                nix::sys::stat::fchmod(&folder, none).unwrap();
+            }
+            folder = inner;
         }
         for number in 0..20_000 {
             fs::write(workspace.home().join(format!("file\n{number}")), "").unwrap();

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod attacks;
 mod checkout;
 mod claims;
 mod command_line;

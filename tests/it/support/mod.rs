@@ -6,7 +6,7 @@ mod runner;
 
 pub use disk::SmallDisk;
 pub use repositories::{Repository, scripted_suite, student};
-pub use runner::{Runner, command};
+pub use runner::{BINARY, Runner, command};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -51,15 +51,25 @@ impl Runner {
             .args(["--backend-url", backend, "--state-dir"])
             .arg(folder.join("state"))
             .args(["--logger-level", "debug"])
-            .args(arguments)
-            .stdout(fs::File::options().create(true).append(true).open(&log).unwrap())
-            .stderr(fs::File::options().create(true).append(true).open(&log).unwrap());
-        Self { line: format!("{command:?}"), child: command.spawn().unwrap(), log }
+            .args(arguments);
+        Self::spawn(command, &log)
+    }
+
+    /// Starts `command`, whose output goes to the file `log`.
+    pub fn spawn(mut command: Command, log: &Path) -> Self {
+        let open = || fs::File::options().create(true).append(true).open(log).unwrap();
+        command.stdout(open()).stderr(open());
+        Self { line: format!("{command:?}"), child: command.spawn().unwrap(), log: log.to_owned() }
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// What it has logged so far.
