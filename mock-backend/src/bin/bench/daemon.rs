@@ -70,6 +70,8 @@ impl Daemon {
             .args(["--sandbox", options.sandbox, "--concurrent", &options.workers.to_string()])
             .args(["--check-interval", options.interval, "--logger-level", options.log])
             .args(["--allow-local-repositories", "--drain-timeout", "20"])
+            // What is counted is a task, not a look at the suite that falls into it by chance.
+            .args(options.trace.map_or(&[][..], |_| &["--suite-max-age", "1h"]))
             .stdin(Stdio::null())
             .stdout(out.try_clone().map_err(fail)?)
             .stderr(out);

@@ -61,21 +61,37 @@ impl Idle {
         Ok(Self { daemon, begun: Instant::now(), cpu, memory, backend: Backend(backend) })
     }
 
-    /// Takes its measure, then hands it a task.
-    pub(crate) async fn end(self, world: &World) -> Result<Idled, String> {
-        let backend = self.backend.0;
+    /// Takes its measure, and hands it a task, whose claim may be five seconds away.
+    pub(crate) fn wake(self, world: &World) -> Woken {
         let (seconds, cpu) =
             (self.begun.elapsed().as_secs_f64(), gauge::fine_cpu(self.daemon.pid()) - self.cpu);
         let asked = |request: &&mock_backend::RequestRecord| {
             request.endpoint == Some(Endpoint::Claim) && request.at > self.begun
         };
-        let questions = backend.requests().iter().filter(asked).count();
-        let id = backend.submit(NewTask::new(&world.student(), "main").id(TaskId::from(1)));
-        all_answered(&backend).await?;
-        let attempt = backend.attempts().into_iter().find(|attempt| attempt.id.as_ref() == Some(&id));
-        let wait = attempt.and_then(|attempt| Some(attempt.claimed?.duration_since(attempt.created)));
+        let questions = self.backend.0.requests().iter().filter(asked).count();
+        self.backend.0.submit(NewTask::new(&world.student(), "main").id(TaskId::from(1)));
+        let idled = Idled { seconds, cpu, questions, wait: 0.0 };
+        Woken { daemon: self.daemon, backend: self.backend, idled }
+    }
+}
+
+/// One that was handed a task.
+#[derive(Debug)]
+pub(crate) struct Woken {
+    daemon: Daemon,
+    backend: Backend,
+    idled: Idled,
+}
+
+impl Woken {
+    /// Waits for the answer.
+    pub(crate) async fn end(self) -> Result<Idled, String> {
+        all_answered(&self.backend.0).await?;
+        let attempts = self.backend.0.attempts();
+        let wait =
+            attempts.first().and_then(|attempt| Some(attempt.claimed?.duration_since(attempt.created)));
         self.daemon.stop().await?;
-        Ok(Idled { seconds, cpu, questions, wait: wait.map_or(0.0, |wait| wait.as_secs_f64() * 1e3) })
+        Ok(Idled { wait: wait.map_or(0.0, |wait| wait.as_secs_f64() * 1e3), ..self.idled })
     }
 }
 

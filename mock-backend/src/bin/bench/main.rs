@@ -76,7 +76,7 @@ const LONG: Form =
     Form { rounds: 8, in_a_round: 8, rates: [12, 12, 45, 12], starts: 15, cases: 500_000, counted: 10 };
 
 const SHORT: Form =
-    Form { rounds: 3, in_a_round: 3, rates: [2, 2, 4, 2], starts: 3, cases: 50_000, counted: 4 };
+    Form { rounds: 3, in_a_round: 4, rates: [1, 1, 3, 1], starts: 3, cases: 50_000, counted: 4 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -131,12 +131,12 @@ async fn measure(world: &World, form: Form) -> Result<Table, String> {
     }
     table.rows.extend(rate::speeds(&rates));
     table.rows.extend(rate::weights(&rates, &idle));
+    let idle = idle.wake(world);
     say("starts, a large report, system calls");
     let starts = start::measure(world, form.starts).await?;
     let report = report_file::measure(world, form.cases).await?;
     let counts = counts::measure(world, form.counted).await?;
-    say("the runner that has been idle all the time");
-    let idle = idle.end(world).await?;
+    let idle = idle.end().await?;
     table.rows.extend(idle.rows());
     table.rows.push(bare.gap_row());
     table.rows.extend(report.rows());
