@@ -206,7 +206,7 @@ async fn worker(config: &Config, exe: &str, mark: String) -> anyhow::Result<Work
     let prefix = format!("ostest-{mark}-");
     let launcher = Launcher::new(exe, mark, settings.process.clone());
     let launcher = if settings.execute.mock { launcher } else { confined(config, launcher, prefix).await? };
-    let checkout = Checkout::new(settings.checkout.clone(), launcher.clone());
+    let checkout = Checkout::new(settings.checkout.clone(), launcher.clone(), &config.folders.state);
     Ok(Worker {
         settings: settings.worker.clone(),
         limits: settings.limits.clone(),

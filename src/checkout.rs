@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::git::{self, Answer, Request};
+use crate::object_cache::ObjectCache;
 use crate::process::{Exit, Launcher, Spec, Until};
 use crate::report::{Cause, Fault, Stage};
 use crate::repository::RepositoryUrl;
+use crate::sandbox::Most;
 use crate::units::interval;
 use crate::workspace::remove_tree;
 
@@ -36,6 +38,10 @@ pub struct Settings {
         default_value_t = 100_000
     )]
     pub max_repository_files: u64,
+
+    /// Room for what was fetched of repositories, so that a next attempt fetches what is new only; none: keep nothing
+    #[arg(long, global = true, env = "RUNNER_REPOSITORY_CACHE", value_name = "SIZE", default_value = "1G", value_parser = crate::sandbox::limits::size)]
+    pub repository_cache: Most<u64>,
 
     /// How long one attempt to fetch a repository may take
     #[arg(long, global = true, env = "RUNNER_CHECKOUT_TIMEOUT", value_name = "DURATION", default_value = "2m", value_parser = interval)]
@@ -66,12 +72,15 @@ const PASSED_ON: &[&str] = &[
 pub struct Checkout {
     settings: Settings,
     launcher: Launcher,
+    cache: Option<ObjectCache>,
 }
 
 impl Checkout {
-    /// Sets up the step.
-    pub fn new(settings: Settings, launcher: Launcher) -> Self {
-        Self { settings, launcher }
+    /// Sets up the step; what is fetched is kept below `state`.
+    pub fn new(settings: Settings, launcher: Launcher, state: &Path) -> Self {
+        let cache = settings.repository_cache.0;
+        let cache = cache.map(|most| ObjectCache::new(state.join("repositories"), most));
+        Self { settings, launcher, cache }
     }
 
     /// Checks what a task asks for against the allowed schemes, before any configuration rewrites it.
@@ -95,10 +104,23 @@ impl Checkout {
             into: into.to_owned(),
             allow_local: self.settings.allow_local_repositories,
             limits: self.limits(),
+            // Without it, it only takes longer.
+            cache: self.cache.as_ref().and_then(|cache| cache.of(&url.expose()).ok()),
         });
         let folder = into.parent().unwrap_or(into);
         match self.ask(&request, Stage::Checkout, folder).await? {
-            Answer::CheckedOut(done) => Ok(done.commit),
+            Answer::CheckedOut(done) => {
+                tracing::debug!(
+                    received = done.received,
+                    bytes = done.bytes,
+                    files = done.files,
+                    "checked out"
+                );
+                if let Some(cache) = self.cache.clone().filter(|_| done.received > 0) {
+                    tokio::task::spawn_blocking(move || cache.prune());
+                }
+                Ok(done.commit)
+            }
             other => Err(unexpected(Stage::Checkout, &format!("{other:?}"))),
         }
     }
@@ -145,13 +167,18 @@ impl Checkout {
     /// password.
     async fn ask(&self, request: &Request, stage: Stage, folder: &Path) -> Result<Answer, Fault> {
         let infrastructure = |message: String| Fault::new(stage, Cause::Infrastructure, message);
+        let cache = match request {
+            Request::Checkout(checkout) => checkout.cache.as_deref(),
+            Request::Mirror(_) => None,
+        };
+        let writable: Vec<&Path> = std::iter::once(folder).chain(cache).collect();
         let spec = Spec {
             program: self.launcher.exe().display().to_string(),
             args: vec![git::MODE.to_owned()],
             env: environment(),
             dir: PathBuf::from("/"),
             stdin: serde_json::to_string(request).map_err(|error| infrastructure(error.to_string()))?,
-            plan: self.launcher.sandbox().tool(&[folder]),
+            plan: self.launcher.sandbox().tool(&writable),
             output: None,
         };
         let limit = self.settings.checkout_timeout;

@@ -28,6 +28,7 @@ pub mod init;
 pub mod junit;
 pub mod kept;
 pub mod logging;
+pub mod object_cache;
 pub mod parse_report;
 pub mod password;
 pub mod poll;

@@ -77,7 +77,7 @@ fn read_file(file: &Path, limits: &Limits) -> Result<Report, JunitError> {
         io::ErrorKind::NotFound => JunitError::Missing,
         _ => JunitError::Open(error),
     })?;
-    junit::read_file(&resolved, limits)
+    junit::read_file(&resolved, None, limits)
 }
 
 fn task_id(text: Option<&str>) -> TaskId {

@@ -201,6 +201,32 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_with_deep_paths_and_odd_names_leaves_nothing() {
+        let work = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(&work.path().join("work")).unwrap();
+        // Deeper than any path may be long: made and removed step by step.
+        let name = "d".repeat(200);
+        let mut folder = nix::fcntl::open(
+            &workspace.temp(),
+            nix::fcntl::OFlag::O_DIRECTORY,
+            nix::sys::stat::Mode::empty(),
+        )
+        .unwrap();
+        for _ in 0..40 {
+            let mode = nix::sys::stat::Mode::from_bits_truncate(0o700);
+            nix::sys::stat::mkdirat(&folder, name.as_str(), mode).unwrap();
+            let flags = nix::fcntl::OFlag::O_DIRECTORY;
+            folder = nix::fcntl::openat(&folder, name.as_str(), flags, mode).unwrap();
+        }
+        for number in 0..20_000 {
+            fs::write(workspace.home().join(format!("file\n{number}")), "").unwrap();
+        }
+        fs::write(workspace.home().join("x".repeat(255)), "").unwrap();
+        drop(workspace);
+        assert_eq!(fs::read_dir(work.path().join("work")).unwrap().count(), 0);
+    }
+
+    #[test]
     fn a_copy_keeps_modes_and_links() {
         let work = tempfile::tempdir().unwrap();
         let (from, to) = (work.path().join("from"), work.path().join("to"));

@@ -1,6 +1,7 @@
 //! The pytest executor: the suite's own `run_tests.py`, or a command of the operator's, on the student's checkout.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Executor;
@@ -11,7 +12,7 @@ use super::verdict::Evidence;
 use crate::junit;
 use crate::process::{Exit, Launcher, Running, Spec, StartError};
 use crate::report::{Cause, Fault, Limits, Report, Stage};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Level, Sandbox};
 use crate::task::Task;
 use crate::workspace::Workspace;
 
@@ -63,7 +64,14 @@ impl<'a> Pytest<'a> {
         env.push(("OSTEST_SUITE".to_owned(), copy.display().to_string()));
         env.push(("OSTEST_WRITABLE".to_owned(), writable.join(":")));
         // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.
-        env.push(("PYTEST_ADDOPTS".to_owned(), format!("--rootdir={}", copy.display())));
+        // With a root it looks for the suite's configuration only above all that; it is told where that is.
+        let mut options = vec![format!("--rootdir={}", copy.display())];
+        if let Some(name) = configuration(&suite.tree) {
+            options.extend(["-c".to_owned(), copy.join(name).display().to_string()]);
+        }
+        // pytest splits it as a shell would. A word with a NUL cannot be quoted, and no path has one.
+        let options = shlex::try_join(options.iter().map(String::as_str)).unwrap_or_default();
+        env.push(("PYTEST_ADDOPTS".to_owned(), options));
         let mut line = suite.template.expand(&values).into_iter();
         Spec {
             program: line.next().unwrap_or_default(),
@@ -120,7 +128,11 @@ impl Executor for Pytest<'_> {
     async fn post_process(&mut self, exit: Option<&Exit>) -> Report {
         let Some(exit) = exit else { return Report::default() };
         let (path, limits) = (self.workspace.report(), self.limits.clone());
-        let read = tokio::task::spawn_blocking(move || junit::read_file(&path, &limits)).await;
+        // Out of a disk of the task's own, the supervisor has brought it; else it is where the suite wrote it.
+        let user = self.confined.as_ref().and_then(|confined| confined.plan.user);
+        let owner = user.filter(|_| self.launcher.sandbox().level == Level::Basic);
+        let owner = owner.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
+        let read = tokio::task::spawn_blocking(move || junit::read_file(&path, Some(owner), &limits)).await;
         let file = match read {
             Ok(file) => file,
             Err(error) => {
@@ -146,6 +158,21 @@ impl Executor for Pytest<'_> {
         about(self.workspace, sandbox, exit, &warnings);
         report
     }
+}
+
+/// The file with the suite's configuration of pytest, by pytest's own order.
+fn configuration(tree: &Path) -> Option<&'static str> {
+    let files = [
+        ("pytest.ini", ""),
+        (".pytest.ini", ""),
+        ("pyproject.toml", "[tool.pytest"),
+        ("tox.ini", "[pytest]"),
+        ("setup.cfg", "[tool:pytest]"),
+    ];
+    let holds = |(name, section): &(&str, &str)| {
+        fs::read_to_string(tree.join(name)).is_ok_and(|text| text.contains(section))
+    };
+    files.into_iter().find(holds).map(|(name, _)| name)
 }
 
 /// Writes beside the report how it came about, for whoever looks at it later.

@@ -4,6 +4,7 @@
 //! once and never asked for. What a request leaves on disk holds no login.
 
 mod auth;
+mod cache;
 mod checkout;
 mod error;
 mod fetch;
@@ -69,6 +70,9 @@ pub struct Checkout {
     /// What it may cost.
     #[serde(default)]
     pub limits: Limits,
+    /// Folder that keeps what is fetched of this repository for the next time.
+    #[serde(default)]
+    pub cache: Option<PathBuf>,
 }
 
 /// A bare mirror that is made or brought up to date, and the tree of one commit of it in a folder of its own.
@@ -111,6 +115,9 @@ pub struct CheckedOut {
     pub files: u64,
     /// Submodules that were checked out.
     pub submodules: u64,
+    /// Bytes that came over the network.
+    #[serde(default)]
+    pub received: u64,
     /// Wall time.
     pub milliseconds: u64,
 }

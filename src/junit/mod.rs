@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -43,6 +43,9 @@ pub enum JunitError {
         /// Bytes taken.
         limit: u64,
     },
+    /// A file that somebody else than the suite made.
+    #[error("the report is another user's file, not the suite's own")]
+    Foreign,
     /// It is there and cannot be opened.
     #[error("the report cannot be opened: {0}")]
     Open(#[source] io::Error),
@@ -70,7 +73,12 @@ impl JunitError {
     /// Whether the bytes could not be had at all; otherwise they were had and are no report.
     pub fn is_unreadable(&self) -> bool {
         match self {
-            Self::Missing | Self::NotAFile(_) | Self::TooLarge { .. } | Self::Open(_) | Self::Read(_) => true,
+            Self::Missing
+            | Self::NotAFile(_)
+            | Self::Foreign
+            | Self::TooLarge { .. }
+            | Self::Open(_)
+            | Self::Read(_) => true,
             Self::Empty | Self::NotXml { .. } | Self::NotJunit { .. } => false,
         }
     }
@@ -88,8 +96,8 @@ impl JunitError {
 }
 
 /// Reads the report file at `path`, which a task left and which may therefore be anything: links are not followed,
-/// nothing but a regular file is read, and opening never blocks.
-pub fn read_file(path: &Path, limits: &Limits) -> Result<Report, JunitError> {
+/// nothing but a regular file is read, only `owner`'s where one is given, and opening never blocks.
+pub fn read_file(path: &Path, owner: Option<u32>, limits: &Limits) -> Result<Report, JunitError> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = File::options().read(true).custom_flags(flags.bits()).open(path).map_err(of_open)?;
     let metadata = file.metadata().map_err(JunitError::Open)?;
@@ -101,6 +109,9 @@ pub fn read_file(path: &Path, limits: &Limits) -> Result<Report, JunitError> {
             () if kind.is_socket() => "socket",
             () => "device",
         }));
+    }
+    if owner.is_some_and(|owner| owner != metadata.uid()) {
+        return Err(JunitError::Foreign);
     }
     let (size, limit) = (metadata.len(), limits.max_report);
     if size > limit {

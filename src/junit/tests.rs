@@ -159,7 +159,7 @@ fn only_a_regular_file_is_read() {
     mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
     let _listener = UnixListener::bind(at("socket")).unwrap();
     let limits = Limits::default();
-    assert_eq!(read_file(&at("report"), &limits).unwrap().tally.passed, 1);
+    assert_eq!(read_file(&at("report"), None, &limits).unwrap().tally.passed, 1);
     for (path, expected) in [
         (at("nothing"), "there is no report file"),
         (at("folder"), "the report is a directory, not a regular file"),
@@ -168,11 +168,14 @@ fn only_a_regular_file_is_read() {
         (at("socket"), "the report is a socket, not a regular file"),
         ("/dev/null".into(), "the report is a device, not a regular file"),
     ] {
-        let error = read_file(&path, &limits).unwrap_err();
+        let error = read_file(&path, None, &limits).unwrap_err();
         assert!(error.is_unreadable());
         assert_eq!(error.to_string(), expected);
     }
-    let error = read_file(&at("report"), &Limits { max_report: 10, ..limits }).unwrap_err();
+    let own = nix::unistd::geteuid().as_raw();
+    assert!(read_file(&at("report"), Some(own), &limits).is_ok());
+    assert!(matches!(read_file(&at("report"), Some(own + 1), &limits), Err(JunitError::Foreign)));
+    let error = read_file(&at("report"), None, &Limits { max_report: 10, ..limits }).unwrap_err();
     assert_eq!(error.to_string(), "the report has 43 bytes, more than the limit of 10");
 }
 

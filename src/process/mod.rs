@@ -428,8 +428,10 @@ impl Running {
         let ended = self.ended.take().unwrap_or_default();
         let stdout = output::collect(self.stdout.take()).await;
         let stderr = output::collect(self.stderr.take()).await;
-        // The supervisor exits right after its last event; reap it here rather than leave a zombie to chance.
-        timeout(self.grace, self.supervisor.wait()).await.ok();
+        // The supervisor exits right after its last event, but a mount namespace takes a moment to go: nobody waits for
+        // that, and no zombie is left to chance.
+        let mut supervisor = self.supervisor;
+        tokio::spawn(async move { supervisor.wait().await.ok() });
         Exit {
             code: ended.code,
             signal: ended.signal,

@@ -161,6 +161,8 @@ fn spawn(
             }
         }
         if let Some(user) = user {
+            // While it still can.
+            stage::drop_bounds();
             nix::unistd::setgroups(&[])?;
             nix::unistd::setresgid(Gid::from_raw(user), Gid::from_raw(user), Gid::from_raw(user))?;
             nix::unistd::setresuid(Uid::from_raw(user), Uid::from_raw(user), Uid::from_raw(user))?;

@@ -278,6 +278,8 @@ impl Supervisor {
         let mut met = std::collections::HashSet::new();
         let main = self.main.map(Pid::as_raw);
         teardown::of_user(&self.spec.plan);
+        // A process namespace ends by itself as soon as bubblewrap does: that needs no search, only a moment.
+        let mut search = self.spec.plan.level != Level::Bwrap || self.main.is_some();
         loop {
             self.reap();
             let none_left = matches!(
@@ -287,10 +289,13 @@ impl Supervisor {
             if none_left || Instant::now() > give_up {
                 break;
             }
-            met.extend(tree::kill_below(getpid().as_raw()));
-            teardown::of_user(&self.spec.plan);
+            if search {
+                met.extend(tree::kill_below(getpid().as_raw()));
+                teardown::of_user(&self.spec.plan);
+            }
+            let pause = if std::mem::replace(&mut search, true) { 5u8 } else { 50 };
             let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-            poll(&mut fds, PollTimeout::from(5u8)).ok();
+            poll(&mut fds, PollTimeout::from(pause)).ok();
             while let Ok(Some(_)) = self.signals.read_signal() {}
         }
         let leftovers = met.iter().filter(|process| Some(process.pid) != main).count();

@@ -77,6 +77,18 @@ const PRYING: &[libc::c_long] = &[
     libc::SYS_kcmp,
 ];
 
+/// Denied where other processes are in sight, unless it is for the caller itself: limits, priority, processors. With
+/// each the argument that names the process.
+const MEDDLING: &[(libc::c_long, u8)] = &[
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_ioprio_set, 1),
+];
+
 /// Denied as if the kernel did not know them: programs then take the older way.
 const UNKNOWN: &[libc::c_long] = &[
     // Its flags lie in memory, where a filter cannot look.
@@ -125,6 +137,9 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
         calls.extend(PRYING);
     }
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
+    for &(call, argument) in MEDDLING.iter().filter(|_| !allowed.ptrace) {
+        rules.insert(call, vec![rule(vec![condition(argument, Len::Dword, Op::Ne, 0)?])?]);
+    }
     let mut namespaces = Vec::new();
     for &flag in NAMESPACES {
         let flag = u64::from(flag.unsigned_abs());

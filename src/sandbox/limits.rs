@@ -64,7 +64,8 @@ fn most<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Most<
     read(text).map(|value| Most(Some(value))).map_err(|taken| format!("{taken}, or none"))
 }
 
-fn size(text: &str) -> Result<Most<u64>, String> {
+/// Reads a size of at least a megabyte, or `none`.
+pub fn size(text: &str) -> Result<Most<u64>, String> {
     const LEAST: u64 = 1 << 20;
     most(text, |text| match units::size(text)? {
         bytes if bytes < LEAST => Err("expected at least 1M".to_owned()),

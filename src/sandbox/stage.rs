@@ -135,6 +135,16 @@ fn close_all_but(kept: &[RawFd]) {
     }
 }
 
+/// Empties what this process and its children could ever get back. Only root can; nobody else needs it, for without new
+/// privileges nothing is got back. Makes system calls and allocates nothing.
+#[expect(unsafe_code, reason = "the call has no safe form")]
+pub fn drop_bounds() {
+    for capability in 0..64 {
+        // SAFETY: a plain call on a number; one that the kernel does not know is an error.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+    }
+}
+
 /// Root without a user of its own to become: what it may do beyond its files goes.
 #[expect(unsafe_code, reason = "the calls have no safe form")]
 fn drop_capabilities() {
@@ -146,11 +156,9 @@ fn drop_capabilities() {
     // Linux's third version: two sets of three words.
     let header = Header { version: 0x2008_0522, pid: 0 };
     let none = [[0u32; 3]; 2];
+    drop_bounds();
     // SAFETY: the numbers are plain, and the two structures have the shape that the version names.
     unsafe {
-        for capability in 0..64 {
-            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
-        }
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr());
     }

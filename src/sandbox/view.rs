@@ -117,18 +117,39 @@ fn disk(view: &SuiteView, plan: &Plan) -> io::Result<()> {
         fs::create_dir_all(&point)?;
         bind(folder, &point)?;
     }
-    names(view, plan.user)
+    etc(view, plan)
 }
 
 /// What a disk says that cannot hold the checkout and the suite.
 pub const TOO_SMALL: &str = "checkout and suite do not fit into the task's disk";
 
-/// The names of users and hosts within.
-fn names(view: &SuiteView, user: Option<u32>) -> io::Result<()> {
-    let (uid, home) = (user.unwrap_or_else(|| geteuid().as_raw()), view.home.display());
-    let gid = user.unwrap_or_else(|| getegid().as_raw());
+/// An `/etc` of the task's own: what programs need of the machine's, and names of users and hosts within. Put together
+/// here, for bubblewrap takes its time for each mount.
+fn etc(view: &SuiteView, plan: &Plan) -> io::Result<()> {
     let etc = view.stage.join("etc");
     fs::create_dir(&etc)?;
+    let network: &[&str] = if plan.network == Network::Host { ETC_NETWORK } else { &[] };
+    for name in ETC.iter().chain(network) {
+        let (from, to) = (Path::new("/etc").join(name), etc.join(name));
+        let Ok(meta) = fs::metadata(&from) else { continue };
+        fs::create_dir_all(to.parent().unwrap_or(&etc))?;
+        if meta.is_dir() {
+            fs::create_dir(&to)?;
+            bind(&from, &to)?;
+        } else if meta.is_file() && fs::copy(&from, &to).is_err() {
+            // What this user may not read, the task need not.
+            fs::remove_file(&to).ok();
+        }
+    }
+    for folder in [etc.clone(), etc.join("ssl")] {
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).ok();
+    }
+    names(view, plan, &etc)
+}
+
+fn names(view: &SuiteView, plan: &Plan, etc: &Path) -> io::Result<()> {
+    let (uid, home) = (plan.user.unwrap_or_else(|| geteuid().as_raw()), view.home.display());
+    let gid = plan.user.unwrap_or_else(|| getegid().as_raw());
     let mut passwd = format!("student:x:{uid}:{gid}:student:{home}:/bin/sh\n");
     let mut group = format!("student:x:{gid}:\n");
     if uid != 0 {
@@ -137,7 +158,10 @@ fn names(view: &SuiteView, user: Option<u32>) -> io::Result<()> {
     }
     fs::write(etc.join("passwd"), passwd)?;
     fs::write(etc.join("group"), group)?;
-    fs::write(etc.join("hosts"), "127.0.0.1 localhost sandbox\n::1 localhost\n")
+    if plan.network == Network::None {
+        fs::write(etc.join("hosts"), "127.0.0.1 localhost sandbox\n::1 localhost\n")?;
+    }
+    Ok(())
 }
 
 /// The folders outside that a suite may read, those that are there.
@@ -263,7 +287,7 @@ pub fn arguments(plan: &Plan, dir: &Path, program: RawFd, orders: RawFd) -> Vec<
         line.add(&["--hostname", "sandbox"]);
     }
     match &plan.view {
-        View::Suite(view) => suite_arguments(&mut line, view, plan),
+        View::Suite(view) => suite_arguments(&mut line, view),
         View::Tool(view) => tool_arguments(&mut line, view),
         View::All => line.add(&["--bind", "/", "/"]),
     }
@@ -289,27 +313,15 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn suite_arguments(line: &mut Line, view: &SuiteView, plan: &Plan) {
+fn suite_arguments(line: &mut Line, view: &SuiteView) {
     for folder in SYSTEM.iter().map(Path::new) {
         match fs::read_link(folder) {
             Ok(target) => line.mount("--symlink", &target, folder),
             Err(_) => line.mount("--ro-bind-try", folder, folder),
         }
     }
-    let network: &[&str] = if plan.network == Network::Host { ETC_NETWORK } else { &[] };
-    for name in ETC.iter().chain(network) {
-        let file = Path::new("/etc").join(name);
-        if file.exists() {
-            line.mount("--ro-bind-try", &file, &file);
-        }
-    }
     let stage = &view.stage;
-    for name in ["passwd", "group"] {
-        line.mount("--ro-bind", &stage.join("etc").join(name), &Path::new("/etc").join(name));
-    }
-    if plan.network == Network::None {
-        line.mount("--ro-bind", &stage.join("etc/hosts"), Path::new("/etc/hosts"));
-    }
+    line.mount("--ro-bind", &stage.join("etc"), Path::new("/etc"));
     line.add(&["--proc", "/proc", "--dev", "/dev"]);
     for (folder, to) in [("shm", "/dev/shm"), ("tmp", "/tmp"), ("vartmp", "/var/tmp")] {
         line.mount("--bind", &stage.join(folder), Path::new(to));

@@ -6,12 +6,7 @@ set -uo pipefail
 
 level=$1
 # What the runner is told about its sandbox.
-sandbox=(--sandbox auto)
-
-"$here/runner" --help | grep -q -- --sandbox || {
-    echo 'THIS RUNNER HAS NO SANDBOX: it runs without'
-    sandbox=()
-}
+sandbox=(--sandbox auto --sandbox-require basic --timeout 10 --memory 256M --pids 64 --disk 64M)
 
 export HOME=/tmp/home "${offline[@]}"
 mkdir -p "$HOME"
@@ -25,6 +20,7 @@ kill "$runner"
 wait "$runner"
 equal "$level: stops" 0 $?
 cat /tmp/log
+in_force "$level" /tmp/log
 check "$level: everything is answered" grep -q 'everything that was taken is answered' /tmp/log
 stop_backend
 finish

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["execute"],
     &["checkout"],
     &["process", "junit", "backend", "git", "spool"],
-    &["kept", "sandbox"],
+    &["kept", "object_cache", "sandbox"],
     &["retry", "repository", "password", "init", "stop", "workspace"],
     &["task", "text", "report"],
     &["units"],

@@ -27,3 +27,4 @@ mod sandbox;
 mod spool_files;
 mod stopping;
 mod surviving;
+mod transport;

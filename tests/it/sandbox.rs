@@ -155,6 +155,45 @@ fn a_limit_that_ends_a_run_leaves_what_had_finished() {
     }
 }
 
+/// A student's configuration, which would make a pass of everything.
+const CHEAT: &str = "
+import pytest
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    outcome.get_result().outcome = 'passed'
+";
+
+#[test]
+fn the_suites_own_configuration_is_used_and_the_students_is_not() {
+    let Some(bench) = Bench::new() else { return };
+    // As a separate word: pytest then takes the student's folder for one of its arguments.
+    let run = RUN.replace("'tests', ", "'tests', '--src', given['--src'], ");
+    let conftest = "def pytest_addoption(parser):\n    parser.addoption('--src')\n";
+    let files = [
+        ("run_tests.py", run.as_str()),
+        ("pytest.ini", "[pytest]\npython_files = check_*.py\n"),
+        ("tests/__init__.py", ""),
+        ("tests/conftest.py", conftest),
+        ("tests/check_it.py", "def test_that_fails():\n    assert False\n"),
+    ];
+    let suite = bench.suite(&[("of_another_name", "pass")], &files);
+    for (name, text) in [
+        ("conftest.py", CHEAT),
+        ("pytest.ini", "[pytest]\npython_files = test_*.py\n"),
+        ("setup.cfg", "[tool:pytest]\npython_files = test_*.py\n"),
+    ] {
+        fs::write(bench.path("student").join(name), text).unwrap();
+    }
+    for level in ["none", "auto"] {
+        let (answer, log) = bench.run(&suite, &["--sandbox", level]);
+        assert_eq!(answer["testResults"].as_array().unwrap().len(), 1, "{answer}\n{log}");
+        assert_eq!(case(&answer, "that_fails")["isPassed"], false, "{answer}\n{log}");
+        assert_eq!(answer["isError"], false, "{answer}\n{log}");
+    }
+}
+
 #[test]
 fn processor_time_is_limited_where_it_can_be_counted() {
     let Some(bench) = Bench::new() else { return };

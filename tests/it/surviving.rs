@@ -8,7 +8,7 @@ use std::time::Duration;
 use mock_backend::{Endpoint, Fault, FaultKind, Settings};
 use nix::sys::signal::Signal;
 
-use crate::support::{Runner, SmallDisk, World, command, eventually, running};
+use crate::support::{PATIENCE, Runner, SmallDisk, World, command, eventually, running};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
@@ -175,7 +175,10 @@ async fn foreign_and_torn_files_are_set_aside_and_stop_nothing() {
     fs::write(state.join("results/notes.txt"), "hello").unwrap();
     std::os::unix::fs::symlink("/etc/passwd", state.join("results/2026-01-01T00-00-00.000Z-00000001.json"))
         .unwrap();
+    let asked = world.backend.requests().len();
     world.restart();
+    // A question of the killed one that is still on its way would take the task with it.
+    world.backend.wait_for_requests("it asks", PATIENCE, |all| all.len() > asked + 1).await.unwrap();
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     assert_eq!(world.runner.log().matches("was set aside").count(), 3, "{}", world.runner.log());
 }

@@ -65,27 +65,36 @@ verdict() {
     esac
 }
 
-# expected_of ATTACK LEVEL: what the attack's files say, see tests/vm/README.md; nothing if they do not.
+# expected_of ATTACK LEVEL: what the attack's files say, see tests/attacks/README.md; nothing if they do not.
 expected_of() {
-    local level
+    local level line
+    line=$(grep -rhE --exclude-dir=.git -m1 '@EXPECT:' "$1" | head -n1)
     for level in "$2" all; do
-        grep -rhoE --exclude-dir=.git -m1 "@EXPECTED@ $level: [A-Z,]+" "$1" | sed 's/.*: //' | head -n1 | grep . && return
+        grep -oE " $level=[A-Z|]+" <<<"$line" | sed 's/.*=//' | tr '|' ',' | grep . && return
     done
 }
 
-# attacks LEVEL: every attack there is, and after each a good student, who must not feel it.
+# attacks LEVEL [NAME…]: every attack there is, or only these, and then an honest student, who must not feel it.
 attacks() {
-    local attack name expected
+    local attack name expected only=" ${*:2} "
     for attack in "$here"/repos/attacks/*/; do
         [ -d "$attack" ] || continue
         attack=${attack%/}
-        name=$1/$(basename "$attack")
+        name=$(basename "$attack")
+        [ $# = 1 ] || [[ $only = *" $name "* ]] || continue
+        name=$1/$name
         expected=$(expected_of "$attack" "$1")
         if [ -z "$expected" ]; then
             fail "$name" "its files say nothing of the level $1"
             continue
         fi
         verdict "$name" "$attack" 120 "$expected"
-        verdict "$name, the next task" "$here/repos/student" 120 SUCCESS
     done
+    verdict "$1/the next task" "$here/repos/student" 120 SUCCESS
+}
+
+# in_force LEVEL LOG: the level that the runner says is in force is the one that is tried.
+in_force() {
+    check "$1: ${1%-*} is in force" grep -q "level=\"${1%-*}\"" "$2"
+    grep -o 'enforced=.*' "$2" | head -n1
 }

@@ -50,30 +50,32 @@ commit() (
     git commit --quiet --message='A sample'
 )
 
+# A dozen of the attacks, of each kind one; all of them are run by `cargo test --test it attacks`.
+dozen='evil-config fills-disk fork-bomb kernel-calls kills-everyone memory-4g mounts namespaces privileges proc-token report-forged
+setsid-heartbeat threads-bomb writes-suite'
+
 # attacks: the names of those that are to be run, a line each.
-attacks() {
-    local attack
-    if [ -n "${OSTEST_ATTACKS:-}" ]; then
-        tr -s ' ' '\n' <<<"$OSTEST_ATTACKS"
-        return
-    fi
-    for attack in "$root"/tests/attacks/*/; do
-        [ ! -d "$attack" ] || basename "$attack"
-    done
+attacks() { tr -s ' \n' '\n' <<<"${OSTEST_ATTACKS:-$dozen}"; }
+
+# student NAME FOLDER: the repository of a student of tests/attacks/.
+student() {
+    mkdir -p "$2"
+    cp -R "$root/tests/attacks/shared/." "$root/tests/attacks/$1/." "$2/"
+    # What the harness of tests/it/attacks/ tells its attackers; here it is the same for all.
+    printf '%s\n' "MARK=ostest-mark-$1" SECONDS=20 RUNNER_PID=2 FOLDER=/srv/test STATE=/tmp/state SECRET_BACKWARDS=emases >"$2/outside"
+    commit "$2"
 }
 
-# repositories FOLDER: the demo's suite and passing student, and the attacks, as repositories in FOLDER. The guest has no git.
+# repositories FOLDER: the attacks' suite, an honest student, and the attacks, as repositories in FOLDER. The guest has no git.
 repositories() {
-    local sample attack names
+    local attack names
     mkdir -p "$1/attacks"
-    for sample in suite student; do
-        cp -R "$root/src/demo/samples/$sample" "$1/$sample"
-        commit "$1/$sample"
-    done
+    cp -R "$root/tests/attacks/suite" "$1/suite"
+    commit "$1/suite"
+    student honest "$1/student"
     mapfile -t names < <(attacks)
     for attack in "${names[@]}"; do
-        cp -R "$root/tests/attacks/$attack" "$1/attacks/$attack"
-        commit "$1/attacks/$attack"
+        student "$attack" "$1/attacks/$attack"
     done
 }
 

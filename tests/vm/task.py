@@ -26,5 +26,8 @@ while True:
 (verdict,) = [attempt["status"] for attempt in ask("attempts") if attempt["id"] == task]
 cases = results[0]["testResults"]
 passed = sum(case["isPassed"] for case in cases)
-words = results[0]["errorDetails"] or next((case["description"] for case in cases if not case["isPassed"]), "")
+descriptions = [case["description"] for case in results[0]["testResults"]]
+if any("LEAKED" in text for text in descriptions):
+    verdict = "LEAKED"
+words = results[0]["errorDetails"] or next((text for text in descriptions if text), "")
 print(f"{verdict} {passed}/{len(cases)} {' '.join(words.split())[:160]}")

@@ -116,7 +116,7 @@ impl Suite {
         }
         child.wait().unwrap();
         let output = fs::read_to_string(self.folder.path().join("output")).unwrap();
-        let junit = junit::read_file(&self.folder.path().join("report.xml"), &Limits::default());
+        let junit = junit::read_file(&self.folder.path().join("report.xml"), None, &Limits::default());
         Some(Session { lines, junit, output })
     }
 

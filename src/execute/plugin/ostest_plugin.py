@@ -16,6 +16,7 @@ import select
 import shlex
 import stat
 import sys
+import types
 from importlib import machinery, util
 
 import pytest
@@ -473,6 +474,22 @@ class Guard:
                 del sys.path_importer_cache[path]
         self.guard_loaders()
         self.guard_rewriting()
+        self.guard_conftests()
+
+    def guard_conftests(self):
+        """A folder among pytest's arguments, `--src FOLDER` say, is searched for a conftest.py before anything knows
+        what the option means. One of a student's is nobody's business: as if it were empty."""
+        from _pytest.config import PytestPluginManager
+
+        load = PytestPluginManager._importconftest
+
+        def importconftest(manager, conftestpath, *args, **named):
+            root = self.root(os.path.realpath(str(conftestpath)))
+            if root is not None and root not in self.suites:
+                return types.ModuleType("conftest")
+            return load(manager, conftestpath, *args, **named)
+
+        PytestPluginManager._importconftest = importconftest
 
     def path_hook(self, path):
         """For `sys.path_hooks`: a folder that is covered is searched here, for what is allowed."""

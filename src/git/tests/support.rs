@@ -136,6 +136,7 @@ impl World {
             into: self.work(),
             allow_local: true,
             limits: Limits::default(),
+            cache: None,
         }
     }
 

@@ -34,8 +34,19 @@ pub fn command(home: &Path) -> Command {
 impl Runner {
     /// Starts `runner --backend-url BACKEND` with its state below `folder`.
     pub fn start(folder: &Path, backend: &str, arguments: &[&str]) -> Self {
+        Self::with_environment(folder, backend, arguments, &[])
+    }
+
+    /// The same, with variables of its environment.
+    pub fn with_environment(
+        folder: &Path,
+        backend: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let log = folder.join(format!("runner-{}.log", fastrand::u32(..)));
         let mut command = command(folder);
+        command.envs(environment.iter().copied());
         command
             .args(["--backend-url", backend, "--state-dir"])
             .arg(folder.join("state"))

@@ -5,13 +5,8 @@ set -uo pipefail
 # shellcheck source=tests/vm/inside.sh
 . /srv/test/inside.sh
 
-# What the runner is told about its sandbox.
-sandbox=(--sandbox auto)
-
-"$here/runner" --help | grep -q -- --sandbox || {
-    echo 'THIS RUNNER HAS NO SANDBOX: it runs without'
-    sandbox=()
-}
+# What the runner is told about its sandbox, and of time: an emulated processor is slow.
+sandbox=(--sandbox auto --sandbox-require bwrap --timeout 60 --memory 256M --pids 64 --disk 64M)
 
 # service UNIT PROPERTY…: starts a runner as the service manager does.
 service() {
@@ -23,7 +18,7 @@ service() {
         --tests-url "file://$here/repos/suite" --allow-local-repositories "${sandbox[@]}"
 }
 
-# level NAME PROPERTY…: one runner, from its start to its end.
+# level NAME PROPERTY…: one runner, from its start to its end. $some: the attacks, where not all are worth the time.
 level() {
     local name=$1 unit=runner-$1 group
     shift
@@ -34,11 +29,15 @@ level() {
     echo "$name: $group has $(cat "$group/cgroup.controllers")"
     # Long, since the suite's environment is made first, by an emulated processor.
     verdict "$name: a good student" "$here/repos/student" 240 SUCCESS
-    attacks "$name"
+    # shellcheck disable=SC2086 # names
+    attacks "$name" $some
     check "$name: stops" systemctl stop "$unit"
     # systemd removes a group when its last process has gone.
     check "$name: nothing is left" test ! -e "$group"
-    journalctl --no-pager -o cat -u "$unit"
+    journalctl --no-pager -o cat -u "$unit" >"/tmp/$name.log"
+    cat "/tmp/$name.log"
+    in_force "$name" "/tmp/$name.log"
+    check "$name: a control group of version 2" grep -q memory=cgroup-v2 "/tmp/$name.log"
     check "$name: everything is answered" grep -q 'everything that was taken is answered' <(journalctl -o cat -u "$unit")
     stop_backend
 }
@@ -46,6 +45,9 @@ level() {
 uname -r
 echo "clock source: $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
 equal 'cgroup v2' cgroup2fs "$(stat -fc %T /sys/fs/cgroup)"
+some=''
 level bwrap-root
+# What differs without a user of its own for a task.
+some='kills-everyone memory-4g report-forged writes-suite'
 level bwrap-user User=tester
 finish
