@@ -3,9 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::programs::{self, terminate};
 use crate::processes::{self, Usage};
 
 /// How the runners are to be.
@@ -63,16 +64,10 @@ impl Runner {
     }
 
     /// Starts a process; its log is appended to.
-    #[expect(clippy::disallowed_methods, reason = "the soak starts the runner as people do")]
     pub(crate) fn start(&self) -> Result<(), String> {
         let fail = |error| format!("cannot start {}: {error}", self.plan.program.display());
         let log = File::options().create(true).append(true).open(&self.log).map_err(fail)?;
-        let mut command = Command::new(&self.plan.program);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("RUNNER_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = programs::runner(&self.plan.program);
         command
             .env("HOME", &self.home)
             .env("RUNNER_PASSWORD", "dora_explorer")
@@ -171,12 +166,4 @@ impl Drop for Runner {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the standard library sends no signal but SIGKILL; every shell does"
-)]
-fn terminate(pid: u32) {
-    Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid.to_string()]).status().ok();
 }

@@ -9,6 +9,8 @@
 //! Prints its seed; with it, students, faults and strikes are drawn in the same order again (their times are the
 //! machine's). Exit codes: 0 all is well, 1 not, 2 something is missing.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod fleet;
 mod judge;
 mod processes;
@@ -19,7 +21,6 @@ mod weather;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ use fastrand::Rng;
 use mock_backend::{MockBackend, Settings, Status, TaskId};
 use tokio::time::sleep;
 
+use crate::common::programs::find_runner;
+use crate::common::say;
 use crate::fleet::{Plan, Runner};
 use crate::judge::Findings;
 use crate::samples::{Kind, Samples};
@@ -286,39 +289,4 @@ impl Soak<'_> {
             self.weather.tokens.get(),
         ));
     }
-}
-
-/// The runner's binary: the one that was named, or the one beside this program, which `cargo run` makes new first.
-#[expect(clippy::disallowed_methods, reason = "a program for people; the rule is for what the runner starts")]
-fn find_runner(named: Option<PathBuf>) -> Result<PathBuf, String> {
-    if let Some(path) = named {
-        return Ok(path);
-    }
-    let own = std::env::current_exe().map_err(|error| format!("cannot find this program itself: {error}"))?;
-    let beside = own.with_file_name("runner");
-    // Set by `cargo run` only: without a build an old binary would be tried.
-    if let Some(cargo) = std::env::var_os("CARGO") {
-        let mut build = std::process::Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "ostest-runner", "--bin", "runner"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        let status = build.current_dir(root.unwrap_or(Path::new("."))).status();
-        if !status.is_ok_and(|status| status.success()) {
-            return Err("cargo build --bin runner has failed".to_owned());
-        }
-    }
-    let hint = "build it (cargo build --bin runner) or name it with --runner";
-    beside
-        .is_file()
-        .then_some(beside)
-        .ok_or_else(|| format!("there is no runner beside {}; {hint}", own.display()))
-}
-
-/// A line on stdout. Whoever closed it does not want to read; the soak goes on.
-fn say(line: impl Display) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}");
-    let _ = out.flush();
 }

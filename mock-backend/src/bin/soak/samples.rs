@@ -1,10 +1,10 @@
 //! What the tasks are about: a suite in plain Python, and a student's repository for each way to behave.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use mock_backend::{NewTask, Status};
+
+use crate::common::repositories::{repository, url};
 
 /// A way in which a student's program behaves under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,9 +106,9 @@ pub(crate) struct Samples {
 impl Samples {
     /// Makes all repositories below `folder`; every process of a task will have `mark` in its environment.
     pub(crate) fn make(folder: &Path, mark: &str) -> Result<Self, String> {
-        repository(&folder.join("suite"), "run_tests.py", &SUITE.replace("MARK", mark))?;
+        repository(&folder.join("suite"), &[("run_tests.py", &SUITE.replace("MARK", mark))])?;
         for (kind, _) in Kind::SHARES {
-            repository(&folder.join(name(kind)), "run.sh", &kind.script())?;
+            repository(&folder.join(name(kind)), &[("run.sh", &kind.script())])?;
         }
         Ok(Self { folder: folder.to_owned() })
     }
@@ -127,35 +127,4 @@ impl Samples {
 
 fn name(kind: Kind) -> String {
     format!("{kind:?}").to_lowercase()
-}
-
-fn url(folder: &Path) -> String {
-    format!("file://{}", folder.display())
-}
-
-/// A repository with one file, committed to `main`.
-fn repository(folder: &Path, file: &str, text: &str) -> Result<(), String> {
-    let fail = |error| format!("cannot write to {}: {error}", folder.display());
-    fs::create_dir_all(folder).map_err(fail)?;
-    fs::write(folder.join(file), text).map_err(fail)?;
-    git(folder, &["init", "--quiet"])?;
-    git(folder, &["symbolic-ref", "HEAD", "refs/heads/main"])?;
-    git(folder, &["add", "."])?;
-    git(
-        folder,
-        &["-c", "user.name=soak", "-c", "user.email=soak@example.org", "commit", "--quiet", "-m", "soak"],
-    )
-}
-
-#[expect(clippy::disallowed_methods, reason = "a program for people; the rule is for what the runner starts")]
-fn git(folder: &Path, arguments: &[&str]) -> Result<(), String> {
-    let mut command = std::process::Command::new("git");
-    // No hooks, signatures or templates of the person who runs this.
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    let status = command.args(arguments).current_dir(folder).stdin(Stdio::null()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("git {} ended with {status}", arguments.join(" "))),
-        Err(error) => Err(format!("git cannot be started ({error}); install it with: apt-get install git")),
-    }
 }
