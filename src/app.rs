@@ -15,11 +15,12 @@ use crate::attempt::Attempts;
 use crate::backend::Backend;
 use crate::checkout::Checkout;
 use crate::cli::{Cli, Command};
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::deliver::Deliver;
 use crate::execute::{Execute, find_program};
 use crate::kept::Kept;
 use crate::logging::{self, LogFile};
+use crate::observe::{Confinement, Observe};
 use crate::poll::Poll;
 use crate::process::confine::{self, Ground};
 use crate::process::{self, Launcher, Until};
@@ -27,7 +28,7 @@ use crate::report::Fault;
 use crate::spool::{Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
-use crate::{demo, parse_report, run, spool_command, workspace};
+use crate::{demo, healthcheck, parse_report, run, serve, spool_command, workspace};
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -51,10 +52,18 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         match cli.command {
             None => daemon(&Config::check(cli.settings)?, &log).await,
             Some(Command::Run(args)) => Box::pin(run_once(&Config::check(cli.settings)?, args)).await,
+            Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
             Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
             Some(Command::ParseReport { .. } | Command::Spool(_)) => Ok(ExitCode::SUCCESS),
         }
     })
+}
+
+async fn check_health(args: &healthcheck::Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let url = healthcheck::target(args, settings.serve.listen)?;
+    let Err(error) = healthcheck::run(&url).await else { return Ok(ExitCode::SUCCESS) };
+    writeln!(std::io::stderr(), "runner: {error:#}")?;
+    Ok(ExitCode::FAILURE)
 }
 
 /// Takes tasks until it is told to stop.
@@ -67,7 +76,9 @@ async fn daemon(config: &Config, log: &LogFile) -> anyhow::Result<ExitCode> {
             log.reopen();
         }
     };
+    let listener = serve::bind(&config.settings.serve).await?;
     let mut daemon = Daemon::new(config, OWN_BINARY).await?;
+    let show = serve::run(listener, daemon.shown(config));
     let serve = async {
         daemon.deliver_found().await;
         if daemon.warm_up_or_stop(&stop).await {
@@ -82,6 +93,7 @@ async fn daemon(config: &Config, log: &LogFile) -> anyhow::Result<ExitCode> {
         () = serve => Ok(ExitCode::SUCCESS),
         () = overrun => Ok(ExitCode::FAILURE),
         () = signals => Ok(ExitCode::FAILURE),
+        () = show => Ok(ExitCode::FAILURE),
         () = reopen => Ok(ExitCode::FAILURE),
     }
 }
@@ -92,6 +104,8 @@ pub struct Daemon {
     worker: Arc<Worker>,
     deliver: Deliver,
     found: Found,
+    spool: Spool,
+    observe: Observe,
 }
 
 impl Daemon {
@@ -105,15 +119,17 @@ impl Daemon {
         }
         process::sweep(&daemon_mark(config));
         workspace::sweep(&config.folders.work);
-        let backend = Arc::new(Backend::new(settings.backend.clone())?);
-        let worker = Arc::new(worker(config, exe, daemon_mark(config)).await?);
-        let deliver = Deliver::new(backend.clone(), spool.clone());
+        let observe = Observe::default();
+        let backend = Arc::new(Backend::new(settings.backend.clone(), observe.clone())?);
+        let worker = Arc::new(worker(config, exe, daemon_mark(config), &observe).await?);
+        let deliver = Deliver::new(backend.clone(), spool.clone(), observe.clone());
         let attempts = Attempts {
             worker: worker.clone(),
             deliver: deliver.clone(),
             on_interrupt: settings.poll.on_interrupt,
+            observe: observe.clone(),
         };
-        let poll = Poll::new(settings.poll.clone(), backend, spool, Arc::new(attempts));
+        let poll = Poll::new(settings.poll.clone(), backend, spool.clone(), Arc::new(attempts));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             backend = settings.backend.backend_url.as_str(),
@@ -123,14 +139,20 @@ impl Daemon {
             results = found.results.len(),
             "the runner starts"
         );
-        Ok(Self { poll, worker, deliver, found })
+        Ok(Self { poll, worker, deliver, found, spool, observe })
+    }
+
+    /// What is shown of it to whoever asks at `--listen`.
+    pub fn shown(&self, config: &Config) -> serve::Source {
+        let suite = !self.worker.execute.is_mock();
+        serve::Source::new(self.observe.clone(), self.spool.clone(), config.folders.state.clone(), suite)
     }
 
     /// Makes ready what tasks share. Nothing is to be claimed before that.
     pub async fn warm_up(&self, stop: &Stop) -> Result<(), Fault> {
         // Nothing runs yet that a drain would have to wait for.
         let until = Until::new(Instant::now(), Duration::ZERO, stop.drain.clone());
-        self.worker.execute.warm_up(&until).await
+        self.worker.execute.warm_up(&until).await.inspect(|()| self.observe.warm())
     }
 
     /// Delivers what an earlier run has finished. Needs no suite, and so no warm-up.
@@ -180,7 +202,8 @@ async fn run_once(config: &Config, args: run::Args) -> anyhow::Result<ExitCode> 
     // A folder or URL that a person names is that person's own word for it.
     let mut config = config.clone();
     config.settings.checkout.allow_local_repositories = true;
-    let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..))).await?;
+    let worker =
+        worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)), &Observe::default()).await?;
     let stop = Stop::default();
     // For a person at a terminal the first Ctrl-C interrupts: there is nothing to drain.
     let interrupt: CancellationToken = stop.drain.clone();
@@ -201,10 +224,10 @@ fn daemon_mark(config: &Config) -> String {
     digest.iter().take(8).fold("daemon".to_owned(), |mark, byte| mark + &format!("{byte:02x}"))
 }
 
-async fn worker(config: &Config, exe: &str, mark: String) -> anyhow::Result<Worker> {
+async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe) -> anyhow::Result<Worker> {
     let settings = &config.settings;
     let prefix = format!("ostest-{mark}-");
-    let launcher = Launcher::new(exe, mark, settings.process.clone());
+    let launcher = Launcher::new(exe, mark, settings.process.clone()).observed(observe.clone());
     let launcher = if settings.execute.mock { launcher } else { confined(config, launcher, prefix).await? };
     let checkout = Checkout::new(settings.checkout.clone(), launcher.clone(), &config.folders.state);
     Ok(Worker {
@@ -242,6 +265,8 @@ async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow
     let sandbox = confine::find(&launcher, &config.settings.sandbox, ground).await;
     let sandbox = sandbox.map_err(|why| anyhow::anyhow!("--sandbox: {why}"))?;
     let (level, enforced) = (sandbox.level.name(), sandbox.line());
+    let weaker_because = sandbox.weaker_because.clone();
+    launcher.observe().confined(Confinement { level, line: enforced.clone(), weaker_because });
     if let Some(why) = &sandbox.weaker_because {
         tracing::warn!(level, enforced, why, "sandbox");
     } else {

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
-use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, worker};
+use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, worker};
 
 /// The settings of all modules, as flags and environment give them.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,6 +51,9 @@ pub struct Settings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub logging: logging::Settings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "each is documented where it is owned")]
+    pub serve: serve::Settings,
 }
 
 /// Where the runner keeps things.

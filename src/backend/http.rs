@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{Error, Settings};
+use crate::observe::Observe;
 
 /// The longest answer that is read. A claim with thousands of test names is far below it.
 const LONGEST_ANSWER: usize = 4 << 20;
@@ -57,10 +58,11 @@ pub(super) fn excerpt(body: &[u8]) -> String {
 pub(super) struct Http {
     client: Client,
     base: Url,
+    observe: Observe,
 }
 
 impl Http {
-    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn new(settings: &Settings, observe: Observe) -> Result<Self, Error> {
         // A second runner in the same process has set it already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = Client::builder()
@@ -70,11 +72,24 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::Client(full_text(&error)))?;
-        Ok(Self { client, base: settings.backend_url.clone() })
+        Ok(Self { client, base: settings.backend_url.clone(), observe })
     }
 
     /// Sends a request to `path` below the backend's URL and reads the answer.
     pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&SecretString>,
+        body: Option<Vec<u8>>,
+        timeout: Option<Duration>,
+    ) -> Result<Reply, Error> {
+        let reply = self.exchange(method, path, token, body, timeout).await;
+        self.observe.contact(reply.as_ref().map(|reply| reply.status).map_err(ToString::to_string));
+        reply
+    }
+
+    async fn exchange(
         &self,
         method: Method,
         path: &str,

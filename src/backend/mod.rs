@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::observe::Observe;
 use crate::units::interval;
 use http::{Http, Reply};
 use tokens::Keeper;
@@ -168,22 +169,30 @@ pub struct Backend {
     http: std::sync::Arc<Http>,
     tokens: Option<Keeper>,
     settings: Settings,
+    observe: Observe,
     forbidden_said: AtomicBool,
     receipts_are_empty: AtomicBool,
 }
 
 impl Backend {
     /// Sets up the client and, with `--auth`, the keeper of its tokens, which logs in at once.
-    pub fn new(settings: Settings) -> Result<Self, Error> {
-        let http = std::sync::Arc::new(Http::new(&settings)?);
-        let tokens = settings.auth.then(|| Keeper::start(http.clone(), settings.clone()));
+    /// What becomes of each exchange is told to `observe`.
+    pub fn new(settings: Settings, observe: Observe) -> Result<Self, Error> {
+        let http = std::sync::Arc::new(Http::new(&settings, observe.clone())?);
+        let tokens = settings.auth.then(|| Keeper::start(http.clone(), settings.clone(), observe.clone()));
         Ok(Self {
             http,
             tokens,
             settings,
+            observe,
             forbidden_said: AtomicBool::new(false),
             receipts_are_empty: AtomicBool::new(false),
         })
+    }
+
+    /// The longest that [`Self::claim`] takes: two requests, and the wait for a token before each.
+    pub fn patience(&self) -> Duration {
+        (self.settings.claim_timeout + self.settings.request_timeout) * 2
     }
 
     /// Asks for a task. From the first byte of an answer with one it exists nowhere but here: once the question is
@@ -252,6 +261,7 @@ impl Backend {
         };
         let Some(keeper) = &self.tokens else {
             let reply = send(None).await?;
+            self.note_credentials(reply.status, path);
             if reply.status == 401 && !self.forbidden_said.swap(true, Ordering::Relaxed) {
                 tracing::error!(target: "critical", route = path, "the backend wants a login (401): start the runner with --auth");
             }
@@ -265,6 +275,7 @@ impl Backend {
                 give_up.run_until_cancelled(keeper.token_after(&token)).await.ok_or_else(stopped)??;
             reply = send(Some(&token.secret)).await?;
         }
+        self.note_credentials(reply.status, path);
         if reply.status == 403 && !self.forbidden_said.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 target: "critical",
@@ -274,6 +285,18 @@ impl Backend {
             );
         }
         Ok(reply)
+    }
+
+    fn note_credentials(&self, status: u16, path: &str) {
+        match status {
+            401 => self.observe.credentials(Err(format!("{path} answers 401: it wants a login"))),
+            403 => {
+                let user = &self.settings.login;
+                self.observe.credentials(Err(format!("{path} answers 403: {user} needs the role ADMIN")));
+            }
+            200..=299 => self.observe.credentials(Ok(())),
+            _ => {}
+        }
     }
 }
 

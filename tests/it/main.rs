@@ -19,6 +19,7 @@ mod environment;
 mod execution;
 mod layering;
 mod login;
+mod observing;
 mod poll;
 mod processes;
 mod pytest;
