@@ -25,10 +25,11 @@ use crate::poll::Poll;
 use crate::process::confine::{self, Ground};
 use crate::process::{self, Launcher, Until};
 use crate::report::Fault;
+use crate::sandbox::Sandbox;
 use crate::spool::{Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
-use crate::{demo, healthcheck, parse_report, run, serve, spool_command, workspace};
+use crate::{demo, doctor, healthcheck, parse_report, run, serve, spool_command, workspace};
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -52,11 +53,35 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         match cli.command {
             None => daemon(&Config::check(cli.settings)?, &log).await,
             Some(Command::Run(args)) => Box::pin(run_once(&Config::check(cli.settings)?, args)).await,
+            Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args)).await,
             Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
             Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
             Some(Command::ParseReport { .. } | Command::Spool(_)) => Ok(ExitCode::SUCCESS),
         }
     })
+}
+
+/// Has the doctor look. Where there is no state folder yet, the trials take place in one that goes again.
+async fn examine(given: Settings, args: &doctor::Args) -> anyhow::Result<ExitCode> {
+    let mut settings = given.clone();
+    let absent = given.folders.state().is_ok_and(|state| !state.is_dir());
+    let spare = absent.then(|| tempfile::TempDir::with_prefix("runner-doctor-")).transpose()?;
+    if let Some(spare) = &spare {
+        settings.folders.state_dir = Some(spare.path().to_owned());
+    }
+    let mark = format!("doctor{:016x}", fastrand::u64(..));
+    let launcher = Launcher::new(OWN_BINARY, mark.clone(), given.process.clone());
+    let config = Config::check(settings).map_err(|error| format!("{error:#}"));
+    let sandbox = match &config {
+        Ok(config) if !given.execute.mock => {
+            Some(find_sandbox(config, &launcher, format!("ostest-{mark}-")).await)
+        }
+        _ => None,
+    };
+    let config = config.as_ref().map_err(Clone::clone);
+    let patient = doctor::Patient { given: &given, config, launcher, sandbox };
+    let well = doctor::run(patient, args, &mut std::io::stdout()).await?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn check_health(args: &healthcheck::Args, settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -249,6 +274,20 @@ async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe) -> 
 
 /// Finds out how strongly tasks can be confined here, and says so in one line.
 async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow::Result<Launcher> {
+    let sandbox = find_sandbox(config, &launcher, prefix).await;
+    let sandbox = sandbox.map_err(|why| anyhow::anyhow!("--sandbox: {why}"))?;
+    let (level, enforced) = (sandbox.level.name(), sandbox.line());
+    let weaker_because = sandbox.weaker_because.clone();
+    launcher.observe().confined(Confinement { level, line: enforced.clone(), weaker_because });
+    if let Some(why) = &sandbox.weaker_because {
+        tracing::warn!(level, enforced, why, "sandbox");
+    } else {
+        tracing::info!(level, enforced, "sandbox");
+    }
+    Ok(launcher.confined(sandbox))
+}
+
+async fn find_sandbox(config: &Config, launcher: &Launcher, prefix: String) -> Result<Sandbox, String> {
     let state = &config.folders.state;
     let backend = &config.settings.backend;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -262,15 +301,5 @@ async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow
         hidden: hidden.into_iter().flatten().filter_map(|path| path.canonicalize().ok()).collect(),
         prefix,
     };
-    let sandbox = confine::find(&launcher, &config.settings.sandbox, ground).await;
-    let sandbox = sandbox.map_err(|why| anyhow::anyhow!("--sandbox: {why}"))?;
-    let (level, enforced) = (sandbox.level.name(), sandbox.line());
-    let weaker_because = sandbox.weaker_because.clone();
-    launcher.observe().confined(Confinement { level, line: enforced.clone(), weaker_because });
-    if let Some(why) = &sandbox.weaker_because {
-        tracing::warn!(level, enforced, why, "sandbox");
-    } else {
-        tracing::info!(level, enforced, "sandbox");
-    }
-    Ok(launcher.confined(sandbox))
+    confine::find(launcher, &config.settings.sandbox, ground).await
 }

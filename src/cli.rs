@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::Settings;
 use crate::spool_command::SpoolCommand;
 use crate::text::without_secrets;
-use crate::{healthcheck, run};
+use crate::{doctor, healthcheck, run};
 
 /// Takes test tasks from a backend, runs them, and posts what they came to.
 #[derive(Debug, Parser)]
@@ -48,6 +48,8 @@ pub enum Command {
     /// See and decide about what is taken and not answered yet
     #[command(subcommand)]
     Spool(SpoolCommand),
+    /// Look at what a run needs, and say what mends what is missing: exit 0 or 1
+    Doctor(doctor::Args),
     /// Ask the running runner whether it is well: exit 0 or 1
     Healthcheck(healthcheck::Args),
     /// Show the whole way of a task on sample repositories, with a backend inside

@@ -24,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod demo;
+pub mod doctor;
 pub mod execute;
 pub mod git;
 pub mod healthcheck;

@@ -4,6 +4,7 @@
 //! more with a new token after a 401; everything else is the caller's to retry.
 
 mod http;
+mod probe;
 mod tokens;
 pub mod wire;
 
@@ -19,6 +20,7 @@ use url::Url;
 use crate::observe::Observe;
 use crate::units::interval;
 use http::{Http, Reply};
+pub use probe::{Probe, probe};
 use tokens::Keeper;
 pub use wire::Claim;
 

@@ -9,6 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["app", "demo"],
     &["cli"],
+    &["doctor"],
     &["config", "run"],
     &["poll"],
     &["attempt"],

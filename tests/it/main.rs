@@ -15,6 +15,7 @@ mod claims;
 mod command_line;
 mod crash_points;
 mod delivery;
+mod doctor;
 mod environment;
 mod execution;
 mod layering;
