@@ -86,12 +86,8 @@ impl Health {
         self.entered = (Instant::now(), allowed);
     }
 
-    /// Why the poll loop counts as stuck, where it does.
-    pub fn stuck(&self) -> Option<String> {
-        self.stuck_at(Instant::now())
-    }
-
-    pub(super) fn stuck_at(&self, now: Instant) -> Option<String> {
+    /// Why the poll loop counts as stuck at `now`, where it does. What feeds a watchdog should ask this.
+    pub fn stuck_at(&self, now: Instant) -> Option<String> {
         let (since, allowed) = self.entered;
         let lasted = now.saturating_duration_since(since);
         let late = allowed.is_some_and(|allowed| lasted > allowed.saturating_add(GRACE));

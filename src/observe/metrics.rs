@@ -166,7 +166,7 @@ impl Default for Metrics {
             logins: Family::new(["outcome"], granted()),
             refreshes: Family::new(["outcome"], granted()),
             children: Number::default(),
-            stopped: Family::new(["reason"], ["deadline", "interrupt"].map(|reason| [reason])),
+            stopped: Family::new(["reason"], ["deadline", "interrupt", "abandoned"].map(|reason| [reason])),
             leftovers: Number::default(),
             limits: Family::new(["limit"], ["memory", "cpu_time", "disk", "processes"].map(|limit| [limit])),
             stages: Stages(stages.map(|stage| (stage, Histogram::new(SECONDS))).into()),

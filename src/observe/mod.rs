@@ -3,6 +3,7 @@
 //! One value, made where the parts are put together and handed to each of them; no statics. To report is cheap and
 //! never fails; nothing here decides anything. The names of the metrics are an interface: docs/metrics.md.
 
+mod children;
 mod health;
 mod metrics;
 mod tasks;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::report::Report;
 use crate::task::TaskId;
+pub use children::{Child, ChildEnd};
 pub use health::{Health, Phase, Suite};
 use metrics::Metrics;
 use tasks::Tasks;
@@ -41,15 +43,6 @@ pub enum Granted {
     Refused,
     /// The backend could not be asked, or its answer could not be used.
     Failed,
-}
-
-/// How a child of the runner and all below it came to their end.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ChildEnd {
-    /// Why it was stopped from here: `deadline` or `interrupt`.
-    pub stopped: Option<&'static str>,
-    /// Processes that were still there after it, and were killed.
-    pub leftovers: u32,
 }
 
 /// How tasks are confined.
@@ -200,17 +193,9 @@ impl Observe {
         lock(&self.0.tasks).delivered(id, Delivery::Rejected(status));
     }
 
-    /// A child came to its end; `limits` are those that it hit.
-    pub fn child(&self, end: ChildEnd, limits: impl IntoIterator<Item = &'static str>) {
-        let metrics = &self.0.metrics;
-        metrics.children.add(1);
-        if let Some(why) = end.stopped {
-            metrics.stopped.add([why]);
-        }
-        metrics.leftovers.add(end.leftovers.into());
-        for limit in limits {
-            metrics.limits.add([limit]);
-        }
+    /// A child has started; what this returns is to be told of its end.
+    pub fn child(&self) -> Child {
+        Child::new(self.clone())
     }
 
     /// How tasks are confined.

@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::observe::{ChildEnd, Observe};
+use crate::observe::{Child, ChildEnd, Observe};
 use crate::report::{Cause, Fault, Stage};
 use crate::sandbox::{Plan, Sandbox};
 use crate::units::show;
@@ -258,7 +258,7 @@ impl Launcher {
             stderr: Some(stderr),
             started,
             grace: self.settings.grace,
-            observe: self.observe.clone(),
+            watched: None,
             stopped: None,
             ended: None,
             told: Vec::new(),
@@ -269,7 +269,10 @@ impl Launcher {
         running.control.write_all(&length.to_le_bytes()).await?;
         running.control.write_all(&request).await?;
         match running.next_event().await? {
-            Event::Started => Ok(running),
+            Event::Started => {
+                running.watched = Some(self.observe.child());
+                Ok(running)
+            }
             Event::Failed { reason, sandbox: false } => {
                 Err(StartError::Program { program: spec.program, reason })
             }
@@ -402,7 +405,8 @@ pub struct Running {
     stderr: Option<JoinHandle<Captured>>,
     started: Instant,
     grace: Duration,
-    observe: Observe,
+    /// Counts it, once it has started.
+    watched: Option<Child>,
     stopped: Option<Stopped>,
     ended: Option<Ended>,
     told: Vec<Told>,
@@ -456,7 +460,9 @@ impl Running {
         let ended = self.ended.take().unwrap_or_default();
         let stopped = self.stopped.map(Stopped::name);
         let end = ChildEnd { stopped, leftovers: ended.leftovers };
-        self.observe.child(end, ended.hits.iter().map(|hit| hit.name()));
+        if let Some(watched) = self.watched.take() {
+            watched.ended(end, ended.hits.iter().map(|hit| hit.name()));
+        }
         let stdout = output::collect(self.stdout.take()).await;
         let stderr = output::collect(self.stderr.take()).await;
         // The supervisor exits right after its last event, but a mount namespace takes a moment to go: nobody waits for

@@ -26,8 +26,11 @@ fn check(name: &'static str, trouble: Option<String>, else_says: &str) -> Check 
 
 /// Whether the poll loop goes on. A backend that is away is no reason to restart the runner.
 pub(super) fn alive(observe: &Observe) -> Vec<Check> {
-    let health = observe.health();
-    vec![check("loop", health.stuck(), health.phase.name()), disk(&health)]
+    alive_at(&observe.health(), Instant::now())
+}
+
+fn alive_at(health: &Health, now: Instant) -> Vec<Check> {
+    vec![check("loop", health.stuck_at(now), health.phase.name()), disk(health)]
 }
 
 /// Whether tasks that the backend has now would be taken and done.
@@ -37,7 +40,7 @@ pub(super) fn ready(source: &Source) -> Vec<Check> {
         backend(&health),
         check("credentials", health.credentials.clone(), "accepted"),
         disk(&health),
-        check("loop", health.stuck().or_else(|| resting(&health)), health.phase.name()),
+        check("loop", health.stuck_at(Instant::now()).or_else(|| resting(&health)), health.phase.name()),
     ];
     if source.suite {
         checks.push(suite(&health));
@@ -73,4 +76,39 @@ fn suite(health: &Health) -> Check {
         _ => None,
     };
     check("suite", trouble, &words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Suite;
+
+    #[test]
+    fn a_stuck_loop_is_not_alive() {
+        let observe = Observe::default();
+        observe.phase(Phase::Asking, Some(Duration::from_secs(1)));
+        let after =
+            |seconds| holds(&alive_at(&observe.health(), Instant::now() + Duration::from_secs(seconds)));
+        assert!(after(30));
+        assert!(!after(32));
+    }
+
+    #[test]
+    fn a_suite_is_too_old_where_its_remote_fails_for_an_hour() {
+        let check = |ready, minutes: Option<u64>, trouble: Option<&str>| {
+            let refreshed =
+                minutes.map(|minutes| Instant::now().checked_sub(Duration::from_secs(minutes * 60)).unwrap());
+            let suite = Suite { ready, refreshed, trouble: trouble.map(str::to_owned) };
+            let mut health = Health::default();
+            health.suite = suite;
+            super::suite(&health).ok
+        };
+        assert!(!check(false, None, None), "not made yet");
+        assert!(!check(false, Some(1), Some("no python3")));
+        assert!(check(true, Some(1), None));
+        assert!(check(true, Some(1), Some("down")), "down for a moment");
+        assert!(check(true, Some(300), None), "an idle runner does not ask");
+        assert!(!check(true, Some(300), Some("down")));
+        assert!(!check(true, None, Some("down")), "the mirror of an earlier run may be of any age");
+    }
 }

@@ -20,6 +20,7 @@ mod environment;
 mod execution;
 mod layering;
 mod login;
+mod logs;
 mod observing;
 mod poll;
 mod processes;

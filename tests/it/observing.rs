@@ -1,4 +1,4 @@
-//! Seeing inside a running runner: `--listen`, `healthcheck`, the log's formats.
+//! Seeing inside a running runner: `--listen`, `healthcheck`.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{PATIENCE, Runner, SmallDisk, World, command, eventually, have, student};
+use crate::support::{
+    PATIENCE, Runner, SmallDisk, World, command, eventually, have, scripted_suite, student,
+};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 const FAIL: &str = r#"printf %s "$FAIL" > "$REPORT""#;
@@ -102,17 +104,21 @@ async fn metrics_count_what_happened() {
     let world = World::with(Settings::default(), &arguments).await;
     let address = address(&world.runner).await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(503)).times(2));
+    // Connects, and says nothing for ever.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = NewTask::new(&format!("http://{}/x.git", silent.local_addr().unwrap()), "main");
     let missing = NewTask::new(&format!("file://{}/none", world.folder().display()), "main");
     let scripts = [PASS, PASS, FAIL, "sleep 60"];
     let mut ids: Vec<_> = scripts.iter().map(|script| world.submit(script)).collect();
     ids.push(world.backend.submit(missing));
+    ids.push(world.backend.submit(silent));
     for id in &ids {
         world.answer(id).await;
     }
     let end = Instant::now() + PATIENCE;
     let metrics = loop {
         let metrics = get(address, "/metrics").await.1;
-        if value(&metrics, "ostest_runner_deliveries_total{outcome=\"accepted\"}") >= 5.0
+        if value(&metrics, "ostest_runner_deliveries_total{outcome=\"accepted\"}") >= 6.0
             && value(&metrics, "ostest_runner_slots_busy") < 1.0
         {
             break metrics;
@@ -121,25 +127,27 @@ async fn metrics_count_what_happened() {
         sleep(Duration::from_millis(100)).await;
     };
     for (series, wanted) in [
-        ("claims_total", 5.0),
+        ("claims_total", 6.0),
         ("resumed_total", 0.0),
-        ("polls_total{outcome=\"task\"}", 5.0),
+        ("polls_total{outcome=\"task\"}", 6.0),
         ("results_total{verdict=\"SUCCESS\"}", 2.0),
         ("results_total{verdict=\"FAILURE\"}", 1.0),
-        ("results_total{verdict=\"ERROR\"}", 2.0),
+        ("results_total{verdict=\"ERROR\"}", 3.0),
         ("faults_total{stage=\"execute\",cause=\"limit\"}", 1.0),
         ("faults_total{stage=\"checkout\",cause=\"task\"}", 1.0),
-        ("deliveries_total{outcome=\"accepted\"}", 5.0),
+        ("deliveries_total{outcome=\"accepted\"}", 6.0),
         ("deliveries_total{outcome=\"rejected\"}", 0.0),
-        ("delivery_attempts_total", 7.0),
+        ("delivery_attempts_total", 8.0),
         ("delivery_retries_total", 2.0),
         ("slots", 2.0),
         ("children_stopped_total{reason=\"deadline\"}", 1.0),
-        ("stage_duration_seconds_count{stage=\"checkout\"}", 5.0),
+        ("children_stopped_total{reason=\"abandoned\"}", 1.0),
+        ("faults_total{stage=\"checkout\",cause=\"limit\"}", 1.0),
+        ("stage_duration_seconds_count{stage=\"checkout\"}", 6.0),
         ("stage_duration_seconds_count{stage=\"execute\"}", 4.0),
-        ("stage_duration_seconds_count{stage=\"deliver\"}", 5.0),
-        ("stage_duration_seconds_bucket{stage=\"deliver\",le=\"+Inf\"}", 5.0),
-        ("task_duration_seconds_count", 5.0),
+        ("stage_duration_seconds_count{stage=\"deliver\"}", 6.0),
+        ("stage_duration_seconds_bucket{stage=\"deliver\",le=\"+Inf\"}", 6.0),
+        ("task_duration_seconds_count", 6.0),
         ("task_cpu_seconds_count", 4.0),
         ("spool_files{folder=\"claimed\"}", 0.0),
         ("healthy", 1.0),
@@ -194,6 +202,27 @@ async fn a_backend_that_goes_away_makes_it_unready_and_not_unhealthy() {
 }
 
 #[tokio::test]
+async fn it_is_ready_after_the_warm_up_and_until_the_drain() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = format!("file://{}/suite", folder.path().display());
+    let mut world =
+        World::with(Settings::default(), &[&LISTEN[..], &["--tests-url", &absent]].concat()).await;
+    let address = address(&world.runner).await;
+    becomes(address, "/readyz", 503, "failing suite: there is no repository").await;
+    becomes(address, "/readyz", 503, "failing loop: warming up").await;
+    becomes(address, "/healthz", 200, "ok loop: warming up").await;
+    scripted_suite(&folder.path().join("suite"));
+    becomes(address, "/readyz", 200, "ok loop").await;
+    let id = world.submit(&format!("sleep 2; {PASS}"));
+    eventually("it runs", || world.runner.log().contains("task started")).await;
+    world.runner.signal(nix::sys::signal::Signal::SIGTERM);
+    becomes(address, "/readyz", 503, "failing loop: stopping").await;
+    becomes(address, "/healthz", 200, "ok loop: stopping").await;
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    assert!(world.runner.ended(Duration::from_secs(10)).await.success());
+}
+
+#[tokio::test]
 async fn a_full_disk_is_unhealthy_until_there_is_room() {
     let Some(disk) = SmallDisk::new("40m") else { return };
     let state = disk.path().join("state");
@@ -220,7 +249,7 @@ async fn the_status_shows_what_runs_and_what_ran_and_escapes_strangers() {
     let world = World::with(Settings::default(), &LISTEN).await;
     let address = address(&world.runner).await;
     let hostile = "<script>alert(\"x\")</script>&\u{202e}";
-    let repository = student(&world.fresh("hostile"), "sleep 2; exit 7");
+    let repository = student(&world.fresh("hostile"), "sleep 3; exit 7");
     let claim = serde_json::json!({"id": hostile, "status": "PENDING", "repositoryUrl": repository.url(),
         "branch": "main", "laboratories": [], "connectedTests": []});
     let find = |status: &Value| status["working"].as_array().unwrap().first().cloned();
@@ -228,10 +257,11 @@ async fn the_status_shows_what_runs_and_what_ran_and_escapes_strangers() {
     let end = Instant::now() + PATIENCE;
     loop {
         let status = status(address).await;
-        if find(&status).is_some_and(|task| task["stage"] == "execute") {
+        // The spool is looked at once a second.
+        let spooled = status["spool"]["claimed"] == 1;
+        if find(&status).is_some_and(|task| task["stage"] == "execute") && spooled {
             assert_eq!(status["working"][0]["task"], hostile.replace('"', "\\\""));
             assert_eq!(status["slots"]["busy"], 1);
-            assert_eq!(status["spool"]["claimed"], 1);
             break;
         }
         assert!(Instant::now() < end, "{status:#}");
@@ -347,68 +377,4 @@ async fn healthcheck_asks_the_running_runner() {
     world.runner.kill();
     let (code, words) = healthcheck(&["--listen", &address]);
     assert_eq!((code, words.lines().count()), (Some(1), 1), "{words}");
-}
-
-#[tokio::test]
-async fn json_lines_have_the_tasks_id_and_plain_seconds() {
-    let world = World::with(Settings::default(), &["--log-format", "json"]).await;
-    let hostile = "a\"b\\c\n</x>";
-    let repository = student(&world.fresh("student"), PASS);
-    let claim = serde_json::json!({"id": hostile, "status": "PENDING", "repositoryUrl": repository.url(),
-        "branch": "main", "laboratories": [], "connectedTests": []});
-    world.backend.submit_raw(claim.to_string());
-    let world = &world;
-    eventually("it is delivered", || world.runner.log().contains("\"delivered\"")).await;
-    let log = world.runner.log();
-    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for line in &lines {
-        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
-        assert!(line["message"].is_string(), "{line}");
-        let level = line["level"].as_str().unwrap();
-        assert!(["debug", "info", "warning", "error", "critical"].contains(&level), "{line}");
-    }
-    let find = |message: &str| lines.iter().find(|line| line["message"] == message).unwrap();
-    let id = find("task started")["task.id"].clone();
-    assert!(id.as_str().unwrap().starts_with("a\\\"b"), "{id}");
-    for message in ["task ended", "checked out", "delivered"] {
-        assert_eq!(find(message)["task.id"], id, "{message}");
-        let elapsed = find(message)["elapsed"].as_f64().unwrap();
-        assert!(elapsed > 0.0 && elapsed < 20.0, "{message}: {elapsed}");
-    }
-    assert_eq!(find("checked out")["stage"], "checkout");
-    assert_eq!(find("sandbox")["field.level"], "none");
-}
-
-#[tokio::test]
-async fn lines_for_the_journal_begin_with_their_priority() {
-    use std::os::unix::fs::MetadataExt;
-    for (off_by, format, beginnings) in
-        [(0, "text", ["<6>2", "<4>2"]), (1, "text", ["2", "2"]), (0, "json", ["{", "{"])]
-    {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("stream");
-        let stream = std::fs::File::create(&path).unwrap();
-        let meta = stream.metadata().unwrap();
-        let mut runner = command(home.path());
-        runner.env("JOURNAL_STREAM", format!("{}:{}", meta.dev(), meta.ino() + off_by)).stdout(stream);
-        runner.args([
-            "--mock",
-            "--sandbox",
-            "none",
-            "--backend-url",
-            "http://127.0.0.1:1",
-            "--log-format",
-            format,
-        ]);
-        let mut runner = runner.spawn().unwrap();
-        let log = || std::fs::read_to_string(&path).unwrap();
-        eventually("it has warned", || log().contains("could not be asked")).await;
-        runner.kill().unwrap();
-        runner.wait().unwrap();
-        for (words, beginning) in ["the runner starts", "could not be asked"].into_iter().zip(beginnings) {
-            let log = log();
-            let line = log.lines().find(|line| line.contains(words)).unwrap();
-            assert!(line.starts_with(beginning), "{line}");
-        }
-    }
 }
