@@ -55,14 +55,14 @@ async fn metrics(source: &Source) -> String {
     let mut text = Text::default();
     source.observe.write(&mut text);
     let disk = source.disk().await;
-    text.head(
-        "spool_files",
-        "gauge",
-        "Files of the spool: tasks not finished, results not delivered, results refused.",
-    );
-    for (folder, count) in
-        [("claimed", disk.depth.claimed), ("results", disk.depth.results), ("rejected", disk.depth.rejected)]
-    {
+    text.head("spool_files", "gauge", "Files of the spool, by folder.");
+    let depth = &disk.depth;
+    for (folder, count) in [
+        ("claimed", depth.claimed),
+        ("results", depth.results),
+        ("rejected", depth.rejected),
+        ("aside", depth.aside),
+    ] {
         text.count("spool_files", &[("folder", folder)], count as u64);
     }
     text.head("spool_oldest_seconds", "gauge", "Age of the oldest task that is not answered; 0: all are.");

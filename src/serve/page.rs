@@ -56,11 +56,12 @@ pub(super) fn page(status: &Value) -> String {
     };
     write!(
         out,
-        "<h2>Spool</h2>\n<p>{} not finished, {} not delivered{oldest}, {} refused. \
+        "<h2>Spool</h2>\n<p>{} not finished, {} not delivered{oldest}, {} refused, {} set aside. \
          <span class=\"dim\"><code>runner spool list</code> shows them.</span></p>\n",
         text(&spool["claimed"]),
         text(&spool["results"]),
         text(&spool["rejected"]),
+        text(&spool["aside"]),
     )
     .ok();
     out.push_str("<h2>Last tasks</h2>\n");

@@ -32,6 +32,7 @@ pub(super) async fn status(source: &Source) -> Value {
             "claimed": depth.claimed,
             "results": depth.results,
             "rejected": depth.rejected,
+            "aside": depth.aside,
             "oldest_seconds": depth.oldest.map(|age| age.as_secs()),
             "free_bytes": free,
         },

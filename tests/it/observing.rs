@@ -163,6 +163,22 @@ async fn metrics_count_what_happened() {
     every_metric_is_documented(&metrics);
 }
 
+#[tokio::test]
+async fn limits_and_leftovers_are_counted() {
+    // With a PID namespace the kernel ends what is left over, before anybody could count it.
+    let arguments = [&LISTEN[..], &["--sandbox", "basic", "--memory", "64M"]].concat();
+    let world = World::with(Settings::default(), &arguments).await;
+    let address = address(&world.runner).await;
+    let id = world.submit(&format!("(setsid sleep 300 >/dev/null 2>&1 &); sleep 0.2; {PASS}"));
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    let hungry = world.submit(&format!("head -c 400000000 /dev/zero | tail >/dev/null; {PASS}"));
+    world.answer(&hungry).await;
+    let metrics = get(address, "/metrics").await.1;
+    assert!(value(&metrics, "ostest_runner_leftover_processes_total") > 0.0, "{metrics}");
+    assert!(value(&metrics, "ostest_runner_limits_hit_total{limit=\"memory\"}") > 0.0, "{metrics}");
+    assert_promtool_clean(&metrics);
+}
+
 fn every_metric_is_documented(metrics: &str) {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
     let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
