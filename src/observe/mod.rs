@@ -46,7 +46,7 @@ pub enum Granted {
 }
 
 /// How tasks are confined.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Confinement {
     /// The level, as on the command line.
     pub level: &'static str,
@@ -68,6 +68,13 @@ struct Inner {
     tasks: Mutex<Tasks>,
     health: Mutex<Health>,
     confinement: Mutex<Confinement>,
+}
+
+impl Default for Confinement {
+    /// As where nothing is run.
+    fn default() -> Self {
+        Self { level: "none", line: String::new(), weaker_because: None }
+    }
 }
 
 impl Default for Observe {

@@ -121,8 +121,10 @@ fn table(out: &mut String, head: &[&str], rows: &Value, row: impl Fn(&Value) -> 
 }
 
 fn stages(stages: &Value) -> String {
-    let each = stages.as_object().into_iter().flatten();
-    each.map(|(stage, took)| format!("{} {}", escape(stage), duration(took))).collect::<Vec<_>>().join(", ")
+    // In the order of a task's way; an object has none of its own.
+    let each = ["claim", "checkout", "prepare", "execute", "report"].into_iter();
+    let known = each.filter_map(|stage| Some((stage, stages.get(stage)?)));
+    known.map(|(stage, took)| format!("{stage} {}", duration(took))).collect::<Vec<_>>().join(", ")
 }
 
 fn duration(seconds: &Value) -> String {
