@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::annotation::{self, Attack, Outcome};
-use super::level::{FIRST_TASK_USER, Level};
+use super::level::{Level, first_task_user};
 use super::outside::Outside;
 use super::remains::Remains;
 use crate::support::{BINARY, PATIENCE, Repository, Runner, eventually};
@@ -78,7 +78,7 @@ impl Arena {
         fs::copy(BINARY, folder.0.as_path().join("runner")).unwrap();
         chown(folder.0.as_path(), level.user(), level.user()).unwrap();
         let weaker = std::env::var("RUNNER_TEST_SANDBOX_ARGUMENTS").unwrap_or_default();
-        let user = FIRST_TASK_USER.to_string();
+        let user = first_task_user().to_string();
         let mut all = vec!["--allow-local-repositories", "--auth", "--sandbox-uid", &user, "--tests-url"];
         let url = suite.url();
         all.extend([&url, "--backend-url"]);
