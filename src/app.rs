@@ -27,7 +27,7 @@ use crate::report::Fault;
 use crate::spool::{Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
-use crate::{demo, parse_report, run, spool_command, workspace};
+use crate::{config_command, demo, parse_report, run, spool_command, workspace};
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -44,6 +44,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         let code = spool_command::run(&cli.settings.folders.state()?, command, &mut out, &mut err);
         return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
     }
+    if let Some(Command::Config(command)) = &cli.command {
+        return Ok(print(&config_command::run(command, &cli.settings, &cli.given)?));
+    }
     let log = logging::start(&cli.settings.logging, cli.command.is_some())?;
     // One thread: the work is in child processes, and a death signal goes with the thread that started the child.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -52,9 +55,16 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             None => daemon(&Config::check(cli.settings)?, &log).await,
             Some(Command::Run(args)) => Box::pin(run_once(&Config::check(cli.settings)?, args)).await,
             Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
-            Some(Command::ParseReport { .. } | Command::Spool(_)) => Ok(ExitCode::SUCCESS),
+            Some(Command::ParseReport { .. } | Command::Spool(_) | Command::Config(_)) => {
+                Ok(ExitCode::SUCCESS)
+            }
         }
     })
+}
+
+fn print(answer: &str) -> ExitCode {
+    // A reader that has seen enough is no reason for a message.
+    std::io::stdout().write_all(answer.as_bytes()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 /// Takes tasks until it is told to stop.
@@ -229,8 +239,13 @@ async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow
     let state = &config.folders.state;
     let backend = &config.settings.backend;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let hidden =
-        [Some(state.join("spool")), Some(state.join("kept")), backend.password_file.clone(), credentials];
+    let hidden = [
+        Some(state.join("spool")),
+        Some(state.join("kept")),
+        backend.password_file.clone(),
+        config.settings.config.clone(),
+        credentials,
+    ];
     let python = find_program("python3");
     let ground = Ground {
         work: &config.folders.work,

@@ -20,6 +20,7 @@ pub mod backend;
 pub mod checkout;
 pub mod cli;
 pub mod config;
+pub mod config_command;
 pub mod deliver;
 pub mod demo;
 pub mod execute;

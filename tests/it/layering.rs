@@ -9,6 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["app", "demo"],
     &["cli"],
+    &["config_command"],
     &["config", "run"],
     &["poll"],
     &["attempt"],

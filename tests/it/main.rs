@@ -12,6 +12,7 @@ mod support;
 mod checkout;
 mod claims;
 mod command_line;
+mod configuration;
 mod crash_points;
 mod delivery;
 mod environment;
