@@ -48,6 +48,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(print(&config_command::run(command, &cli.settings, &cli.given)?));
     }
     let log = logging::start(&cli.settings.logging, cli.command.is_some())?;
+    if cli.settings.backend.password_fd.is_some() {
+        tracing::warn!(
+            "--password was on the command line: `ps` shows it for a moment, and a shell's history keeps it; prefer --password-file, RUNNER_PASSWORD, or a systemd credential named ostest-runner.password"
+        );
+    }
     // One thread: the work is in child processes, and a death signal goes with the thread that started the child.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -230,3 +230,13 @@ fn read_descriptor(number: i32) -> anyhow::Result<SecretString> {
     file.read_to_string(&mut text)?;
     Ok(SecretString::from(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A command line of settings alone.
+    pub(super) fn command() -> Command {
+        <Settings as clap::Args>::augment_args(Command::new("runner"))
+    }
+}

@@ -58,7 +58,8 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_LOGIN", value_name = "NAME", default_value = "dora_explorer")]
     pub login: String,
 
-    /// Password; prefer --password-file or RUNNER_PASSWORD, for `ps` shows arguments
+    /// Password; prefer --password-file or RUNNER_PASSWORD, for `ps` shows arguments. With --auth and without any of
+    /// these: systemd's credential ostest-runner.password or password
     #[arg(
         long,
         global = true,
@@ -70,7 +71,7 @@ pub struct Settings {
     )]
     pub password: SecretString,
 
-    /// File that holds the password; goes before --password
+    /// File that holds the password; goes before --password, where both are flags, say
     #[arg(long, global = true, env = "RUNNER_PASSWORD_FILE", value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 

@@ -70,7 +70,7 @@ impl File {
                 let (key, path) = (key(argument), path.display());
                 let mode = mode & 0o7777;
                 bail!(
-                    "{place}: {key}: others than the owner may read the file (mode {mode:04o}); chmod 600 {path}"
+                    "{place}: {key}: others than its owner have access to the file (mode {mode:04o}); chmod 600 {path}"
                 );
             }
         }

@@ -131,3 +131,44 @@ fn settle(settings: &mut Settings, values: &mut [Value], credentials: Option<&Pa
 fn credential(folder: &Path) -> Option<PathBuf> {
     CREDENTIALS.iter().map(|name| folder.join(name)).find(|path| path.exists())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::*;
+    use crate::config::tests::command;
+
+    /// Where the password comes from, by what is on the command line and in the folder of credentials.
+    fn password(line: &str, credentials: Option<&Path>) -> String {
+        let command = command();
+        let matches = command.clone().try_get_matches_from(line.split(' ')).unwrap();
+        let mut settings = Settings::from_arg_matches(&matches).unwrap();
+        let mut all = values(&command, &matches, None);
+        settle(&mut settings, &mut all, credentials);
+        let value = all.iter().find(|value| value.key == "password").unwrap();
+        assert_eq!(settings.backend.password_file.is_some(), matches!(value.origin, Origin::PasswordFile(_)));
+        value.origin.to_string()
+    }
+
+    #[test]
+    fn a_credential_is_for_who_wants_a_login_and_says_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (some, path) = (Some(folder.path()), |name: &str| folder.path().join(name));
+        assert_eq!(password("runner --auth", some), "default");
+        std::fs::write(path("password"), "b").unwrap();
+        assert_eq!(password("runner --auth", some), format!("file {}", path("password").display()));
+        std::fs::write(path(CREDENTIALS[0]), "a").unwrap();
+        assert_eq!(password("runner --auth", some), format!("file {}", path(CREDENTIALS[0]).display()));
+        for (line, origin) in [
+            ("runner", "default"),
+            ("runner --auth --password x", "flag"),
+            ("runner --auth --password-fd 9", "flag"),
+            ("runner --auth --password-file /p", "file /p"),
+            ("runner --auth --password-fd 9 --password-file /p", "file /p"),
+        ] {
+            assert_eq!(password(line, some), origin, "{line}");
+        }
+        assert_eq!(password("runner --auth", None), "default");
+    }
+}

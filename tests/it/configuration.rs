@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use mock_backend::{Settings, User};
 use tempfile::TempDir;
 
-use crate::support::command;
+use crate::support::{World, command, eventually};
 
 /// A folder with a file of settings, and the runner on it.
 struct Desk(TempDir);
@@ -206,4 +207,90 @@ fn show_can_be_kept_as_a_file_and_read_as_json() {
         keys(&desk.runner("config show --json").output().unwrap()),
         "the order is stable"
     );
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let desk = Desk::with(
+        "password = \"word-in-file\"\nauth = true\ntests_url = \"https://u:word-in-url@h/x.git\"\n",
+    );
+    fs::write(desk.path().join("secret"), "word-in-secret").unwrap();
+    let secret = format!("--password-file {}/secret", desk.path().display());
+    for (words, environment, origin) in [
+        ("", "", "file FILE:1".to_owned()),
+        ("", "word-in-environment", "environment RUNNER_PASSWORD".to_owned()),
+        ("--password word-in-flag", "word-in-environment", "flag".to_owned()),
+        (secret.as_str(), "word-in-environment", format!("file {}/secret", desk.path().display())),
+    ] {
+        for json in ["", "--json"] {
+            let mut command = desk.runner(&format!("config show {json} {words}"));
+            if !environment.is_empty() {
+                command.env("RUNNER_PASSWORD", environment);
+            }
+            let output = command.output().unwrap();
+            let text = String::from_utf8(output.stdout.clone()).unwrap() + &error(&output);
+            assert!(output.status.success() && !text.contains("word-in"), "{words}: {text}");
+            if json.is_empty() {
+                assert_eq!(desk.shows(&mut command, "password"), format!("# password = *** # {origin}"));
+            }
+        }
+    }
+    let check = desk.runner("config check").output().unwrap();
+    assert!(check.status.success(), "{}", error(&check));
+}
+
+#[test]
+fn a_file_with_a_password_is_its_owners_alone() {
+    let desk = Desk::with("timeout = 5\npassword = \"word\"\n");
+    for mode in [0o640, 0o604, 0o660, 0o644, 0o601] {
+        desk.mode(mode);
+        let output = desk.runner("config check").output().unwrap();
+        let says = format!(
+            "runner: {file}:2: password: others than its owner have access to the file (mode {mode:04o}); chmod 600 {file}\n",
+            file = desk.file()
+        );
+        assert_eq!((output.status.code(), error(&output)), (Some(2), says));
+    }
+    desk.mode(0o400);
+    assert!(desk.runner("config check").output().unwrap().status.success());
+    desk.write("timeout = 5\n");
+    desk.mode(0o644);
+    assert!(desk.runner("config check").output().unwrap().status.success(), "there is nothing to hide in it");
+}
+
+fn with_a_user(password: &str) -> Settings {
+    Settings { auth: true, users: vec![User::admin("dora_explorer", password)], ..Settings::default() }
+}
+
+#[tokio::test]
+async fn systemds_credential_is_found_by_itself() {
+    let credentials = tempfile::tempdir().unwrap();
+    let folder = credentials.path().to_str().unwrap();
+    let mut world = World::with(with_a_user("from-systemd"), &["--auth"]).await;
+    eventually("the built-in password is refused", || world.runner.log().contains("refuses the login")).await;
+    for name in ["ostest-runner.password", "password"] {
+        fs::write(credentials.path().join(name), "from-systemd\n").unwrap();
+        world.restart_with(&[("CREDENTIALS_DIRECTORY", folder)]);
+        world.answer(&world.submit(r#"printf %s "$PASS" > "$REPORT""#)).await;
+        assert!(!world.runner.log().contains("refuses the login"), "{name}");
+        fs::remove_file(credentials.path().join(name)).unwrap();
+    }
+    fs::write(credentials.path().join("password"), "wrong").unwrap();
+    let password = [("CREDENTIALS_DIRECTORY", folder), ("RUNNER_PASSWORD", "from-systemd")];
+    world.restart_with(&password);
+    world.answer(&world.submit(r#"printf %s "$PASS" > "$REPORT""#)).await;
+    assert!(!world.runner.log().contains("refuses the login"), "what is said goes before the credential");
+}
+
+#[tokio::test]
+async fn a_password_on_the_command_line_is_taken_and_warned_about_once() {
+    let world = World::with(with_a_user("on-the-line"), &["--auth", "--password", "on-the-line"]).await;
+    world.answer(&world.submit(r#"printf %s "$PASS" > "$REPORT""#)).await;
+    let log = world.runner.log();
+    let warnings = log.lines().filter(|line| line.contains("--password was on the command line")).count();
+    assert_eq!(warnings, 1, "{log}");
+    assert!(log.contains("prefer --password-file") && !log.contains("on-the-line"), "{log}");
+    let other = World::with(Settings::default(), &[]).await;
+    eventually("it starts", || other.runner.log().contains("the runner starts")).await;
+    assert!(!other.runner.log().contains("--password was"));
 }
