@@ -3,6 +3,7 @@
 
 pub mod file;
 pub mod origin;
+pub mod running;
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 use crate::execute::{self, Folders, SuiteSettings};
 use crate::text::without_secrets;
 use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, worker};
+use running::Running;
 
 /// The settings of all modules, as flags and environment give them.
 #[derive(Debug, Clone, clap::Args)]
@@ -166,6 +168,8 @@ pub struct Config {
     pub settings: Settings,
     /// The folders, made and absolute.
     pub folders: Folders,
+    /// Those of the settings that can change.
+    pub running: Running,
 }
 
 impl Config {
@@ -179,7 +183,8 @@ impl Config {
             Some(folder) => make("--work-dir", folder)?,
             None => make("--state-dir", &state.join("work"))?,
         };
-        Ok(Self { settings, folders: Folders { state, work } })
+        let running = Running::new(&settings);
+        Ok(Self { settings, folders: Folders { state, work }, running })
     }
 }
 

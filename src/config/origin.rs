@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::Settings;
 use super::file::{self, File};
 use crate::text::without_secrets;
@@ -48,6 +50,8 @@ pub struct Value {
     pub environment: Option<String>,
     /// What was given for it; empty: nothing, and there is no default that could be written down.
     pub values: Vec<String>,
+    /// The same to the letter, secrets and all.
+    raw: SecretString,
     /// What is taken where nothing was given, in the words of `--help`.
     pub otherwise: Option<String>,
     /// Whether it takes several values.
@@ -56,6 +60,22 @@ pub struct Value {
     pub secret: bool,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+impl Value {
+    /// Whether the same was given, wherever.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.raw.expose_secret() == other.raw.expose_secret()
+    }
+
+    /// The value for people.
+    pub fn words(&self) -> String {
+        match self.values.as_slice() {
+            _ if self.secret => "***".to_owned(),
+            [] => self.otherwise.clone().unwrap_or_else(|| "nothing".to_owned()),
+            values => values.join(","),
+        }
+    }
 }
 
 /// All settings, in the order of `--help`.
@@ -74,12 +94,14 @@ fn value(argument: &Arg, matches: &ArgMatches, file: Option<&File>) -> Value {
         Some(ValueSource::EnvVariable) => Origin::Environment(environment.clone().unwrap_or_default()),
         _ => place(),
     };
-    let raw = matches.get_raw(id).into_iter().flatten();
-    let text = |raw: &std::ffi::OsStr| without_secrets(&raw.to_string_lossy()).into_owned();
+    let given = matches.get_raw(id).into_iter().flatten().map(|raw| raw.to_string_lossy());
+    let given: Vec<_> = given.collect();
+    let shown = given.iter().filter(|_| !secret).map(|text| without_secrets(text).into_owned());
     Value {
         key: file::key(argument),
         environment,
-        values: raw.map(text).collect(),
+        values: shown.collect(),
+        raw: given.join("\n").into(),
         otherwise: otherwise(argument),
         several: matches!(argument.get_action(), clap::ArgAction::Append),
         secret,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["app", "demo"],
+    &["reload"],
     &["cli"],
     &["config_command"],
     &["config", "run"],
@@ -19,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["process", "junit", "backend", "git", "spool"],
     &["kept", "sandbox"],
     &["retry", "repository", "password", "init", "stop", "workspace"],
-    &["task", "text", "report"],
+    &["task", "text", "report", "live"],
     &["units"],
 ];
 

@@ -22,6 +22,7 @@ mod login;
 mod poll;
 mod processes;
 mod pytest;
+mod reloading;
 mod reports;
 mod run;
 mod sandbox;

@@ -44,14 +44,20 @@ impl Runner {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
-        let log = folder.join(format!("runner-{}.log", fastrand::u32(..)));
         let mut command = command(folder);
         command.envs(environment.iter().copied());
         command
             .args(["--backend-url", backend, "--state-dir"])
             .arg(folder.join("state"))
             .args(["--logger-level", "debug"])
-            .args(arguments)
+            .args(arguments);
+        Self::spawn(folder, command)
+    }
+
+    /// Starts a command that stands ready; its log is in `folder`.
+    pub fn spawn(folder: &Path, mut command: Command) -> Self {
+        let log = folder.join(format!("runner-{}.log", fastrand::u32(..)));
+        command
             .stdout(fs::File::options().create(true).append(true).open(&log).unwrap())
             .stderr(fs::File::options().create(true).append(true).open(&log).unwrap());
         Self { line: format!("{command:?}"), child: command.spawn().unwrap(), log }
