@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attempt::Attempts;
 use crate::backend::Backend;
 use crate::checkout::Checkout;
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::config::{Config, Given, Settings};
 use crate::deliver::Deliver;
 use crate::execute::{Execute, find_program};
@@ -28,7 +28,7 @@ use crate::report::Fault;
 use crate::spool::{Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
-use crate::{config_command, demo, parse_report, run, spool_command, workspace};
+use crate::{config_command, demo, manual, parse_report, run, spool_command, workspace};
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -46,7 +46,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
     }
     if let Some(Command::Config(command)) = &cli.command {
-        return Ok(print(&config_command::run(command, &cli.settings, &cli.given)?));
+        return Ok(print(config_command::run(command, &cli.settings, &cli.given)?.as_bytes()));
+    }
+    match &cli.command {
+        Some(Command::Completions { shell }) => {
+            return Ok(print(&manual::completions(*shell, &cli::command())));
+        }
+        Some(Command::Man) => return Ok(print(&manual::page(cli::command())?)),
+        _ => {}
     }
     let log = logging::start(&cli.settings.logging, cli.command.is_some())?;
     if cli.settings.backend.password_fd.is_some() {
@@ -61,16 +68,15 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             None => daemon(&Config::check(cli.settings)?, cli.given, &log).await,
             Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args)).await,
             Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
-            Some(Command::ParseReport { .. } | Command::Spool(_) | Command::Config(_)) => {
-                Ok(ExitCode::SUCCESS)
-            }
+            // Done above, without a log or a runtime.
+            Some(_) => Ok(ExitCode::SUCCESS),
         }
     })
 }
 
-fn print(answer: &str) -> ExitCode {
+fn print(answer: &[u8]) -> ExitCode {
     // A reader that has seen enough is no reason for a message.
-    std::io::stdout().write_all(answer.as_bytes()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+    std::io::stdout().write_all(answer).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 /// Takes tasks until it is told to stop.
@@ -132,7 +138,7 @@ impl Daemon {
         };
         let poll = Poll::new(config.running.poll.clone(), backend, spool, Arc::new(attempts));
         tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
+            version = env!("OSTEST_VERSION"),
             backend = settings.backend.backend_url.as_str(),
             concurrent = settings.poll.concurrent,
             state = ?config.folders.state,

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{self, Given, Settings, WithFile};
 use crate::config_command::ConfigCommand;
+use crate::manual::Shells;
 use crate::run;
 use crate::spool_command::SpoolCommand;
 
@@ -14,7 +16,7 @@ pub use crate::config::one_line;
 
 /// Takes test tasks from a backend, runs them, and posts what they came to.
 #[derive(Debug, Parser)]
-#[command(name = "runner", version, max_term_width = 100, args_override_self = true, after_help = EXIT_CODES)]
+#[command(name = "runner", version = env!("OSTEST_VERSION"), styles = STYLES, max_term_width = 100, args_override_self = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do instead of taking tasks
     #[command(subcommand)]
@@ -28,6 +30,13 @@ pub struct Cli {
     #[arg(skip)]
     pub given: Given,
 }
+
+/// Colours for a terminal; clap leaves them out elsewhere, and where `NO_COLOR` is set.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
 
 const EXIT_CODES: &str = "\
 Durations are seconds (5, 0.1) or have a unit (500ms, 10m).
@@ -59,6 +68,13 @@ pub enum Command {
     Config(ConfigCommand),
     /// Show the whole way of a task on sample repositories, with a backend inside
     Demo,
+    /// Print what makes a shell complete the runner's options
+    Completions {
+        /// The shell
+        shell: Shells,
+    },
+    /// Print the manual page
+    Man,
 }
 
 /// Reads the command line, the environment and the file of settings. An error is one line that names the flag, what
@@ -68,6 +84,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
     let (matches, settings, given) =
         config::read(&command(), arguments, |matches| match matches.subcommand_name() {
             None | Some("config") => WithFile::Always,
+            Some("completions" | "man") => WithFile::Never,
             Some(_) => WithFile::IfAllowed,
         })?;
     Ok(Cli { settings, given, ..Cli::from_arg_matches(&matches)? })

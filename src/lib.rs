@@ -30,6 +30,7 @@ pub mod junit;
 pub mod kept;
 pub mod live;
 pub mod logging;
+pub mod manual;
 pub mod parse_report;
 pub mod password;
 pub mod poll;

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["app", "demo"],
     &["reload"],
     &["cli"],
-    &["config_command"],
+    &["config_command", "manual"],
     &["config", "run"],
     &["poll"],
     &["attempt"],
