@@ -269,18 +269,23 @@ async fn systemds_credential_is_found_by_itself() {
     let folder = credentials.path().to_str().unwrap();
     let mut world = World::with(with_a_user("from-systemd"), &["--auth"]).await;
     eventually("the built-in password is refused", || world.runner.log().contains("refuses the login")).await;
+    let folder_alone = [("CREDENTIALS_DIRECTORY", folder)];
     for name in ["ostest-runner.password", "password"] {
         fs::write(credentials.path().join(name), "from-systemd\n").unwrap();
-        world.restart_with(&[("CREDENTIALS_DIRECTORY", folder)]);
-        world.answer(&world.submit(r#"printf %s "$PASS" > "$REPORT""#)).await;
-        assert!(!world.runner.log().contains("refuses the login"), "{name}");
+        works_with(&mut world, &folder_alone).await;
         fs::remove_file(credentials.path().join(name)).unwrap();
     }
+    // What is said goes before the credential.
     fs::write(credentials.path().join("password"), "wrong").unwrap();
-    let password = [("CREDENTIALS_DIRECTORY", folder), ("RUNNER_PASSWORD", "from-systemd")];
-    world.restart_with(&password);
+    works_with(&mut world, &[("CREDENTIALS_DIRECTORY", folder), ("RUNNER_PASSWORD", "from-systemd")]).await;
+}
+
+async fn works_with(world: &mut World, environment: &[(&str, &str)]) {
+    world.restart_with(environment);
+    // And no question of the runner before it is under way any more, which would take the task with it.
+    eventually("it logs in", || world.runner.log().contains("logged in")).await;
     world.answer(&world.submit(r#"printf %s "$PASS" > "$REPORT""#)).await;
-    assert!(!world.runner.log().contains("refuses the login"), "what is said goes before the credential");
+    assert!(!world.runner.log().contains("refuses the login"), "{}", world.runner.log());
 }
 
 #[tokio::test]
