@@ -14,22 +14,25 @@ use tokio_util::sync::CancellationToken;
 use crate::attempt::Attempts;
 use crate::backend::Backend;
 use crate::checkout::Checkout;
-use crate::cli::{Cli, Command};
-use crate::config::{Config, Settings};
+use crate::cli::{self, Cli, Command};
+use crate::config::{Config, Given, Settings};
 use crate::deliver::Deliver;
 use crate::execute::{Execute, find_program};
 use crate::kept::Kept;
-use crate::logging::{self, LogFile};
+use crate::logging::{self, Log};
 use crate::observe::{Confinement, Observe};
 use crate::poll::Poll;
 use crate::process::confine::{self, Ground};
 use crate::process::{self, Launcher, Until};
+use crate::reload::Reload;
 use crate::report::Fault;
 use crate::sandbox::Sandbox;
 use crate::spool::{Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
-use crate::{demo, doctor, healthcheck, parse_report, run, serve, spool_command, workspace};
+use crate::{
+    config_command, demo, doctor, healthcheck, manual, parse_report, run, serve, spool_command, workspace,
+};
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -46,19 +49,40 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         let code = spool_command::run(&cli.settings.folders.state()?, command, &mut out, &mut err);
         return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
     }
+    if let Some(Command::Config(command)) = &cli.command {
+        return Ok(print(config_command::run(command, &cli.settings, &cli.given)?.as_bytes()));
+    }
+    match &cli.command {
+        Some(Command::Completions { shell }) => {
+            return Ok(print(&manual::completions(*shell, &cli::command())));
+        }
+        Some(Command::Man) => return Ok(print(&manual::page(cli::command())?)),
+        _ => {}
+    }
     let log = logging::start(&cli.settings.logging, cli.command.is_some())?;
+    if cli.settings.backend.password_fd.is_some() {
+        tracing::warn!(
+            "--password was on the command line: `ps` shows it for a moment, and a shell's history keeps it; prefer --password-file, RUNNER_PASSWORD, or a systemd credential named ostest-runner.password"
+        );
+    }
     // One thread: the work is in child processes, and a death signal goes with the thread that started the child.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
-            None => daemon(&Config::check(cli.settings)?, &log).await,
-            Some(Command::Run(args)) => Box::pin(run_once(&Config::check(cli.settings)?, args)).await,
+            None => daemon(&Config::check(cli.settings)?, cli.given, &log).await,
+            Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args)).await,
             Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args)).await,
             Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
             Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
-            Some(Command::ParseReport { .. } | Command::Spool(_)) => Ok(ExitCode::SUCCESS),
+            // Done above, without a log or a runtime.
+            Some(_) => Ok(ExitCode::SUCCESS),
         }
     })
+}
+
+fn print(answer: &[u8]) -> ExitCode {
+    // A reader that has seen enough is no reason for a message.
+    std::io::stdout().write_all(answer).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 /// Has the doctor look. Where there is no state folder yet, the trials take place in one that goes again.
@@ -92,13 +116,15 @@ async fn check_health(args: &healthcheck::Args, settings: &Settings) -> anyhow::
 }
 
 /// Takes tasks until it is told to stop.
-async fn daemon(config: &Config, log: &LogFile) -> anyhow::Result<ExitCode> {
+async fn daemon(config: &Config, given: Given, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
     let signals = stop.listen().context("cannot listen for signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let reopen = async {
+    let mut reload = Reload::new(given, config.running.clone(), log.clone());
+    let reread = async {
         while hangup.recv().await.is_some() {
             log.reopen();
+            reload.again();
         }
     };
     let listener = serve::bind(&config.settings.serve).await?;
@@ -112,14 +138,13 @@ async fn daemon(config: &Config, log: &LogFile) -> anyhow::Result<ExitCode> {
             daemon.flush().await;
         }
     };
-    let settings = &config.settings;
-    let overrun = stop.interrupt_after(settings.poll.drain_timeout.unwrap_or(settings.worker.timeout));
+    let overrun = stop.interrupt_after(config.running.drain.clone());
     tokio::select! {
         () = serve => Ok(ExitCode::SUCCESS),
         () = overrun => Ok(ExitCode::FAILURE),
         () = signals => Ok(ExitCode::FAILURE),
         () = show => Ok(ExitCode::FAILURE),
-        () = reopen => Ok(ExitCode::FAILURE),
+        () = reread => Ok(ExitCode::FAILURE),
     }
 }
 
@@ -145,7 +170,8 @@ impl Daemon {
         process::sweep(&daemon_mark(config));
         workspace::sweep(&config.folders.work);
         let observe = Observe::default();
-        let backend = Arc::new(Backend::new(settings.backend.clone(), observe.clone())?);
+        let timeouts = config.running.timeouts.clone();
+        let backend = Arc::new(Backend::new(settings.backend.clone(), timeouts, observe.clone())?);
         let worker = Arc::new(worker(config, exe, daemon_mark(config), &observe).await?);
         let deliver = Deliver::new(backend.clone(), spool.clone(), observe.clone());
         let attempts = Attempts {
@@ -154,9 +180,9 @@ impl Daemon {
             on_interrupt: settings.poll.on_interrupt,
             observe: observe.clone(),
         };
-        let poll = Poll::new(settings.poll.clone(), backend, spool.clone(), Arc::new(attempts));
+        let poll = Poll::new(config.running.poll.clone(), backend, spool.clone(), Arc::new(attempts));
         tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
+            version = env!("OSTEST_VERSION"),
             backend = settings.backend.backend_url.as_str(),
             concurrent = settings.poll.concurrent,
             state = ?config.folders.state,
@@ -223,10 +249,10 @@ impl Daemon {
     }
 }
 
-async fn run_once(config: &Config, args: run::Args) -> anyhow::Result<ExitCode> {
+async fn run_once(mut settings: Settings, args: run::Args) -> anyhow::Result<ExitCode> {
     // A folder or URL that a person names is that person's own word for it.
-    let mut config = config.clone();
-    config.settings.checkout.allow_local_repositories = true;
+    settings.checkout.allow_local_repositories = true;
+    let config = Config::check(settings)?;
     let worker =
         worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)), &Observe::default()).await?;
     let stop = Stop::default();
@@ -254,9 +280,9 @@ async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe) -> 
     let prefix = format!("ostest-{mark}-");
     let launcher = Launcher::new(exe, mark, settings.process.clone()).observed(observe.clone());
     let launcher = if settings.execute.mock { launcher } else { confined(config, launcher, prefix).await? };
-    let checkout = Checkout::new(settings.checkout.clone(), launcher.clone(), &config.folders.state);
+    let checkout = Checkout::new(config.running.checkout.clone(), launcher.clone(), &config.folders.state);
     Ok(Worker {
-        settings: settings.worker.clone(),
+        settings: config.running.worker.clone(),
         limits: settings.limits.clone(),
         work_dir: config.folders.work.clone(),
         kept: Kept::new(config.folders.state.join("kept"), settings.kept.clone()),
@@ -291,8 +317,13 @@ async fn find_sandbox(config: &Config, launcher: &Launcher, prefix: String) -> R
     let state = &config.folders.state;
     let backend = &config.settings.backend;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let hidden =
-        [Some(state.join("spool")), Some(state.join("kept")), backend.password_file.clone(), credentials];
+    let hidden = [
+        Some(state.join("spool")),
+        Some(state.join("kept")),
+        backend.password_file.clone(),
+        config.settings.config.clone(),
+        credentials,
+    ];
     let python = find_program("python3");
     let ground = Ground {
         work: &config.folders.work,

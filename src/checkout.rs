@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::git::{self, Answer, Request};
+use crate::live::Live;
 use crate::object_cache::ObjectCache;
 use crate::process::{Exit, Launcher, Spec, Until};
 use crate::report::{Cause, Fault, Stage};
@@ -70,22 +71,22 @@ const PASSED_ON: &[&str] = &[
 /// The checkout step.
 #[derive(Debug, Clone)]
 pub struct Checkout {
-    settings: Settings,
+    settings: Live<Settings>,
     launcher: Launcher,
     cache: Option<ObjectCache>,
 }
 
 impl Checkout {
     /// Sets up the step; what is fetched is kept below `state`.
-    pub fn new(settings: Settings, launcher: Launcher, state: &Path) -> Self {
-        let cache = settings.repository_cache.0;
+    pub fn new(settings: Live<Settings>, launcher: Launcher, state: &Path) -> Self {
+        let cache = settings.get().repository_cache.0;
         let cache = cache.map(|most| ObjectCache::new(state.join("repositories"), most));
         Self { settings, launcher, cache }
     }
 
     /// Checks what a task asks for against the allowed schemes, before any configuration rewrites it.
     pub fn url(&self, text: &str) -> Result<RepositoryUrl, Fault> {
-        RepositoryUrl::parse(text, self.settings.allow_local_repositories)
+        RepositoryUrl::parse(text, self.settings.get().allow_local_repositories)
             .map_err(|message| Fault::new(Stage::Claim, Cause::Task, message))
     }
 
@@ -102,7 +103,7 @@ impl Checkout {
             url: url.clone(),
             branch: branch.map(str::to_owned),
             into: into.to_owned(),
-            allow_local: self.settings.allow_local_repositories,
+            allow_local: self.settings.get().allow_local_repositories,
             limits: self.limits(),
             // Without it, it only takes longer.
             cache: self.cache.as_ref().and_then(|cache| cache.of(&url.expose()).ok()),
@@ -165,7 +166,8 @@ impl Checkout {
     }
 
     fn limits(&self) -> git::Limits {
-        let (bytes, files) = (self.settings.max_repository, self.settings.max_repository_files);
+        let settings = self.settings.get();
+        let (bytes, files) = (settings.max_repository, settings.max_repository_files);
         git::Limits { bytes, files, ..git::Limits::default() }
     }
 
@@ -187,7 +189,7 @@ impl Checkout {
             plan: self.launcher.sandbox().tool(&writable),
             output: None,
         };
-        let limit = self.settings.checkout_timeout;
+        let limit = self.settings.get().checkout_timeout;
         let exit = self.launcher.run(spec, &Until::within(limit)).await;
         let exit = exit.map_err(|error| infrastructure(error.to_string()))?;
         match serde_json::from_slice(&exit.stdout.head) {

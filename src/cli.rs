@@ -3,17 +3,20 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::Settings;
+use crate::config::{self, Given, Settings, WithFile};
+use crate::config_command::ConfigCommand;
+use crate::manual::Shells;
 use crate::spool_command::SpoolCommand;
-use crate::text::without_secrets;
 use crate::{doctor, healthcheck, run};
+
+pub use crate::config::one_line;
 
 /// Takes test tasks from a backend, runs them, and posts what they came to.
 #[derive(Debug, Parser)]
-#[command(name = "runner", version, max_term_width = 100, args_override_self = true, after_help = EXIT_CODES)]
+#[command(name = "runner", version = env!("OSTEST_VERSION"), styles = STYLES, max_term_width = 100, args_override_self = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do instead of taking tasks
     #[command(subcommand)]
@@ -22,11 +25,23 @@ pub struct Cli {
     /// All settings
     #[command(flatten)]
     pub settings: Settings,
+
+    /// Where they come from
+    #[arg(skip)]
+    pub given: Given,
 }
+
+/// Colours for a terminal; clap leaves them out elsewhere, and where `NO_COLOR` is set.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
 
 const EXIT_CODES: &str = "\
 Durations are seconds (5, 0.1) or have a unit (500ms, 10m).
-Each option can also be given by the environment variable named beside it.
+Each option can also be given by the environment variable named beside it, or
+by a file: see --config.
 
 Exit codes: 0 stopped as asked, or passed; 1 did not pass, or cannot work;
 2 wrong option or unreadable input.";
@@ -52,38 +67,43 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Ask the running runner whether it is well: exit 0 or 1
     Healthcheck(healthcheck::Args),
+    /// See the settings and where they come from
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show the whole way of a task on sample repositories, with a backend inside
     Demo,
+    /// Print what makes a shell complete the runner's options
+    Completions {
+        /// The shell
+        shell: Shells,
+    },
+    /// Print the manual page
+    Man,
 }
 
-/// Reads the command line. An error is one line that names the flag, what was given and what is taken.
+/// Reads the command line, the environment and the file of settings. An error is one line that names the flag, what
+/// was given and what is taken.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let arguments = arguments.into_iter().collect();
+    let (matches, settings, given) =
+        config::read(&command(), arguments, |matches| match matches.subcommand_name() {
+            // The doctor looks at the settings that the daemon has, or it says nothing of the daemon.
+            None | Some("config" | "doctor") => WithFile::Always,
+            Some("completions" | "man") => WithFile::Never,
+            Some(_) => WithFile::IfAllowed,
+        })?;
+    Ok(Cli { settings, given, ..Cli::from_arg_matches(&matches)? })
+}
+
+/// The declaration of the command line.
+pub fn command() -> clap::Command {
     // So that `--timeout -1` is told what --timeout takes, and not that there is no flag -1.
-    let command =
-        Cli::command().mut_args(negative_numbers).mut_subcommands(|sub| sub.mut_args(negative_numbers));
-    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    Cli::command().mut_args(negative_numbers).mut_subcommands(|sub| sub.mut_args(negative_numbers))
 }
 
 fn negative_numbers(argument: clap::Arg) -> clap::Arg {
     let takes_values = argument.get_action().takes_values() && !argument.is_positional();
     if takes_values { argument.allow_negative_numbers(true) } else { argument }
-}
-
-/// A wrong command line in one line, without the login of a URL in it.
-pub fn one_line(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::InvalidUtf8 {
-        let unreadable = std::env::vars_os().find(|(_, value)| value.to_str().is_none());
-        let place =
-            unreadable.map_or_else(|| "the command line".to_owned(), |(name, _)| name.display().to_string());
-        return format!("{place} holds bytes that are no UTF-8");
-    }
-    let text = error.render().to_string();
-    let said = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let line = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    without_secrets(&line).into_owned()
 }
 
 #[cfg(test)]

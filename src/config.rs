@@ -1,20 +1,35 @@
-//! All settings in one place: each module owns its own, this one gathers them and checks them before anything starts.
+//! All settings in one place: each module owns its own, this one gathers them from the command line, the environment
+//! and a file, in that order of precedence, and checks them before anything starts.
 
+pub mod file;
+pub mod origin;
+pub mod running;
+
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, FromArgMatches};
 use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
+use crate::text::without_secrets;
 use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, worker};
+use running::Running;
 
 /// The settings of all modules, as flags and environment give them.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Settings {
+    /// File with settings, TOML: a flag's name without the dashes, = and its value [default:
+    /// /etc/ostest-runner/config.toml, where it is there]
+    #[arg(long, global = true, env = "RUNNER_CONFIG", value_name = "FILE", help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub backend: backend::Settings,
@@ -78,6 +93,77 @@ impl FolderSettings {
     }
 }
 
+/// The settings as they were asked for, and by whom.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// The command line, with which they can be read again.
+    pub arguments: Vec<OsString>,
+    /// Each with where it comes from.
+    pub values: Vec<origin::Value>,
+}
+
+/// Reads the command line, the environment and, for `with_file` of what the former say, the file. An error is for
+/// [`one_line`].
+pub fn read(
+    command: &Command,
+    arguments: Vec<OsString>,
+    with_file: impl FnOnce(&ArgMatches) -> WithFile,
+) -> Result<(ArgMatches, Settings, Given), clap::Error> {
+    let mut matches = command.clone().try_get_matches_from(&arguments)?;
+    let given = matches.get_one::<PathBuf>("config");
+    let file = match (with_file(&matches), given) {
+        (WithFile::Never, _) => Ok(None),
+        (_, Some(path)) => file::File::read(path, command).map(Some),
+        (wanted, None) => match file::File::read_if_there(Path::new(file::DEFAULT), command) {
+            // It is the daemon's own, and may hold its password.
+            Err(error)
+                if wanted == WithFile::IfAllowed
+                    && file::is(&error, std::io::ErrorKind::PermissionDenied) =>
+            {
+                Ok(None)
+            }
+            read => read,
+        },
+    };
+    let file = file.map_err(|error| clap::Error::raw(ErrorKind::InvalidValue, format!("{error:#}")))?;
+    if let Some(file) = &file {
+        matches = file.as_defaults(command.clone()).try_get_matches_from(&arguments)?;
+    }
+    let mut settings = Settings::from_arg_matches(&matches)?;
+    let mut values = origin::values(command, &matches, file.as_ref());
+    origin::settle_password(&mut settings, &mut values);
+    settings.config = file.map(|file| file.path);
+    Ok((matches, settings, Given { arguments, values }))
+}
+
+/// Whether a subcommand needs the file of settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithFile {
+    /// It does.
+    Always,
+    /// It does, but the daemon's own need not be readable for everyone who calls it.
+    IfAllowed,
+    /// It has no settings.
+    Never,
+}
+
+/// A wrong command line in one line, without the login of a URL in it.
+pub fn one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let unreadable = std::env::vars_os().find(|(_, value)| value.to_str().is_none());
+        let place =
+            unreadable.map_or_else(|| "the command line".to_owned(), |(name, _)| name.display().to_string());
+        return format!("{place} holds bytes that are no UTF-8");
+    }
+    let text = error.render().to_string();
+    let said = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let line = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    without_secrets(&line).into_owned()
+}
+
 /// Settings that have been checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -85,12 +171,14 @@ pub struct Config {
     pub settings: Settings,
     /// The folders, made and absolute.
     pub folders: Folders,
+    /// Those of the settings that can change.
+    pub running: Running,
 }
 
 impl Config {
     /// Checks `settings` as a whole. An error is one line that names the flag.
     pub fn check(mut settings: Settings) -> anyhow::Result<Self> {
-        if let Some(password) = password(&settings.backend)? {
+        if let Some(password) = read_passwords(&settings.backend)? {
             settings.backend.password = password;
         }
         let state = make("--state-dir", &settings.folders.state()?)?;
@@ -98,7 +186,8 @@ impl Config {
             Some(folder) => make("--work-dir", folder)?,
             None => make("--state-dir", &state.join("work"))?,
         };
-        Ok(Self { settings, folders: Folders { state, work } })
+        let running = Running::new(&settings);
+        Ok(Self { settings, folders: Folders { state, work }, running })
     }
 }
 
@@ -125,7 +214,7 @@ fn default_state_dir() -> anyhow::Result<PathBuf> {
 
 /// The password where it does not come by value: from the descriptor of our own making, from a file, or from
 /// systemd's credentials.
-fn password(settings: &backend::Settings) -> anyhow::Result<Option<SecretString>> {
+pub fn read_passwords(settings: &backend::Settings) -> anyhow::Result<Option<SecretString>> {
     if let Some(file) = &settings.password_file {
         return read_password(file).map(Some).with_context(|| format!("--password-file {}", file.display()));
     }
@@ -148,4 +237,14 @@ fn read_descriptor(number: i32) -> anyhow::Result<SecretString> {
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     Ok(SecretString::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A command line of settings alone.
+    pub(super) fn command() -> Command {
+        <Settings as clap::Args>::augment_args(Command::new("runner"))
+    }
 }

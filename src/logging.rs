@@ -19,8 +19,10 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::live::Live;
+
 /// How much is logged, by the names of the reference document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Level {
     /// Everything that happens
     Debug,
@@ -84,9 +86,42 @@ pub struct Settings {
     pub log_format: Format,
 }
 
+impl Settings {
+    /// How much to log.
+    pub fn level(&self, for_subcommand: bool) -> Level {
+        self.logger_level.unwrap_or(if for_subcommand { Level::Warning } else { Level::Info })
+    }
+}
+
+/// The log while it runs.
+#[derive(Debug, Clone)]
+pub struct Log {
+    file: LogFile,
+    level: Live<Level>,
+}
+
+impl Log {
+    /// Opens the log file anew, where there is one.
+    pub fn reopen(&self) {
+        self.file.reopen();
+    }
+
+    /// How much is logged.
+    pub fn level(&self) -> Level {
+        self.level.get()
+    }
+
+    /// From now on logs this much.
+    pub fn set_level(&self, level: Level) {
+        self.level.set(level);
+        // Each place that logs remembers whether it is to.
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
 /// The file that the log goes to, if it goes to one.
 #[derive(Debug, Clone, Default)]
-pub struct LogFile(Option<Arc<(PathBuf, Mutex<File>)>>);
+struct LogFile(Option<Arc<(PathBuf, Mutex<File>)>>);
 
 impl LogFile {
     fn open(given: Option<&OsString>) -> anyhow::Result<Self> {
@@ -97,7 +132,7 @@ impl LogFile {
     }
 
     /// Opens the file anew, since logrotate has moved the old one away. Where that fails the old one serves on.
-    pub fn reopen(&self) {
+    fn reopen(&self) {
         let Some((path, file)) = self.0.as_deref() else { return };
         match append(path) {
             Ok(new) => *file.lock().unwrap_or_else(PoisonError::into_inner) = new,
@@ -113,10 +148,10 @@ fn append(path: &Path) -> io::Result<File> {
 }
 
 /// Starts the log. `for_subcommand` sends it to stderr and shows less by default.
-pub fn start(settings: &Settings, for_subcommand: bool) -> anyhow::Result<LogFile> {
+pub fn start(settings: &Settings, for_subcommand: bool) -> anyhow::Result<Log> {
     let file = LogFile::open(settings.logger_output.as_ref())?;
-    let level = settings.logger_level.unwrap_or(if for_subcommand { Level::Warning } else { Level::Info });
-    let target = Target { file: file.clone(), stderr: for_subcommand };
+    let log = Log { file: file.clone(), level: Live::new(settings.level(for_subcommand)) };
+    let target = Target { file, stderr: for_subcommand };
     let colours = target.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let journal = target.is_journal();
     let text = tracing_subscriber::fmt::layer();
@@ -128,12 +163,13 @@ pub fn start(settings: &Settings, for_subcommand: bool) -> anyhow::Result<LogFil
         }
         Format::Text => text.with_writer(target).with_ansi(colours).with_target(false).boxed(),
     };
+    let level = log.level.clone();
     // A second start in one process (a test) keeps the first log.
     tracing_subscriber::registry()
-        .with(layer.with_filter(filter_fn(move |meta| shows(level, meta))))
+        .with(layer.with_filter(filter_fn(move |meta| shows(level.get(), meta))))
         .try_init()
         .ok();
-    Ok(file)
+    Ok(log)
 }
 
 fn shows(level: Level, meta: &Metadata<'_>) -> bool {

@@ -1,22 +1,25 @@
 //! The loop that takes tasks: a free slot first, only then the claim, so that nothing is claimed that cannot start.
 
+mod slots;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::attempt::{Attempts, OnInterrupt, Recorded};
 use crate::backend::{Backend, Claim, Error, wire};
+use crate::live::Live;
 use crate::observe::{Observe, Phase, Polled};
 use crate::report::{Cause, Fault, Stage};
-use crate::spool::{Claimed, Slot, Spool};
+use crate::spool::{self, Claimed, Spool};
 use crate::stop::Stop;
 use crate::task::{Task, TaskId};
 use crate::text::without_secrets;
 use crate::units::interval;
+use slots::{Slot, Slots};
 
 /// How many tasks at a time, and how often to ask.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,7 +50,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What the loop works with.
 #[derive(Debug)]
 pub struct Poll {
-    settings: Settings,
+    settings: Live<Settings>,
     /// Where tasks come from.
     backend: Arc<Backend>,
     /// Where they are written down.
@@ -74,14 +77,19 @@ struct Round<'a> {
     tasks: JoinSet<()>,
     in_hand: InHand,
     /// The place in the spool for the next claim.
-    place: Option<Slot>,
+    place: Option<spool::Slot>,
 }
 
 impl Poll {
     /// A loop over these parts.
-    pub fn new(settings: Settings, backend: Arc<Backend>, spool: Spool, attempts: Arc<Attempts>) -> Self {
+    pub fn new(
+        settings: Live<Settings>,
+        backend: Arc<Backend>,
+        spool: Spool,
+        attempts: Arc<Attempts>,
+    ) -> Self {
         let observe = attempts.observe.clone();
-        observe.slots(settings.concurrent);
+        observe.slots(settings.get().concurrent);
         Self { settings, backend, spool, attempts, observe }
     }
 
@@ -89,7 +97,8 @@ impl Poll {
     /// was taken is answered.
     pub async fn run(&self, found: Vec<Claimed>, stop: &Stop) {
         let mut found = VecDeque::from(found);
-        let slots = Arc::new(Semaphore::new(self.settings.concurrent));
+        let slots = Slots::new(self.settings.clone(), self.observe.clone());
+        let mut settings = self.settings.watch();
         let mut round = Round { stop, tasks: JoinSet::new(), in_hand: InHand::default(), place: None };
         let mut failures = 0;
         loop {
@@ -97,10 +106,8 @@ impl Poll {
             let slot = tokio::select! {
                 biased;
                 () = stop.drain.cancelled() => break,
-                slot = slots.clone().acquire_owned() => slot,
+                slot = slots.take() => slot,
             };
-            // The semaphore is never closed.
-            let Ok(slot) = slot else { break };
             // Else a runner that is never idle would collect the tasks that have ended.
             while round.tasks.try_join_next().is_some() {}
             if let Some(claimed) = found.pop_front() {
@@ -113,7 +120,7 @@ impl Poll {
             failures = if matches!(asked, Asked::Failed) { failures + 1 } else { 0 };
             let pause = match asked {
                 Asked::Taken => continue,
-                Asked::Idle => jittered(self.settings.check_interval),
+                Asked::Idle => jittered(self.settings.get().check_interval),
                 Asked::Failed => self.backoff(failures),
             };
             self.observe.phase(Phase::Pausing, Some(pause));
@@ -121,6 +128,8 @@ impl Poll {
                 biased;
                 () = stop.drain.cancelled() => break,
                 () = sleep(pause) => {}
+                // The interval may be another now.
+                Ok(()) = settings.changed() => {}
                 // A task has just ended: the backend may well have the next one.
                 Some(_) = round.tasks.join_next(), if failures == 0 => {}
             }
@@ -130,7 +139,7 @@ impl Poll {
     }
 
     /// Asks the backend once, with a place for the answer in the spool.
-    async fn ask(&self, slot: OwnedSemaphorePermit, round: &mut Round<'_>) -> Asked {
+    async fn ask(&self, slot: Slot, round: &mut Round<'_>) -> Asked {
         let place = round.place.take().filter(|place| place.check().is_ok());
         let place = match place.map_or_else(|| self.spool.reserve(), Ok) {
             Ok(place) => place,
@@ -179,8 +188,8 @@ impl Poll {
         &self,
         claim: Claim,
         body: Vec<u8>,
-        place: Slot,
-        slot: OwnedSemaphorePermit,
+        place: spool::Slot,
+        slot: Slot,
         round: &mut Round<'_>,
     ) -> Asked {
         let Some((id, task)) = work_of(claim) else { return Asked::Idle };
@@ -198,7 +207,7 @@ impl Poll {
     }
 
     /// Has a claim of an earlier run answered.
-    fn again(&self, claimed: Claimed, slot: OwnedSemaphorePermit, round: &mut Round<'_>) {
+    fn again(&self, claimed: Claimed, slot: Slot, round: &mut Round<'_>) {
         let id = claimed.id().clone();
         tracing::info!(
             task.id = id.for_log(),
@@ -230,7 +239,7 @@ impl Poll {
     }
 
     fn backoff(&self, failures: u32) -> Duration {
-        let own = self.settings.check_interval;
+        let own = self.settings.get().check_interval;
         jittered(own.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST_PAUSE.max(own)))
     }
 }
@@ -245,7 +254,7 @@ fn work_of(claim: Claim) -> Option<(TaskId, Result<Task, Fault>)> {
 }
 
 /// Writes a claim into its place. Where the disk fails all the same, it is worked on from memory.
-async fn write_down(place: Slot, id: TaskId, body: Vec<u8>) -> Recorded {
+async fn write_down(place: spool::Slot, id: TaskId, body: Vec<u8>) -> Recorded {
     let body = Arc::new(body);
     let (name, bytes) = (id.clone(), body.clone());
     let written =

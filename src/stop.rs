@@ -4,7 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::live::Live;
 
 /// What the rest of the runner sees of its end.
 #[derive(Debug, Clone, Default)]
@@ -33,10 +36,22 @@ impl Stop {
     }
 
     /// Interrupts what runs when the drain has lasted for `limit`; 0: never. The returned future never ends.
-    pub async fn interrupt_after(&self, limit: Duration) {
+    pub async fn interrupt_after(&self, limit: Live<Duration>) {
         self.drain.cancelled().await;
-        if !limit.is_zero() {
-            tokio::time::sleep(limit).await;
+        let (started, mut limits) = (Instant::now(), limit.watch());
+        loop {
+            let limit = *limits.borrow_and_update();
+            let over = async {
+                match limit {
+                    Duration::ZERO => std::future::pending().await,
+                    limit => tokio::time::sleep_until(started + limit).await,
+                }
+            };
+            tokio::select! {
+                () = over => {}
+                // It is another now; what has passed of it counts.
+                Ok(()) = limits.changed() => continue,
+            }
             if !self.interrupt.is_cancelled() {
                 tracing::warn!(
                     ?limit,
@@ -44,8 +59,8 @@ impl Stop {
                 );
             }
             self.interrupt.cancel();
+            return std::future::pending().await;
         }
-        std::future::pending::<()>().await;
     }
 }
 

@@ -10,6 +10,7 @@ use crate::backend::wire;
 use crate::checkout::Checkout;
 use crate::execute::{Bounds, Execute, template};
 use crate::kept::Kept;
+use crate::live::Live;
 use crate::process::Until;
 use crate::report::{Cause, Fault, Limits, Report, Stage};
 use crate::retry;
@@ -34,8 +35,8 @@ pub struct Settings {
 /// Runs tasks. One worker serves all slots.
 #[derive(Debug)]
 pub struct Worker {
-    /// Settings of this module.
-    pub settings: Settings,
+    /// Settings of this module; a task keeps those that it began with.
+    pub settings: Live<Settings>,
     /// Bounds on a result.
     pub limits: Limits,
     /// Folder below which tasks get their own.
@@ -75,7 +76,7 @@ impl Worker {
 
     /// How long a task that was claimed at `claimed` may go on.
     pub fn until(&self, claimed: Instant, interrupt: CancellationToken) -> Until {
-        Until::new(claimed, self.settings.timeout, interrupt)
+        Until::new(claimed, self.settings.get().timeout, interrupt)
     }
 
     async fn work(&self, task: &Task, source: &Source, bounds: &Bounds<'_>) -> Result<Report, Fault> {
@@ -118,7 +119,7 @@ impl Worker {
         };
         let started = Instant::now();
         let folder = workspace.source();
-        let commit = retry::infrastructure(self.settings.attempts, "the checkout", || {
+        let commit = retry::infrastructure(self.settings.get().attempts, "the checkout", || {
             self.checkout.student(&url, task.branch.as_deref(), &folder)
         })
         .await?;

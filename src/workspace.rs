@@ -2,9 +2,12 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::fcntl::OFlag;
 
 /// How the names of tasks' folders begin.
 const PREFIX: &str = "task-";
@@ -136,60 +139,98 @@ pub fn sweep(work_dir: &Path) {
 }
 
 /// Removes a tree also where its owner took his own rights away, or where a process that is just being killed still
-/// writes into it. Blocks for half a second at the most.
+/// writes into it. Waits for half a second at the most.
 #[expect(
     clippy::disallowed_methods,
     reason = "the tree is all this thread has to do; there is no event to wait for"
 )]
 pub fn remove_tree(root: &Path) -> io::Result<()> {
     for _ in 0..20 {
-        match fs::remove_dir_all(root) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+        match remove_any_depth(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(root) => return Ok(()),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) =>
+            {
                 std::thread::sleep(Duration::from_millis(25));
             }
-            Err(_) => dismantle(root),
+            other => return other,
         }
     }
-    fs::remove_dir_all(root)
+    remove_any_depth(root)
 }
 
-/// Takes a tree apart whatever its owner did to it: folders without rights, deeper than a path may be long or than
-/// there are descriptors. Each folder is moved up to the top before it is looked into.
-fn dismantle(root: &Path) {
-    let unique = fastrand::u64(..);
-    let mut number = 0_u64;
-    // What cannot be changed shows when the removal fails.
-    let open = |folder: &Path| fs::set_permissions(folder, Permissions::from_mode(0o700)).ok();
-    open(root);
-    loop {
-        let before = number;
-        let mut empty = true;
-        for top in fs::read_dir(root).into_iter().flatten().flatten() {
-            let folder = top.path();
-            if !top.file_type().is_ok_and(|kind| kind.is_dir()) {
-                fs::remove_file(&folder).ok();
-                continue;
-            }
-            empty = false;
-            open(&folder);
-            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    // A folder that moves has to be writable itself.
-                    open(&entry.path());
-                    let moved = fs::rename(entry.path(), root.join(format!(".{unique:016x}-{number}")));
-                    number += u64::from(moved.is_ok());
-                } else {
-                    fs::remove_file(entry.path()).ok();
-                }
-            }
-            number += u64::from(fs::remove_dir(&folder).is_ok());
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// A folder that is held open: its path here stays short, and leads to it whatever becomes of its name.
+struct Held {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Held {
+    /// Opens a folder, never a link to one, and gives back the rights that its owner took away.
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        if fs::metadata(&path)?.permissions().mode() & 0o700 != 0o700 {
+            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
         }
-        if empty || number == before {
-            return;
+        Ok(Self { path, _file: file })
+    }
+}
+
+/// Removes a tree with two open folders at a time, however deep it is: the folders in a folder are moved up to the root
+/// first. `fs::remove_dir_all` calls itself and holds a descriptor for each level; a few thousand levels are too much
+/// for a thread's stack, and that ends the whole program.
+fn remove_any_depth(root: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(root)?.is_dir() {
+        return fs::remove_file(root);
+    }
+    let top = Held::open(root)?;
+    loop {
+        let mut empty = true;
+        // The names of the last round are free again: a folder grows with each new name and never shrinks.
+        let mut number = 0;
+        for entry in fs::read_dir(&top.path)? {
+            let entry = entry?;
+            empty = false;
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(entry.path())?;
+            } else if fs::remove_dir(entry.path()).is_err() {
+                move_up(&entry.path(), &top, &mut number)?;
+                fs::remove_dir(entry.path())?;
+            }
+        }
+        if empty {
+            return fs::remove_dir(root);
         }
     }
+}
+
+/// Removes the files in `folder` and moves the folders in it to `top`.
+fn move_up(folder: &Path, top: &Held, number: &mut u64) -> io::Result<()> {
+    let held = Held::open(folder)?;
+    for entry in fs::read_dir(&held.path)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            fs::remove_file(entry.path())?;
+        } else if fs::remove_dir(entry.path()).is_err() {
+            // A folder that gets another parent is written to itself.
+            drop(Held::open(&entry.path())?);
+            let target = loop {
+                *number += 1;
+                let target = top.path.join(format!("moved-{number}"));
+                if !is_there(&target) {
+                    break target;
+                }
+            };
+            fs::rename(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies a folder with its modes and symlinks; what is neither file, folder nor symlink is left out.

@@ -7,7 +7,8 @@ use reqwest::{Client, Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Error, Settings};
+use super::{Error, Settings, Timeouts};
+use crate::live::Live;
 use crate::observe::Observe;
 
 /// The longest answer that is read. A claim with thousands of test names is far below it.
@@ -58,21 +59,30 @@ pub(super) fn excerpt(body: &[u8]) -> String {
 pub(super) struct Http {
     client: Client,
     base: Url,
+    timeouts: Live<Timeouts>,
     observe: Observe,
 }
 
 impl Http {
-    pub(super) fn new(settings: &Settings, observe: Observe) -> Result<Self, Error> {
+    pub(super) fn new(
+        settings: &Settings,
+        timeouts: Live<Timeouts>,
+        observe: Observe,
+    ) -> Result<Self, Error> {
         // A second runner in the same process has set it already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = Client::builder()
             .user_agent(concat!("ostest-runner/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
-            .timeout(settings.request_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::Client(full_text(&error)))?;
-        Ok(Self { client, base: settings.backend_url.clone(), observe })
+        Ok(Self { client, base: settings.backend_url.clone(), timeouts, observe })
+    }
+
+    /// How long a request may take as a whole.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.timeouts.get().request
     }
 
     /// Sends a request to `path` below the backend's URL and reads the answer.
@@ -105,9 +115,7 @@ impl Http {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        if let Some(timeout) = timeout {
-            request = request.timeout(timeout);
-        }
+        request = request.timeout(timeout.unwrap_or_else(|| self.request_timeout()));
         let failed = |error: reqwest::Error, received| Error::Unreachable {
             route: path.to_owned(),
             sent: !error.is_connect() && !error.is_builder(),

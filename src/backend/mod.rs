@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::live::Live;
 use crate::observe::Observe;
 use crate::units::interval;
 use http::{Http, Reply};
@@ -61,7 +62,8 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_LOGIN", value_name = "NAME", default_value = "dora_explorer")]
     pub login: String,
 
-    /// Password; prefer --password-file or RUNNER_PASSWORD, for `ps` shows arguments
+    /// Password; prefer --password-file or RUNNER_PASSWORD, for `ps` shows arguments. With --auth and without any of
+    /// these: systemd's credential ostest-runner.password or password
     #[arg(
         long,
         global = true,
@@ -73,7 +75,7 @@ pub struct Settings {
     )]
     pub password: SecretString,
 
-    /// File that holds the password; goes before --password
+    /// File that holds the password; goes before --password, where both are flags, say
     #[arg(long, global = true, env = "RUNNER_PASSWORD_FILE", value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
@@ -92,6 +94,22 @@ pub struct Settings {
     /// How long a claim may take; one that takes longer may be lost
     #[arg(long, global = true, env = "RUNNER_CLAIM_TIMEOUT", value_name = "DURATION", default_value = "10", value_parser = interval)]
     pub claim_timeout: Duration,
+}
+
+/// The bounds on requests that may change while the runner runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// On a request as a whole.
+    pub request: Duration,
+    /// On a claim.
+    pub claim: Duration,
+}
+
+impl Settings {
+    /// The bounds on requests.
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts { request: self.request_timeout, claim: self.claim_timeout }
+    }
 }
 
 fn backend_url(text: &str) -> Result<Url, String> {
@@ -171,6 +189,7 @@ pub struct Backend {
     http: std::sync::Arc<Http>,
     tokens: Option<Keeper>,
     settings: Settings,
+    timeouts: Live<Timeouts>,
     observe: Observe,
     forbidden_said: AtomicBool,
     receipts_are_empty: AtomicBool,
@@ -178,14 +197,15 @@ pub struct Backend {
 
 impl Backend {
     /// Sets up the client and, with `--auth`, the keeper of its tokens, which logs in at once.
-    /// What becomes of each exchange is told to `observe`.
-    pub fn new(settings: Settings, observe: Observe) -> Result<Self, Error> {
-        let http = std::sync::Arc::new(Http::new(&settings, observe.clone())?);
+    /// `timeouts` go before those of `settings`; what becomes of each exchange is told to `observe`.
+    pub fn new(settings: Settings, timeouts: Live<Timeouts>, observe: Observe) -> Result<Self, Error> {
+        let http = std::sync::Arc::new(Http::new(&settings, timeouts.clone(), observe.clone())?);
         let tokens = settings.auth.then(|| Keeper::start(http.clone(), settings.clone(), observe.clone()));
         Ok(Self {
             http,
             tokens,
             settings,
+            timeouts,
             observe,
             forbidden_said: AtomicBool::new(false),
             receipts_are_empty: AtomicBool::new(false),
@@ -194,13 +214,14 @@ impl Backend {
 
     /// The longest that [`Self::claim`] takes: two requests, and the wait for a token before each.
     pub fn patience(&self) -> Duration {
-        (self.settings.claim_timeout + self.settings.request_timeout) * 2
+        let Timeouts { request, claim } = self.timeouts.get();
+        claim.saturating_add(request).saturating_mul(2)
     }
 
     /// Asks for a task. From the first byte of an answer with one it exists nowhere but here: once the question is
     /// out it is waited for, whatever happens. `give_up` only ends the wait for a token. The body comes along as it came.
     pub async fn claim(&self, give_up: &CancellationToken) -> Result<(Claim, Vec<u8>), Error> {
-        let timeout = Some(self.settings.claim_timeout);
+        let timeout = Some(self.timeouts.get().claim);
         let reply = match self.send(Method::GET, &self.settings.get_api, None, timeout, give_up).await {
             // What arrived of it may name the task.
             Err(Error::Unreachable { received, .. }) if !received.is_empty() => Reply::cut(received),

@@ -11,6 +11,7 @@ use reqwest::Method;
 use super::http::Http;
 use super::wire::{self, Tokens};
 use super::{Error, Settings};
+use crate::live::Live;
 use crate::observe::Observe;
 
 /// What a look has shown.
@@ -26,7 +27,7 @@ pub struct Probe {
 
 /// Looks; an error: it cannot be reached.
 pub async fn probe(settings: &Settings) -> Result<Probe, Error> {
-    let http = Http::new(settings, Observe::default())?;
+    let http = Http::new(settings, Live::new(settings.timeouts()), Observe::default())?;
     let mut login = None;
     let mut token = None;
     if settings.auth {

@@ -40,7 +40,7 @@ struct Shown {
 pub(super) struct Keeper {
     shown: watch::Receiver<Shown>,
     stale: mpsc::Sender<u64>,
-    patience: Duration,
+    http: Arc<Http>,
     task: AbortHandle,
 }
 
@@ -56,9 +56,8 @@ impl Keeper {
         observe.login_needed();
         let (show, shown) = watch::channel(Shown::default());
         let (stale, asked) = mpsc::channel(16);
-        let patience = settings.request_timeout;
-        let work = Work { http, settings, show, asked, observe, generation: 0 };
-        Self { shown, stale, patience, task: tokio::spawn(work.run()).abort_handle() }
+        let work = Work { http: http.clone(), settings, show, asked, observe, generation: 0 };
+        Self { shown, stale, http, task: tokio::spawn(work.run()).abort_handle() }
     }
 
     /// The token in force; waits for the first one.
@@ -76,7 +75,7 @@ impl Keeper {
     async fn newer_than(&self, generation: u64) -> Result<Token, Error> {
         let mut shown = self.shown.clone();
         let newer = |shown: &Shown| shown.token.as_ref().is_some_and(|token| token.generation > generation);
-        match timeout(self.patience, shown.wait_for(newer)).await {
+        match timeout(self.http.request_timeout(), shown.wait_for(newer)).await {
             Ok(Ok(shown)) => shown.token.clone().ok_or_else(|| Error::NoToken(String::new())),
             Ok(Err(_)) => Err(Error::NoToken("the token keeper has ended".to_owned())),
             Err(_) => Err(Error::NoToken(self.shown.borrow().trouble.clone())),

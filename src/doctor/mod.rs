@@ -123,7 +123,7 @@ async fn look(patient: Patient<'_>) -> Vec<Finding> {
                 Some(Ok(sandbox)) => patient.launcher.clone().confined(sandbox.clone()),
                 _ => patient.launcher.clone(),
             };
-            let checkout = Checkout::new(config.settings.checkout.clone(), confined, &config.folders.state);
+            let checkout = Checkout::new(config.running.checkout.clone(), confined, &config.folders.state);
             findings.push(programs::suite(&checkout, config).await);
         }
     }

@@ -271,7 +271,7 @@ impl Observe {
     /// All counts and times in Prometheus' text format.
     pub fn write(&self, out: &mut Text) {
         out.head("build_info", "gauge", "The version that runs.");
-        out.sample("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+        out.sample("build_info", &[("version", env!("OSTEST_VERSION"))], 1.0);
         let confinement = self.confinement();
         out.head("sandbox_info", "gauge", "How tasks are confined: the level, and each feature.");
         let features: Vec<(String, &str)> = confinement

@@ -14,6 +14,7 @@ use nix::unistd::{Gid, Pid, Uid, geteuid};
 
 use super::{Spec, tree};
 use crate::sandbox::cgroup::{self, Group};
+use crate::sandbox::filter::Allowed;
 use crate::sandbox::stage::{self, Orders};
 use crate::sandbox::{Level, Plan, view};
 
@@ -98,8 +99,7 @@ fn confined(
         others: if plan.level == Level::Basic && plan.user.is_none() { processes_of_user() } else { 0 },
         readable: Vec::new(),
         writable: Vec::new(),
-        inet: true,
-        ptrace: true,
+        allowed: Allowed { inet: true, ptrace: true, hidden_memory: true, queues: true },
         events: events.map(AsRawFd::as_raw_fd),
         status: status.as_raw_fd(),
     };

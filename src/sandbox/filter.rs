@@ -11,14 +11,20 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition as Condition,
     SeccompFilter, SeccompRule, apply_filter,
 };
+use serde::{Deserialize, Serialize};
 
 /// What differs between steps.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Allowed {
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a door of its own")]
+pub struct Allowed {
     /// IPv4 and IPv6 sockets.
-    pub(super) inet: bool,
+    pub inet: bool,
     /// Looking into other processes: harmless where the other processes are its own.
-    pub(super) ptrace: bool,
+    pub ptrace: bool,
+    /// Memory that is no process's own: counted by a control group, and by nothing else.
+    pub hidden_memory: bool,
+    /// Named queues, which nobody finds in order to remove them: harmless in an IPC namespace.
+    pub queues: bool,
 }
 
 /// Denied with "operation not permitted".
@@ -67,6 +73,9 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_open_by_handle_at,
     libc::SYS_name_to_handle_at,
 ];
+
+/// What would outlive the task and belongs to no process; where the task has a user of its own, it is found by that.
+const LASTING: &[libc::c_long] = &[libc::SYS_shmget, libc::SYS_semget, libc::SYS_msgget];
 
 /// Denied where other processes than its own are in sight.
 const PRYING: &[libc::c_long] = &[
@@ -135,6 +144,15 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
     let mut calls: Vec<libc::c_long> = DENIED.to_vec();
     if !allowed.ptrace {
         calls.extend(PRYING);
+    }
+    if !allowed.ptrace || !allowed.hidden_memory {
+        calls.extend(LASTING);
+    }
+    if !allowed.hidden_memory {
+        calls.push(libc::SYS_memfd_create);
+    }
+    if !allowed.queues {
+        calls.push(libc::SYS_mq_open);
     }
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
     for &(call, argument) in MEDDLING.iter().filter(|_| !allowed.ptrace) {

@@ -4,7 +4,7 @@
 //! A [`Plan`] goes to the supervisor of a step and says all about that step's confinement; nothing here starts a process.
 
 pub mod cgroup;
-mod filter;
+pub mod filter;
 pub mod limits;
 mod rules;
 pub mod stage;

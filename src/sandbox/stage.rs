@@ -36,10 +36,8 @@ pub struct Orders {
     pub readable: Vec<PathBuf>,
     /// What may be written.
     pub writable: Vec<PathBuf>,
-    /// Whether there may be IPv4 and IPv6 sockets.
-    pub inet: bool,
-    /// Whether other processes may be looked into.
-    pub ptrace: bool,
+    /// What the filter of system calls lets through.
+    pub allowed: Allowed,
     /// A descriptor that the program keeps.
     pub events: Option<RawFd>,
     /// Gets [`READY`] right before the program begins, or what went wrong.
@@ -93,8 +91,7 @@ fn confine(orders: &Orders) -> Step {
     if rules::version() > 0 && !orders.readable.is_empty() {
         rules::apply(&orders.readable, &orders.writable).map_err(|error| ("Landlock", error))?;
     }
-    let allowed = Allowed { inet: orders.inet, ptrace: orders.ptrace };
-    filter::apply(allowed).map_err(|error| ("seccomp", error))
+    filter::apply(orders.allowed).map_err(|error| ("seccomp", error))
 }
 
 fn limit(limits: &Limits, others: u64) -> io::Result<()> {

@@ -11,6 +11,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Uid, getegid, geteuid};
 
+use super::filter::Allowed;
 use super::stage::Orders;
 use super::{Level, Network, Plan, SuiteView, ToolView, View};
 use crate::workspace::copy_tree;
@@ -273,7 +274,10 @@ pub fn orders(plan: &Plan, orders: Orders) -> Orders {
     let inet = bwrap || plan.network == Network::Host;
     // Within a process namespace, or with a user of its own, all that it can look into is its own.
     let ptrace = bwrap || plan.user.is_some();
-    Orders { readable, writable, inet, ptrace, ..orders }
+    // Where memory is limited by looking at the processes, there must be none that belongs to no process.
+    let hidden_memory = plan.group.is_some() || plan.limits.memory.0.is_none();
+    let allowed = Allowed { inet, ptrace, hidden_memory, queues: bwrap };
+    Orders { readable, writable, allowed, ..orders }
 }
 
 /// The arguments of bubblewrap for `plan`; `program` is the descriptor of the runner's own binary.

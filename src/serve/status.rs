@@ -15,7 +15,7 @@ pub(super) async fn status(source: &Source) -> Value {
     let confinement = observe.confinement();
     let working = observe.working();
     json!({
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": env!("OSTEST_VERSION"),
         "started_at": show_time(observe.started_at()),
         "uptime_seconds": observe.uptime().as_secs(),
         "phase": observe.health().phase.name(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mock_backend::Settings;
 use nix::sys::signal::Signal;
 
-use crate::support::{World, command, eventually};
+use crate::support::{World, command, eventually, have};
 
 fn runner(arguments: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();
@@ -156,4 +156,75 @@ fn the_readme_names_every_option() {
     let options = help.lines().filter_map(|line| line.strip_prefix("      --")?.split(' ').next());
     let missing: Vec<_> = options.filter(|option| !readme.contains(&format!("--{option}"))).collect();
     assert!(help.contains("--auth") && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_version_names_commit_and_date() {
+    let version = text(&runner(&["--version"]).stdout);
+    let plain = format!("runner {}", env!("CARGO_PKG_VERSION"));
+    assert!(version.starts_with(&plain), "{version}");
+    if let Ok(repository) = git2::Repository::open(env!("CARGO_MANIFEST_DIR")) {
+        let rest = version.trim_end().strip_prefix(&format!("{plain} (")).unwrap();
+        let (commit, date) = rest.strip_suffix(')').unwrap().split_once(' ').unwrap();
+        let head = repository.revparse_single(commit).unwrap();
+        assert!(head.as_commit().is_some() && commit.len() >= 12, "{version}");
+        let shape: String = date.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(shape, "0000-00-00");
+    }
+}
+
+#[test]
+fn shells_and_man_know_every_option_and_command() {
+    let help = text(&runner(&["--help"]).stdout);
+    let options: Vec<_> =
+        help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next()).collect();
+    assert!(options.contains(&"backend-url"));
+    for arguments in
+        [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]]
+    {
+        // Nor does a wrong file of settings stand in the way.
+        let home = tempfile::tempdir().unwrap();
+        let output =
+            command(home.path()).args(arguments).env("RUNNER_CONFIG", "/no/such/file").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        let answer = text(&output.stdout).replace("\\-", "-");
+        for option in options.iter().chain(&["parse-report", "spool", "retry"]) {
+            assert!(answer.contains(option), "{arguments:?}: {option}");
+        }
+        assert!(!answer.contains("password-fd"), "{arguments:?}: what is for the runner itself");
+    }
+    assert_eq!(runner(&["completions", "tcsh"]).status.code(), Some(2));
+}
+
+#[test]
+fn bash_takes_the_completion() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("runner.bash");
+    fs::write(&script, runner(&["completions", "bash"]).stdout).unwrap();
+    let line = format!(
+        "source {}; COMP_WORDS=(runner config s); COMP_CWORD=2; _runner runner s config; echo \"${{COMPREPLY[@]}}\"",
+        script.display()
+    );
+    assert_eq!(text(&shell("bash", &["-c", &line]).stdout), "show\n");
+}
+
+#[test]
+fn help_is_coloured_on_a_terminal_unless_no_color_says_otherwise() {
+    if !have("script", "bsdutils") {
+        return;
+    }
+    let line = format!("{} --help", env!("CARGO_BIN_EXE_runner"));
+    let on_a_terminal = |settings: &str| {
+        text(&shell("sh", &["-c", &format!("{settings} exec script -qec '{line}' /dev/null")]).stdout)
+    };
+    assert!(on_a_terminal("TERM=xterm").contains("\u{1b}["), "no colours");
+    assert!(!on_a_terminal("TERM=xterm NO_COLOR=1").contains("\u{1b}["), "colours in spite of NO_COLOR");
+    assert!(!text(&runner(&["--help"]).stdout).contains('\u{1b}'), "colours in a pipe");
+}
+
+#[expect(clippy::disallowed_methods, reason = "what a person would use the answer with")]
+fn shell(program: &str, arguments: &[&str]) -> Output {
+    let mut command = std::process::Command::new(program);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command.args(arguments).stdin(std::process::Stdio::null()).output().unwrap()
 }

@@ -227,3 +227,26 @@ async fn a_full_or_read_only_disk_is_said() {
     let (code, said) = ground.doctor(&arguments).await;
     assert_eq!((code, check(&said, "state folder").0), (Some(1), "failure"), "{said:#}");
 }
+
+#[tokio::test]
+async fn the_settings_of_the_daemon_s_file_are_what_is_looked_at() {
+    let ground = Ground::new(auth()).await;
+    let home = ground.home.path();
+    let file = home.join("runner.toml");
+    let write = |more: &str| {
+        let (url, suite) = (ground.backend.url(), &ground.suite);
+        std::fs::write(&file, format!("backend_url = \"{url}\"\ntests_url = \"{suite}\"\n{more}")).unwrap();
+    };
+    write("auth = true\n");
+    let arguments = ["--json", "--config", file.to_str().unwrap()];
+    let (code, said) = run(home, &arguments, &[]).await;
+    assert_eq!(code, Some(0), "{said:#}");
+    assert!(check(&said, "login").1.contains("accepted for dora_explorer"), "{said:#}");
+    write("auth = false\n");
+    let (_, said) = run(home, &arguments, &[]).await;
+    assert!(check(&said, "login").1.contains("no --auth"), "{said:#}");
+    write("nonsense = 1\n");
+    let output = start(home, &arguments, &[]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains(":3: nonsense: "), "{output:?}");
+}

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["app", "demo"],
+    &["reload"],
     &["cli"],
-    &["doctor"],
+    &["config_command", "doctor", "manual"],
     &["config", "run"],
     &["poll"],
     &["attempt"],
@@ -19,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["process", "junit", "backend", "git", "spool"],
     &["kept", "object_cache", "sandbox"],
     &["retry", "repository", "password", "init", "stop", "workspace", "observe"],
-    &["task", "text", "report"],
+    &["task", "text", "report", "live"],
     &["units"],
 ];
 

@@ -19,7 +19,7 @@ const FAIL: &str = r#"printf %s "$FAIL" > "$REPORT""#;
 const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 /// Where the runner listens, as its log says.
-async fn address(runner: &Runner) -> SocketAddr {
+pub async fn address(runner: &Runner) -> SocketAddr {
     let find = || {
         let log = runner.log();
         let line = log.lines().find(|line| line.contains("listening"))?;
@@ -44,7 +44,7 @@ async fn exchange(address: SocketAddr, head: &str) -> (u16, String, String) {
     (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
-async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let (status, _, body) = exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
     (status, body)
 }
@@ -75,7 +75,7 @@ async fn becomes(address: SocketAddr, path: &str, wanted: u16, says: &str) {
 }
 
 /// The value of one series.
-fn value(metrics: &str, series: &str) -> f64 {
+pub fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{series} is missing:\n{metrics}")).parse().unwrap()
 }

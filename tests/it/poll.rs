@@ -84,9 +84,10 @@ async fn sigterm_while_idle_ends_at_once() {
 #[tokio::test]
 async fn the_first_signal_drains_and_the_second_interrupts() {
     let mut world = World::start().await;
-    let id = world.submit(&format!("sleep 1; {PASS}"));
+    let id = world.submit(&format!("sleep 2; {PASS}"));
     eventually("it runs", || world.runner.log().contains("task started")).await;
     world.runner.signal(Signal::SIGTERM);
+    eventually("it drains", || world.runner.log().contains("stopping: no more tasks")).await;
     let late = world.submit(PASS);
     assert_eq!(world.answer(&id).await["isPassed"], true, "what runs is finished");
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());

@@ -1,5 +1,5 @@
 /* @ATTACK: fills the disk in a folder that lies deeper than any path
- * @EXPECT: all=SUCCESS|ERROR basic-user=SUCCESS|ERROR|LEAKED
+ * @EXPECT: all=SUCCESS|ERROR basic-root=SUCCESS|ERROR|LEAKED basic-user=SUCCESS|FAILURE|ERROR|LEAKED
  */
 #include "fill.h"
 

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::annotation::{self, Attack, Outcome};
-use super::level::{FIRST_TASK_USER, Level};
+use super::level::{Level, first_task_user};
 use super::outside::Outside;
 use super::remains::Remains;
 use crate::support::{BINARY, PATIENCE, Repository, Runner, eventually};
@@ -78,7 +78,7 @@ impl Arena {
         fs::copy(BINARY, folder.0.as_path().join("runner")).unwrap();
         chown(folder.0.as_path(), level.user(), level.user()).unwrap();
         let weaker = std::env::var("RUNNER_TEST_SANDBOX_ARGUMENTS").unwrap_or_default();
-        let user = FIRST_TASK_USER.to_string();
+        let user = first_task_user().to_string();
         let mut all = vec!["--allow-local-repositories", "--auth", "--sandbox-uid", &user, "--tests-url"];
         let url = suite.url();
         all.extend([&url, "--backend-url"]);
@@ -120,6 +120,11 @@ impl Arena {
         let student = Repository::init(&folder);
         copy(&annotation::folder().join("shared"), &folder);
         copy(&annotation::folder().join(name), &folder);
+        // Made here: tools that look at this project are not to follow them.
+        for link in fs::read_to_string(folder.join("links.txt")).unwrap_or_default().lines() {
+            let (name, target) = link.split_once(' ').unwrap();
+            std::os::unix::fs::symlink(target, folder.join(name)).unwrap();
+        }
         student.commit(&[("outside", &(self.knowledge(mark) + lines))]);
         self.backend.submit(NewTask::new(&student.url(), "main"))
     }
@@ -303,5 +308,5 @@ fn start(level: Level, folder: &Path, arguments: &[String]) -> Runner {
     if let Some(user) = level.user() {
         command.uid(user).gid(user);
     }
-    Runner::spawn(command, &folder.join(format!("runner-{}.log", fastrand::u32(..))))
+    Runner::spawn(folder, command)
 }

@@ -15,11 +15,18 @@ pub enum Level {
     None,
 }
 
-/// A plain user that no machine has.
-pub const USER: u32 = 54_321;
+/// A plain user that no machine has, and no other run of these tests at the same time.
+pub fn plain_user() -> u32 {
+    40_000 + std::process::id() % 10_000
+}
+
+/// How many users tasks may be lent.
+pub const TASK_USERS: u32 = 64;
 
 /// The first of the users that tasks run as where the runner is root; no other test uses them.
-pub const FIRST_TASK_USER: u32 = 71_000;
+pub fn first_task_user() -> u32 {
+    71_000 + std::process::id() % 1_000 * TASK_USERS
+}
 
 impl Level {
     /// Those at which every attack must be held.
@@ -49,7 +56,7 @@ impl Level {
     /// The user to run the runner as; none: the one who runs the tests.
     pub fn user(self) -> Option<u32> {
         let other = !matches!(self, Self::BwrapRoot | Self::BasicRoot) && geteuid().is_root();
-        other.then_some(USER)
+        other.then(plain_user)
     }
 
     /// Whether it can be had here. Where it cannot, that is said loudly; in CI it fails.

@@ -9,13 +9,10 @@ use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::level::{FIRST_TASK_USER, Level, USER};
+use super::level::{Level, TASK_USERS, first_task_user};
 
 /// How long what was killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How many users tasks may have been lent.
-const TASK_USERS: u32 = 64;
 
 /// Folders in which anybody may write.
 const SHARED: &[&str] = &["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run", "/run/lock", "/dev"];
@@ -107,8 +104,8 @@ impl Remains {
 
     fn is_task_user(&self, uid: u32) -> bool {
         match self.level.user() {
-            Some(_) => uid == USER,
-            None => (FIRST_TASK_USER..FIRST_TASK_USER + TASK_USERS).contains(&uid),
+            Some(user) => uid == user,
+            None => (first_task_user()..first_task_user() + TASK_USERS).contains(&uid),
         }
     }
 

@@ -89,6 +89,14 @@ impl World {
         self.runner = self.second_runner();
     }
 
+    /// The same, with variables of its environment.
+    pub fn restart_with(&mut self, environment: &[(&str, &str)]) {
+        self.runner.kill();
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let url = self.backend.url();
+        self.runner = Runner::with_environment(self.folder.path(), &url, &arguments, environment);
+    }
+
     /// One more runner on the same state.
     pub fn second_runner(&self) -> Runner {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();

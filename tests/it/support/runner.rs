@@ -44,7 +44,6 @@ impl Runner {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
-        let log = folder.join(format!("runner-{}.log", fastrand::u32(..)));
         let mut command = command(folder);
         command.envs(environment.iter().copied());
         command
@@ -52,14 +51,15 @@ impl Runner {
             .arg(folder.join("state"))
             .args(["--logger-level", "debug"])
             .args(arguments);
-        Self::spawn(command, &log)
+        Self::spawn(folder, command)
     }
 
-    /// Starts `command`, whose output goes to the file `log`.
-    pub fn spawn(mut command: Command, log: &Path) -> Self {
-        let open = || fs::File::options().create(true).append(true).open(log).unwrap();
+    /// Starts a command that stands ready; its log is in `folder`.
+    pub fn spawn(folder: &Path, mut command: Command) -> Self {
+        let log = folder.join(format!("runner-{}.log", fastrand::u32(..)));
+        let open = || fs::File::options().create(true).append(true).open(&log).unwrap();
         command.stdout(open()).stderr(open());
-        Self { line: format!("{command:?}"), child: command.spawn().unwrap(), log: log.to_owned() }
+        Self { line: format!("{command:?}"), child: command.spawn().unwrap(), log }
     }
 
     /// Its process id.

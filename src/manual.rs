@@ -1,0 +1,90 @@
+//! What a shell and `man` know of the command line, made from its one declaration.
+
+use std::io;
+
+use clap::{Arg, Command};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+/// The shells that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[expect(missing_docs, reason = "they are called so")]
+pub enum Shells {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// A script that completes the command line of `command`.
+pub fn completions(shell: Shells, command: &Command) -> Vec<u8> {
+    let shell = match shell {
+        Shells::Bash => Shell::Bash,
+        Shells::Zsh => Shell::Zsh,
+        Shells::Fish => Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut visible(command), command.get_name(), &mut script);
+    script
+}
+
+/// The command without what is not for people; the completion would offer it.
+fn visible(command: &Command) -> Command {
+    Command::new(command.get_name().to_owned())
+        .about(command.get_about().cloned().unwrap_or_default())
+        .version(command.get_version().unwrap_or_default().to_owned())
+        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned())
+        .subcommands(command.get_subcommands().map(visible))
+}
+
+/// The page of `command` and of all its subcommands, in roff.
+pub fn page(mut command: Command) -> io::Result<Vec<u8>> {
+    command.build();
+    let mut commands = Roff::new();
+    commands.control("SH", ["COMMANDS"]);
+    describe(&command, "", &mut commands);
+    let mut synopsis = Roff::new();
+    synopsis.control("SH", ["SYNOPSIS"]);
+    synopsis.text([
+        bold("runner"),
+        roman(" ["),
+        italic("option"),
+        roman(" ...] ["),
+        italic("command"),
+        roman("]"),
+    ]);
+    let mut page = Vec::new();
+    let man = Man::new(command);
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    synopsis.to_writer(&mut page)?;
+    man.render_description_section(&mut page)?;
+    commands.to_writer(&mut page)?;
+    man.render_options_section(&mut page)?;
+    man.render_extra_section(&mut page)?;
+    man.render_version_section(&mut page)?;
+    Ok(page)
+}
+
+/// The subcommands below `command`, each with what it takes besides the settings.
+fn describe(command: &Command, above: &str, to: &mut Roff) {
+    let own = |argument: &&Arg| {
+        !argument.is_positional() && !argument.is_global_set() && argument.get_id() != "help"
+    };
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = format!("{above}{} ", command.get_name());
+        if command.has_subcommands() {
+            describe(command, &name, to);
+            continue;
+        }
+        let positional: Vec<_> = command.get_positionals().map(ToString::to_string).collect();
+        to.control("TP", []);
+        to.text([bold(name), italic(positional.join(" "))]);
+        to.text([roman(command.get_about().map(ToString::to_string).unwrap_or_default())]);
+        for argument in command.get_arguments().filter(own) {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            to.control("br", []);
+            to.text([bold(argument.to_string()), roman(format!(": {help}"))]);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! SIGHUP: what changes while the runner runs, what needs a restart, and what a wrong file does.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use mock_backend::{Endpoint, Fault, FaultKind, Settings, Status, TaskId};
+use nix::sys::signal::Signal;
+
+use crate::observing::{address, get, value};
+use crate::support::{Runner, World, command, eventually};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+/// A world whose runner has its settings from a file.
+struct Reloading {
+    world: World,
+    file: PathBuf,
+    lines: String,
+    reloads: usize,
+}
+
+impl Reloading {
+    async fn with(settings: &str) -> Self {
+        let mut world = World::with(Settings::default(), &[]).await;
+        world.runner.kill();
+        let folder = world.folder().to_owned();
+        let lines = format!(
+            "backend_url = \"{}\"\nstate_dir = \"{1}/state\"\ntests_url = \"file://{1}/suite\"\nsandbox = \"none\"\nallow_local_repositories = true\n",
+            world.backend.url(),
+            folder.display(),
+        );
+        let file = folder.join("runner.toml");
+        fs::write(&file, format!("{lines}{settings}")).unwrap();
+        let mut command = command(&folder);
+        command.arg("--config").arg(&file);
+        world.runner = Runner::spawn(&folder, command);
+        let reloading = Self { world, file, lines, reloads: 0 };
+        eventually("it asks", || reloading.claims() > 0).await;
+        reloading
+    }
+
+    fn log(&self) -> String {
+        self.world.runner.log()
+    }
+
+    fn claims(&self) -> usize {
+        let requests = self.world.backend.requests();
+        requests.iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
+    }
+
+    /// Writes other settings and has them read; waits until that is said.
+    async fn reload(&mut self, settings: &str) {
+        self.write_and_hang_up(settings);
+        self.reloads += 1;
+        let reloads = self.reloads;
+        eventually("it is read", || self.log().matches("the settings were read again").count() == reloads)
+            .await;
+    }
+
+    fn write_and_hang_up(&self, settings: &str) {
+        fs::write(&self.file, format!("{}{settings}", self.lines)).unwrap();
+        self.world.runner.signal(Signal::SIGHUP);
+    }
+
+    /// Hands in a task that runs until it is let go.
+    fn gated(&self) -> (TaskId, PathBuf) {
+        let gate = self.world.fresh("gate");
+        (self.world.submit(&format!("while [ ! -e {} ]; do sleep 0.05; done; {PASS}", gate.display())), gate)
+    }
+
+    /// Tasks that are with the runner or answered.
+    fn taken(&self) -> usize {
+        self.world.backend.attempts().iter().filter(|attempt| attempt.status != Status::Pending).count()
+    }
+
+    async fn takes(&self, number: usize) {
+        eventually(&format!("{number} are taken\n{}", self.log()), || self.taken() == number).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(self.taken(), number, "more are taken than there are slots");
+    }
+}
+
+#[tokio::test]
+async fn more_slots_serve_at_once_and_fewer_as_tasks_end() {
+    let mut runner = Reloading::with("check_interval = 0.05\nconcurrent = 1\n").await;
+    let tasks: Vec<_> = (0..6).map(|_| runner.gated()).collect();
+    runner.takes(1).await;
+    runner.reload("check_interval = 0.05\nconcurrent = 3\n").await;
+    assert!(runner.log().contains("concurrent 1 -> 3"), "{}", runner.log());
+    runner.takes(3).await;
+    runner.reload("check_interval = 0.05\nconcurrent = 1\n").await;
+    for (id, gate) in &tasks[..2] {
+        fs::write(gate, "").unwrap();
+        assert_eq!(runner.world.answer(id).await["isPassed"], true, "what runs is not disturbed");
+        runner.takes(3).await;
+    }
+    fs::write(&tasks[2].1, "").unwrap();
+    runner.takes(4).await;
+    for (id, gate) in &tasks {
+        fs::write(gate, "").unwrap();
+        assert_eq!(runner.world.answer(id).await["isPassed"], true);
+    }
+    runner.world.assert_clean();
+}
+
+#[tokio::test]
+async fn the_level_of_the_log_changes_in_both_directions() {
+    let mut runner = Reloading::with("check_interval = 0.05\nlogger_level = \"error\"\n").await;
+    assert_eq!(runner.log(), "", "nothing went wrong");
+    runner.reload("check_interval = 0.05\nlogger_level = \"info\"\n").await;
+    assert!(runner.log().contains("logger_level error -> info"), "{}", runner.log());
+    runner.world.answer(&runner.world.submit(PASS)).await;
+    eventually("a task's end is said", || runner.log().contains("task ended")).await;
+    assert!(!runner.log().contains("DEBUG"), "{}", runner.log());
+    runner.reload("check_interval = 0.05\nlogger_level = \"debug\"\n").await;
+    runner.world.answer(&runner.world.submit(PASS)).await;
+    eventually("everything is said", || runner.log().contains("DEBUG")).await;
+    runner.reload("check_interval = 0.05\nlogger_level = \"critical\"\n").await;
+    let said = runner.log();
+    assert!(said.trim_end().ends_with("logger_level debug -> critical\""), "{said}");
+    runner.world.answer(&runner.world.submit(PASS)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(runner.log(), said);
+}
+
+#[tokio::test]
+async fn a_wrong_file_is_one_line_and_everything_stays() {
+    let mut runner = Reloading::with("check_interval = 0.05\nconcurrent = 1\n").await;
+    let before = runner.log().lines().count();
+    runner.write_and_hang_up("check_interval = 60\nlogger_level = \"debug\"\nconcurrent = 0\n");
+    eventually("it is said", || runner.log().contains("everything stays as it was")).await;
+    let log = runner.log();
+    let said: Vec<_> = log.lines().skip(before).collect();
+    assert!(said.len() == 1 && said[0].contains("ERROR"), "{said:?}");
+    let place = format!("{}:8: concurrent: invalid value '0'", runner.file.display());
+    assert!(said[0].contains(&place), "{said:?}");
+    let claims = runner.claims();
+    eventually("it asks as before", || runner.claims() > claims + 5).await;
+    let tasks = [runner.gated(), runner.gated()];
+    runner.takes(1).await;
+    fs::remove_file(&runner.file).unwrap();
+    runner.world.runner.signal(Signal::SIGHUP);
+    eventually("that too", || runner.log().matches("everything stays as it was").count() == 2).await;
+    for (id, gate) in &tasks {
+        fs::write(gate, "").unwrap();
+        runner.world.answer(id).await;
+    }
+    assert!(!runner.log().contains("DEBUG"), "{}", runner.log());
+    runner.reload("check_interval = 0.05\nconcurrent = 1\n").await;
+    assert!(runner.log().contains("nothing has changed"), "{}", runner.log());
+}
+
+#[tokio::test]
+async fn a_shorter_interval_counts_at_once() {
+    let mut runner = Reloading::with("check_interval = 300\n").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(runner.claims(), 1);
+    runner.reload("check_interval = 0.05\n").await;
+    eventually("it asks often", || runner.claims() > 5).await;
+    runner.reload("check_interval = 300\n").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let claims = runner.claims();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(runner.claims() <= claims + 1);
+}
+
+#[tokio::test]
+async fn a_new_task_has_the_new_timeout_and_one_that_runs_its_own() {
+    let mut runner = Reloading::with("check_interval = 0.05\ntimeout = \"10m\"\ngrace = 1\n").await;
+    let (old, gate) = runner.gated();
+    runner.takes(1).await;
+    runner.reload("check_interval = 0.05\ntimeout = 1\ngrace = 1\n").await;
+    let (new, _) = runner.gated();
+    let answer = runner.world.answer(&new).await;
+    assert!(answer["errorDetails"].as_str().unwrap().contains("timed out after 1 s"), "{answer}");
+    fs::write(gate, "").unwrap();
+    assert_eq!(runner.world.answer(&old).await["isPassed"], true);
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_can_be_cut_short() {
+    let mut runner = Reloading::with("check_interval = 0.05\ndrain_timeout = 0\ngrace = 1\n").await;
+    let (id, _) = runner.gated();
+    runner.takes(1).await;
+    runner.world.runner.signal(Signal::SIGTERM);
+    eventually("it drains", || runner.log().contains("stopping: no more tasks")).await;
+    runner.reload("check_interval = 0.05\ndrain_timeout = 0.2\ngrace = 1\n").await;
+    assert!(runner.world.runner.ended(Duration::from_secs(10)).await.success());
+    let answer = runner.world.answer(&id).await;
+    assert!(answer["errorDetails"].as_str().unwrap().contains("the runner was stopped"), "{answer}");
+}
+
+#[tokio::test]
+async fn requests_get_their_new_timeouts() {
+    let mut runner = Reloading::with("check_interval = 0.05\n").await;
+    runner.reload("check_interval = 0.05\nclaim_timeout = 0.3\nrequest_timeout = 0.4\n").await;
+    let fault = |endpoint| Fault::new(endpoint, FaultKind::Delay(Duration::from_secs(8)));
+    runner.world.backend.fault(fault(Endpoint::Claim));
+    let started = Instant::now();
+    eventually("the claim is given up", || {
+        runner.log().contains("could not be asked") || runner.log().contains("possibly lost")
+    })
+    .await;
+    runner.world.backend.fault(fault(Endpoint::Result));
+    runner.world.submit(PASS);
+    eventually("the post is tried again", || runner.log().contains("the result was not taken")).await;
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_named_each_time() {
+    let mut runner = Reloading::with("check_interval = 0.05\n").await;
+    let changed = "check_interval = 0.1\nmemory = \"256M\"\nlogin = \"other\"\npassword = \"word\"\n";
+    fs::set_permissions(&runner.file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    runner.reload(changed).await;
+    let log = runner.log();
+    assert!(
+        log.contains("changed=\"check_interval 0.05 -> 0.1\" needs_restart=\"login, password, memory\""),
+        "{log}"
+    );
+    assert!(!log.contains("word\""), "{log}");
+    runner.reload(changed).await;
+    let last = runner.log().lines().last().unwrap().to_owned();
+    assert!(
+        last.contains("needs_restart=\"login, password, memory\"") && !last.contains("changed"),
+        "{last}"
+    );
+    runner.reload("check_interval = 0.1\n").await;
+    assert!(runner.log().lines().last().unwrap().contains("nothing has changed"), "{}", runner.log());
+}
+
+#[tokio::test]
+async fn what_is_shown_of_the_runner_follows() {
+    let mut runner =
+        Reloading::with("check_interval = 0.05\nconcurrent = 1\nlisten = \"127.0.0.1:0\"\n").await;
+    let address = address(&runner.world.runner).await;
+    let slots = async || value(&get(address, "/metrics").await.1, "ostest_runner_slots");
+    assert!((slots().await - 1.0).abs() < 0.1);
+    let (id, gate) = runner.gated();
+    runner.takes(1).await;
+    // While the loop waits for a slot, and while it has one.
+    for (concurrent, taken) in [(1, 1.0), (3, 3.0), (2, 2.0)] {
+        let listen = "listen = \"127.0.0.1:1\"";
+        runner.reload(&format!("check_interval = 0.05\nconcurrent = {concurrent}\n{listen}\n")).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!((slots().await - taken).abs() < 0.1, "{concurrent}");
+    }
+    assert!(runner.log().contains("needs_restart=\"listen\""), "{}", runner.log());
+    fs::write(gate, "").unwrap();
+    assert_eq!(runner.world.answer(&id).await["isPassed"], true);
+    assert_eq!(get(address, "/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_level_changes_in_a_log_of_objects_too() {
+    let start = "check_interval = 0.05\nlog_format = \"json\"\nlogger_level = ";
+    let mut runner = Reloading::with(&format!("{start}\"error\"\n")).await;
+    assert_eq!(runner.log(), "");
+    runner.reload(&format!("{start}\"debug\"\n")).await;
+    runner.world.answer(&runner.world.submit(PASS)).await;
+    eventually("everything is said", || runner.log().contains("\"debug\"")).await;
+    let log = runner.log();
+    let whole = log.lines().take(3).all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok());
+    assert!(whole, "{log}");
+}
+
+#[test]
+fn the_readme_names_what_changes_while_it_runs() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let all = ostest_runner::config::running::CHANGEABLE.iter().chain(&["logger_level"]);
+    let missing: Vec<_> = all.filter(|key| !readme.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
