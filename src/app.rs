@@ -20,15 +20,19 @@ use crate::deliver::Deliver;
 use crate::execute::{Execute, find_program};
 use crate::kept::Kept;
 use crate::logging::{self, Log};
+use crate::observe::{Confinement, Observe};
 use crate::poll::Poll;
 use crate::process::confine::{self, Ground};
 use crate::process::{self, Launcher, Until};
 use crate::reload::Reload;
 use crate::report::Fault;
+use crate::sandbox::Sandbox;
 use crate::spool::{Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
-use crate::{config_command, demo, manual, parse_report, run, spool_command, workspace};
+use crate::{
+    config_command, demo, doctor, healthcheck, manual, parse_report, run, serve, spool_command, workspace,
+};
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -67,6 +71,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         match cli.command {
             None => daemon(&Config::check(cli.settings)?, cli.given, &log).await,
             Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args)).await,
+            Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args)).await,
+            Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
             Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
             // Done above, without a log or a runtime.
             Some(_) => Ok(ExitCode::SUCCESS),
@@ -77,6 +83,36 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn print(answer: &[u8]) -> ExitCode {
     // A reader that has seen enough is no reason for a message.
     std::io::stdout().write_all(answer).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+/// Has the doctor look. Where there is no state folder yet, the trials take place in one that goes again.
+async fn examine(given: Settings, args: &doctor::Args) -> anyhow::Result<ExitCode> {
+    let mut settings = given.clone();
+    let absent = given.folders.state().is_ok_and(|state| !state.is_dir());
+    let spare = absent.then(|| tempfile::TempDir::with_prefix("runner-doctor-")).transpose()?;
+    if let Some(spare) = &spare {
+        settings.folders.state_dir = Some(spare.path().to_owned());
+    }
+    let mark = format!("doctor{:016x}", fastrand::u64(..));
+    let launcher = Launcher::new(OWN_BINARY, mark.clone(), given.process.clone());
+    let config = Config::check(settings).map_err(|error| format!("{error:#}"));
+    let sandbox = match &config {
+        Ok(config) if !given.execute.mock => {
+            Some(find_sandbox(config, &launcher, format!("ostest-{mark}-")).await)
+        }
+        _ => None,
+    };
+    let config = config.as_ref().map_err(Clone::clone);
+    let patient = doctor::Patient { given: &given, config, launcher, sandbox };
+    let well = doctor::run(patient, args, &mut std::io::stdout()).await?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn check_health(args: &healthcheck::Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let url = healthcheck::target(args, settings.serve.listen)?;
+    let Err(error) = healthcheck::run(&url).await else { return Ok(ExitCode::SUCCESS) };
+    writeln!(std::io::stderr(), "runner: {error:#}")?;
+    Ok(ExitCode::FAILURE)
 }
 
 /// Takes tasks until it is told to stop.
@@ -91,7 +127,9 @@ async fn daemon(config: &Config, given: Given, log: &Log) -> anyhow::Result<Exit
             reload.again();
         }
     };
+    let listener = serve::bind(&config.settings.serve).await?;
     let mut daemon = Daemon::new(config, OWN_BINARY).await?;
+    let show = serve::run(listener, daemon.shown(config));
     let serve = async {
         daemon.deliver_found().await;
         if daemon.warm_up_or_stop(&stop).await {
@@ -105,6 +143,7 @@ async fn daemon(config: &Config, given: Given, log: &Log) -> anyhow::Result<Exit
         () = serve => Ok(ExitCode::SUCCESS),
         () = overrun => Ok(ExitCode::FAILURE),
         () = signals => Ok(ExitCode::FAILURE),
+        () = show => Ok(ExitCode::FAILURE),
         () = reread => Ok(ExitCode::FAILURE),
     }
 }
@@ -115,6 +154,8 @@ pub struct Daemon {
     worker: Arc<Worker>,
     deliver: Deliver,
     found: Found,
+    spool: Spool,
+    observe: Observe,
 }
 
 impl Daemon {
@@ -128,15 +169,18 @@ impl Daemon {
         }
         process::sweep(&daemon_mark(config));
         workspace::sweep(&config.folders.work);
-        let backend = Arc::new(Backend::new(settings.backend.clone(), config.running.timeouts.clone())?);
-        let worker = Arc::new(worker(config, exe, daemon_mark(config)).await?);
-        let deliver = Deliver::new(backend.clone(), spool.clone());
+        let observe = Observe::default();
+        let timeouts = config.running.timeouts.clone();
+        let backend = Arc::new(Backend::new(settings.backend.clone(), timeouts, observe.clone())?);
+        let worker = Arc::new(worker(config, exe, daemon_mark(config), &observe).await?);
+        let deliver = Deliver::new(backend.clone(), spool.clone(), observe.clone());
         let attempts = Attempts {
             worker: worker.clone(),
             deliver: deliver.clone(),
             on_interrupt: settings.poll.on_interrupt,
+            observe: observe.clone(),
         };
-        let poll = Poll::new(config.running.poll.clone(), backend, spool, Arc::new(attempts));
+        let poll = Poll::new(config.running.poll.clone(), backend, spool.clone(), Arc::new(attempts));
         tracing::info!(
             version = env!("OSTEST_VERSION"),
             backend = settings.backend.backend_url.as_str(),
@@ -146,14 +190,20 @@ impl Daemon {
             results = found.results.len(),
             "the runner starts"
         );
-        Ok(Self { poll, worker, deliver, found })
+        Ok(Self { poll, worker, deliver, found, spool, observe })
+    }
+
+    /// What is shown of it to whoever asks at `--listen`.
+    pub fn shown(&self, config: &Config) -> serve::Source {
+        let suite = !self.worker.execute.is_mock();
+        serve::Source::new(self.observe.clone(), self.spool.clone(), config.folders.state.clone(), suite)
     }
 
     /// Makes ready what tasks share. Nothing is to be claimed before that.
     pub async fn warm_up(&self, stop: &Stop) -> Result<(), Fault> {
         // Nothing runs yet that a drain would have to wait for.
         let until = Until::new(Instant::now(), Duration::ZERO, stop.drain.clone());
-        self.worker.execute.warm_up(&until).await
+        self.worker.execute.warm_up(&until).await.inspect(|()| self.observe.warm())
     }
 
     /// Delivers what an earlier run has finished. Needs no suite, and so no warm-up.
@@ -203,7 +253,8 @@ async fn run_once(mut settings: Settings, args: run::Args) -> anyhow::Result<Exi
     // A folder or URL that a person names is that person's own word for it.
     settings.checkout.allow_local_repositories = true;
     let config = Config::check(settings)?;
-    let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..))).await?;
+    let worker =
+        worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)), &Observe::default()).await?;
     let stop = Stop::default();
     // For a person at a terminal the first Ctrl-C interrupts: there is nothing to drain.
     let interrupt: CancellationToken = stop.drain.clone();
@@ -224,10 +275,10 @@ fn daemon_mark(config: &Config) -> String {
     digest.iter().take(8).fold("daemon".to_owned(), |mark, byte| mark + &format!("{byte:02x}"))
 }
 
-async fn worker(config: &Config, exe: &str, mark: String) -> anyhow::Result<Worker> {
+async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe) -> anyhow::Result<Worker> {
     let settings = &config.settings;
     let prefix = format!("ostest-{mark}-");
-    let launcher = Launcher::new(exe, mark, settings.process.clone());
+    let launcher = Launcher::new(exe, mark, settings.process.clone()).observed(observe.clone());
     let launcher = if settings.execute.mock { launcher } else { confined(config, launcher, prefix).await? };
     let checkout = Checkout::new(config.running.checkout.clone(), launcher.clone(), &config.folders.state);
     Ok(Worker {
@@ -249,6 +300,20 @@ async fn worker(config: &Config, exe: &str, mark: String) -> anyhow::Result<Work
 
 /// Finds out how strongly tasks can be confined here, and says so in one line.
 async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow::Result<Launcher> {
+    let sandbox = find_sandbox(config, &launcher, prefix).await;
+    let sandbox = sandbox.map_err(|why| anyhow::anyhow!("--sandbox: {why}"))?;
+    let (level, enforced) = (sandbox.level.name(), sandbox.line());
+    let weaker_because = sandbox.weaker_because.clone();
+    launcher.observe().confined(Confinement { level, line: enforced.clone(), weaker_because });
+    if let Some(why) = &sandbox.weaker_because {
+        tracing::warn!(level, enforced, why, "sandbox");
+    } else {
+        tracing::info!(level, enforced, "sandbox");
+    }
+    Ok(launcher.confined(sandbox))
+}
+
+async fn find_sandbox(config: &Config, launcher: &Launcher, prefix: String) -> Result<Sandbox, String> {
     let state = &config.folders.state;
     let backend = &config.settings.backend;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -267,13 +332,5 @@ async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow
         hidden: hidden.into_iter().flatten().filter_map(|path| path.canonicalize().ok()).collect(),
         prefix,
     };
-    let sandbox = confine::find(&launcher, &config.settings.sandbox, ground).await;
-    let sandbox = sandbox.map_err(|why| anyhow::anyhow!("--sandbox: {why}"))?;
-    let (level, enforced) = (sandbox.level.name(), sandbox.line());
-    if let Some(why) = &sandbox.weaker_because {
-        tracing::warn!(level, enforced, why, "sandbox");
-    } else {
-        tracing::info!(level, enforced, "sandbox");
-    }
-    Ok(launcher.confined(sandbox))
+    confine::find(launcher, &config.settings.sandbox, ground).await
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deliver::Deliver;
 use crate::execute::Bounds;
+use crate::observe::{Observe, Watched};
 use crate::report::{Cause, Fault, Report, Stage};
 use crate::spool::{Claimed, Finished, MOST_STARTS};
 use crate::task::{Task, TaskId};
@@ -50,6 +51,8 @@ pub struct Attempts {
     pub deliver: Deliver,
     /// What becomes of interrupted tasks.
     pub on_interrupt: OnInterrupt,
+    /// Who is told of it all.
+    pub observe: Observe,
 }
 
 impl Attempts {
@@ -61,6 +64,8 @@ impl Attempts {
         interrupt: CancellationToken,
     ) {
         let started = Instant::now();
+        let again = matches!(&recorded, Recorded::Spooled(claimed) if !claimed.is_fresh());
+        let watched = Arc::new(self.observe.task(recorded.id(), again));
         let report = match task.and_then(|task| died_before(&recorded).map_or(Ok(task), Err)) {
             Err(fault) => {
                 tracing::warn!(task.id = recorded.id().for_log(), %fault, "a task that is not run; answered with an error");
@@ -70,13 +75,14 @@ impl Attempts {
                 if !begin(&mut recorded, &interrupt).await {
                     return;
                 }
-                self.run(task, started, interrupt.clone()).await
+                self.run(task, started, interrupt.clone(), watched.clone()).await
             }
         };
         let interrupted = report.fault.as_ref().is_some_and(|fault| fault.cause == Cause::Interruption);
         if interrupted && self.on_interrupt == OnInterrupt::Resume {
             return put_back(recorded);
         }
+        watched.done(&report);
         let body = self.worker.body(recorded.id(), &report);
         match recorded {
             Recorded::Unspooled(id) => self.deliver.submit_unspooled(id, body).await,
@@ -88,11 +94,18 @@ impl Attempts {
         }
     }
 
-    async fn run(&self, task: Task, started: Instant, interrupt: CancellationToken) -> Report {
+    async fn run(
+        &self,
+        task: Task,
+        started: Instant,
+        interrupt: CancellationToken,
+        watched: Arc<Watched>,
+    ) -> Report {
         let (worker, id) = (self.worker.clone(), task.id.clone());
         // A task of its own, so that a panic in it is a report too.
         let run = tokio::spawn(async move {
-            let bounds = Bounds { until: worker.until(started, interrupt), progress: &|_| {} };
+            let progress = move |stage| watched.stage(stage);
+            let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };
             worker.run(&task, &Source::Repository, started, bounds).await
         });
         run.await.unwrap_or_else(|error| {

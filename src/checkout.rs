@@ -144,7 +144,13 @@ impl Checkout {
             let message = format!("cannot make {}: {error}", home.display());
             Fault::new(Stage::Prepare, Cause::Infrastructure, message)
         })?;
-        match self.ask(&request, Stage::Prepare, home).await? {
+        let answer = self.ask(&request, Stage::Prepare, home).await;
+        self.launcher.observe().suite(match &answer {
+            Ok(Answer::Mirrored(done)) => done.warning.clone().map_or(Ok(()), Err),
+            Ok(_) => Ok(()),
+            Err(fault) => Err(fault.message.clone()),
+        });
+        match answer? {
             Answer::Mirrored(done) => {
                 if let Some(warning) = done.warning {
                     tracing::warn!(

@@ -9,8 +9,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::{self, Given, Settings, WithFile};
 use crate::config_command::ConfigCommand;
 use crate::manual::Shells;
-use crate::run;
 use crate::spool_command::SpoolCommand;
+use crate::{doctor, healthcheck, run};
 
 pub use crate::config::one_line;
 
@@ -63,6 +63,10 @@ pub enum Command {
     /// See and decide about what is taken and not answered yet
     #[command(subcommand)]
     Spool(SpoolCommand),
+    /// Look at what a run needs, and say what mends what is missing: exit 0 or 1
+    Doctor(doctor::Args),
+    /// Ask the running runner whether it is well: exit 0 or 1
+    Healthcheck(healthcheck::Args),
     /// See the settings and where they come from
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -83,7 +87,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
     let arguments = arguments.into_iter().collect();
     let (matches, settings, given) =
         config::read(&command(), arguments, |matches| match matches.subcommand_name() {
-            None | Some("config") => WithFile::Always,
+            // The doctor looks at the settings that the daemon has, or it says nothing of the daemon.
+            None | Some("config" | "doctor") => WithFile::Always,
             Some("completions" | "man") => WithFile::Never,
             Some(_) => WithFile::IfAllowed,
         })?;

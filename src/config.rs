@@ -18,7 +18,7 @@ use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
 use crate::text::without_secrets;
-use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, worker};
+use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, worker};
 use running::Running;
 
 /// The settings of all modules, as flags and environment give them.
@@ -66,6 +66,9 @@ pub struct Settings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub logging: logging::Settings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "each is documented where it is owned")]
+    pub serve: serve::Settings,
 }
 
 /// Where the runner keeps things.

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Error, wire};
+use crate::observe::Observe;
 use crate::spool::{Finished, Spool};
 use crate::task::TaskId;
 
@@ -44,6 +45,7 @@ pub struct Deliver(Arc<Inner>);
 struct Inner {
     backend: Arc<Backend>,
     spool: Spool,
+    observe: Observe,
     under_way: Mutex<JoinSet<()>>,
     posts: Semaphore,
     /// Results that the backend has taken since the start.
@@ -62,10 +64,11 @@ enum Outgoing {
 
 impl Deliver {
     /// Delivers from `spool` to `backend`.
-    pub fn new(backend: Arc<Backend>, spool: Spool) -> Self {
+    pub fn new(backend: Arc<Backend>, spool: Spool, observe: Observe) -> Self {
         Self(Arc::new(Inner {
             backend,
             spool,
+            observe,
             under_way: Mutex::default(),
             posts: Semaphore::new(POSTS),
             accepted: AtomicU64::new(0),
@@ -172,10 +175,11 @@ impl Delivery {
             self.attempt += 1;
             let pause = match self.judge(&error, &inner) {
                 Next::Done => return self.accepted(&inner).await,
-                Next::Reject(status) => return self.reject(status, &error).await,
+                Next::Reject(status) => return self.reject(status, &error, &inner).await,
                 Next::Wait(pause) => pause,
             };
             let attempt = self.attempt;
+            inner.observe.delivery_retried();
             tracing::warn!(task.id = self.id(), %error, attempt, ?pause, "the result was not taken; trying again");
             if last {
                 return;
@@ -204,6 +208,7 @@ impl Delivery {
         for _ in 0..self.too_large {
             body = wire::shrink(&body).unwrap_or(body);
         }
+        inner.observe.delivery_attempt();
         inner.backend.post(&body).await.map_err(Failed::Backend)
     }
 
@@ -256,6 +261,7 @@ impl Delivery {
     async fn accepted(self, inner: &Inner) {
         inner.accepted.fetch_add(1, Ordering::Relaxed);
         let (id, attempts) = (self.id(), self.attempt + 1);
+        inner.observe.delivered(&id, self.started.elapsed());
         tracing::debug!(task.id = id, attempts, elapsed = ?self.started.elapsed(), "delivered");
         if let Outgoing::Spooled(finished) = self.result
             && let Err(error) = blocking(move || finished.delivered()).await
@@ -264,8 +270,9 @@ impl Delivery {
         }
     }
 
-    async fn reject(self, status: u16, error: &Error) {
+    async fn reject(self, status: u16, error: &Error, inner: &Inner) {
         let (id, answer) = (self.id(), error.to_string());
+        inner.observe.rejected(&id, status);
         match self.result {
             Outgoing::Spooled(finished) => {
                 let kept = blocking(move || finished.reject(status, &answer)).await;

@@ -11,6 +11,8 @@
 //! runs the suite and [`junit`] reads what it wrote; the [`report`] becomes a body that the spool keeps and
 //! [`deliver`] sends until the backend has it. Everything that can hang or be hostile runs below [`process`].
 //!
+//! All of these tell [`observe`] what they do, and [`serve`] shows it to whoever asks.
+//!
 //! Modules import downward only: `main, cli, config` -> `poll` -> `attempt` -> `worker, deliver` -> `execute` ->
 //! `checkout` -> `process` -> `sandbox`, with `junit`, `backend`, `spool` and `git` beside these, and `task`, `report` and the small ones below all.
 
@@ -23,8 +25,10 @@ pub mod config;
 pub mod config_command;
 pub mod deliver;
 pub mod demo;
+pub mod doctor;
 pub mod execute;
 pub mod git;
+pub mod healthcheck;
 pub mod init;
 pub mod junit;
 pub mod kept;
@@ -32,6 +36,7 @@ pub mod live;
 pub mod logging;
 pub mod manual;
 pub mod object_cache;
+pub mod observe;
 pub mod parse_report;
 pub mod password;
 pub mod poll;
@@ -42,6 +47,7 @@ pub mod repository;
 pub mod retry;
 pub mod run;
 pub mod sandbox;
+pub mod serve;
 pub mod spool;
 pub mod spool_command;
 pub mod stop;

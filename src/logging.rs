@@ -1,6 +1,9 @@
 //! Where the log goes and how much of it. The daemon logs to stdout, as the Python runner did; a subcommand logs
 //! to stderr, since stdout is for what it says.
 
+mod journal;
+mod json;
+
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -33,6 +36,38 @@ pub enum Level {
     Critical,
 }
 
+impl Level {
+    /// The level of an event: what needs a person is an error of its own target.
+    fn of(meta: &Metadata<'_>) -> Self {
+        match *meta.level() {
+            _ if meta.target() == "critical" => Self::Critical,
+            tracing::Level::ERROR => Self::Error,
+            tracing::Level::WARN => Self::Warning,
+            tracing::Level::INFO => Self::Info,
+            _ => Self::Debug,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people; with journald's priorities where the log goes to the journal
+    Text,
+    /// An object a line
+    Json,
+}
+
 /// The log.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Log")]
@@ -45,6 +80,10 @@ pub struct Settings {
     /// File to append the log to, opened anew on SIGHUP; empty: stdout (stderr for subcommands)
     #[arg(long, global = true, env = "RUNNER_LOGGER_OUTPUT", value_name = "FILE")]
     pub logger_output: Option<OsString>,
+
+    /// How a line of the log looks
+    #[arg(long, global = true, env = "RUNNER_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub log_format: Format,
 }
 
 impl Settings {
@@ -114,8 +153,17 @@ pub fn start(settings: &Settings, for_subcommand: bool) -> anyhow::Result<Log> {
     let log = Log { file: file.clone(), level: Live::new(settings.level(for_subcommand)) };
     let target = Target { file, stderr: for_subcommand };
     let colours = target.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let journal = target.is_journal();
+    let text = tracing_subscriber::fmt::layer();
+    let layer = match settings.log_format {
+        Format::Json => json::Json(target).boxed(),
+        Format::Text if journal => {
+            let format = journal::Prefixed(tracing_subscriber::fmt::format().with_target(false));
+            text.with_ansi(false).event_format(format).with_writer(target).boxed()
+        }
+        Format::Text => text.with_writer(target).with_ansi(colours).with_target(false).boxed(),
+    };
     let level = log.level.clone();
-    let layer = tracing_subscriber::fmt::layer().with_writer(target).with_ansi(colours).with_target(false);
     // A second start in one process (a test) keeps the first log.
     tracing_subscriber::registry()
         .with(layer.with_filter(filter_fn(move |meta| shows(level.get(), meta))))
@@ -149,6 +197,16 @@ impl Target {
             (Some(_), _) => false,
             (None, true) => io::stderr().is_terminal(),
             (None, false) => io::stdout().is_terminal(),
+        }
+    }
+}
+
+impl Target {
+    fn is_journal(&self) -> bool {
+        match (&self.file.0, self.stderr) {
+            (Some(_), _) => false,
+            (None, true) => journal::is(io::stderr()),
+            (None, false) => journal::is(io::stdout()),
         }
     }
 }

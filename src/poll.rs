@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::attempt::{Attempts, OnInterrupt, Recorded};
 use crate::backend::{Backend, Claim, Error, wire};
 use crate::live::Live;
+use crate::observe::{Observe, Phase, Polled};
 use crate::report::{Cause, Fault, Stage};
 use crate::spool::{self, Claimed, Spool};
 use crate::stop::Stop;
@@ -56,6 +57,8 @@ pub struct Poll {
     spool: Spool,
     /// Who answers them.
     attempts: Arc<Attempts>,
+    /// Who is told of the loop's progress.
+    observe: Observe,
 }
 
 /// What one question came to.
@@ -85,18 +88,21 @@ impl Poll {
         spool: Spool,
         attempts: Arc<Attempts>,
     ) -> Self {
-        Self { settings, backend, spool, attempts }
+        let observe = attempts.observe.clone();
+        observe.slots(settings.get().concurrent);
+        Self { settings, backend, spool, attempts, observe }
     }
 
     /// Runs what an earlier run left in `found`, then takes and runs tasks until `stop` drains; returns when all that
     /// was taken is answered.
     pub async fn run(&self, found: Vec<Claimed>, stop: &Stop) {
         let mut found = VecDeque::from(found);
-        let slots = Slots::new(self.settings.clone());
+        let slots = Slots::new(self.settings.clone(), self.observe.clone());
         let mut settings = self.settings.watch();
         let mut round = Round { stop, tasks: JoinSet::new(), in_hand: InHand::default(), place: None };
         let mut failures = 0;
         loop {
+            self.observe.phase(Phase::Full, None);
             let slot = tokio::select! {
                 biased;
                 () = stop.drain.cancelled() => break,
@@ -109,6 +115,7 @@ impl Poll {
                 continue;
             }
             // Not raced with the stop: a claim in flight is waited for, within its own deadline.
+            self.observe.phase(Phase::Asking, Some(self.backend.patience()));
             let asked = self.ask(slot, &mut round).await;
             failures = if matches!(asked, Asked::Failed) { failures + 1 } else { 0 };
             let pause = match asked {
@@ -116,6 +123,7 @@ impl Poll {
                 Asked::Idle => jittered(self.settings.get().check_interval),
                 Asked::Failed => self.backoff(failures),
             };
+            self.observe.phase(Phase::Pausing, Some(pause));
             tokio::select! {
                 biased;
                 () = stop.drain.cancelled() => break,
@@ -126,6 +134,7 @@ impl Poll {
                 Some(_) = round.tasks.join_next(), if failures == 0 => {}
             }
         }
+        self.observe.phase(Phase::Stopping, None);
         while round.tasks.join_next().await.is_some() {}
     }
 
@@ -136,19 +145,28 @@ impl Poll {
             Ok(place) => place,
             Err(error) => {
                 tracing::error!(target: "critical", %error, "no task is taken: the spool cannot take one");
+                self.observe.room(Err(error.to_string()));
+                self.observe.polled(Polled::NoRoom);
                 return Asked::Failed;
             }
         };
+        self.observe.room(Ok(()));
         let (claim, body) = match self.backend.claim(&round.stop.drain).await {
             Ok(answer) => answer,
             Err(error) => {
                 round.place = Some(place);
+                self.observe.polled(Polled::Failed);
                 if !round.stop.drain.is_cancelled() {
                     say_failure(&error);
                 }
                 return Asked::Failed;
             }
         };
+        self.observe.polled(match claim {
+            Claim::Task(_) | Claim::Unusable { .. } => Polled::Task,
+            Claim::NoWork => Polled::Empty,
+            Claim::Unanswerable { .. } | Claim::NotFound => Polled::Failed,
+        });
         let asked = match claim {
             Claim::Task(_) | Claim::Unusable { .. } => {
                 return self.take(claim, body, place, slot, round).await;
@@ -156,6 +174,7 @@ impl Poll {
             Claim::NoWork => Asked::Idle,
             Claim::Unanswerable { .. } => Asked::Failed,
             Claim::NotFound => {
+                self.observe.contact(Err("it answers 404: is --get-api right?".to_owned()));
                 tracing::warn!("the backend answered 404 to a question for a task: is --get-api right?");
                 Asked::Failed
             }

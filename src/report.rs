@@ -122,15 +122,25 @@ pub enum Stage {
     Report,
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [Self::Claim, Self::Checkout, Self::Prepare, Self::Execute, Self::Report];
+
+    /// The one word for it, in logs and metrics too.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Claim => "claim",
             Self::Checkout => "checkout",
             Self::Prepare => "prepare",
             Self::Execute => "execute",
             Self::Report => "report",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -149,6 +159,24 @@ pub enum Cause {
     Limit,
     /// The runner was told to stop.
     Interruption,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Task, Self::Student, Self::Suite, Self::Infrastructure, Self::Limit, Self::Interruption];
+
+    /// The one word for it, in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Student => "student",
+            Self::Suite => "suite",
+            Self::Infrastructure => "infrastructure",
+            Self::Limit => "limit",
+            Self::Interruption => "interruption",
+        }
+    }
 }
 
 /// A run that went wrong: where, who is to blame, and a sentence for the person who reads it.
@@ -187,6 +215,8 @@ pub struct Report {
     pub progress: Option<(u64, u64)>,
     /// Processor time of everything that ran, where it was measured.
     pub cpu: Option<Duration>,
+    /// The highest use of memory in bytes, where it was measured for the run as a whole.
+    pub memory: Option<u64>,
 }
 
 /// What the backend derives from a result.
@@ -200,13 +230,23 @@ pub enum Verdict {
     Error,
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Error];
+
+    /// As the backend names it.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Success => "SUCCESS",
             Self::Failure => "FAILURE",
             Self::Error => "ERROR",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -249,6 +289,11 @@ impl Report {
         self.tally.passed -= 1;
         self.tally.errored += 1;
         true
+    }
+
+    /// The highest use of memory in bytes that is known: of the run, else of a case.
+    pub fn memory_peak(&self) -> Option<u64> {
+        self.memory.or_else(|| self.cases.iter().filter_map(|case| case.memory).max())
     }
 
     /// The verdict: an error of the run or of a case, else success only where tests ran and all passed.

@@ -80,6 +80,8 @@ pub struct Depth {
     pub results: usize,
     /// Results that the backend refused for good.
     pub rejected: usize,
+    /// Files that are none of the spool's, or damaged.
+    pub aside: usize,
     /// Age of the oldest claim that is not answered; nothing where all are.
     pub oldest: Option<Duration>,
 }
@@ -120,6 +122,7 @@ impl Spool {
         let folders = &self.0.folders;
         let count = |place| folders.names(place).map(|names| names.len());
         let mut depth = Depth { rejected: count(Place::Rejected)?, ..Depth::default() };
+        depth.aside = folders.list(Place::Aside)?.len();
         let mut oldest: Option<SystemTime> = None;
         for place in [Place::Claimed, Place::Results] {
             let names = folders.names(place)?;

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{Error, Settings, Timeouts};
 use crate::live::Live;
+use crate::observe::Observe;
 
 /// The longest answer that is read. A claim with thousands of test names is far below it.
 const LONGEST_ANSWER: usize = 4 << 20;
@@ -59,10 +60,15 @@ pub(super) struct Http {
     client: Client,
     base: Url,
     timeouts: Live<Timeouts>,
+    observe: Observe,
 }
 
 impl Http {
-    pub(super) fn new(settings: &Settings, timeouts: Live<Timeouts>) -> Result<Self, Error> {
+    pub(super) fn new(
+        settings: &Settings,
+        timeouts: Live<Timeouts>,
+        observe: Observe,
+    ) -> Result<Self, Error> {
         // A second runner in the same process has set it already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = Client::builder()
@@ -71,7 +77,7 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::Client(full_text(&error)))?;
-        Ok(Self { client, base: settings.backend_url.clone(), timeouts })
+        Ok(Self { client, base: settings.backend_url.clone(), timeouts, observe })
     }
 
     /// How long a request may take as a whole.
@@ -81,6 +87,19 @@ impl Http {
 
     /// Sends a request to `path` below the backend's URL and reads the answer.
     pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&SecretString>,
+        body: Option<Vec<u8>>,
+        timeout: Option<Duration>,
+    ) -> Result<Reply, Error> {
+        let reply = self.exchange(method, path, token, body, timeout).await;
+        self.observe.contact(reply.as_ref().map(|reply| reply.status).map_err(ToString::to_string));
+        reply
+    }
+
+    async fn exchange(
         &self,
         method: Method,
         path: &str,

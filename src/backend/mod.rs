@@ -4,6 +4,7 @@
 //! more with a new token after a 401; everything else is the caller's to retry.
 
 mod http;
+mod probe;
 mod tokens;
 pub mod wire;
 
@@ -17,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::live::Live;
+use crate::observe::Observe;
 use crate::units::interval;
 use http::{Http, Reply};
+pub use probe::{Probe, probe};
 use tokens::Keeper;
 pub use wire::Claim;
 
@@ -187,24 +190,32 @@ pub struct Backend {
     tokens: Option<Keeper>,
     settings: Settings,
     timeouts: Live<Timeouts>,
+    observe: Observe,
     forbidden_said: AtomicBool,
     receipts_are_empty: AtomicBool,
 }
 
 impl Backend {
     /// Sets up the client and, with `--auth`, the keeper of its tokens, which logs in at once.
-    /// `timeouts` go before those of `settings`.
-    pub fn new(settings: Settings, timeouts: Live<Timeouts>) -> Result<Self, Error> {
-        let http = std::sync::Arc::new(Http::new(&settings, timeouts.clone())?);
-        let tokens = settings.auth.then(|| Keeper::start(http.clone(), settings.clone()));
+    /// `timeouts` go before those of `settings`; what becomes of each exchange is told to `observe`.
+    pub fn new(settings: Settings, timeouts: Live<Timeouts>, observe: Observe) -> Result<Self, Error> {
+        let http = std::sync::Arc::new(Http::new(&settings, timeouts.clone(), observe.clone())?);
+        let tokens = settings.auth.then(|| Keeper::start(http.clone(), settings.clone(), observe.clone()));
         Ok(Self {
             http,
             tokens,
             settings,
             timeouts,
+            observe,
             forbidden_said: AtomicBool::new(false),
             receipts_are_empty: AtomicBool::new(false),
         })
+    }
+
+    /// The longest that [`Self::claim`] takes: two requests, and the wait for a token before each.
+    pub fn patience(&self) -> Duration {
+        let Timeouts { request, claim } = self.timeouts.get();
+        claim.saturating_add(request).saturating_mul(2)
     }
 
     /// Asks for a task. From the first byte of an answer with one it exists nowhere but here: once the question is
@@ -273,6 +284,7 @@ impl Backend {
         };
         let Some(keeper) = &self.tokens else {
             let reply = send(None).await?;
+            self.note_credentials(reply.status, path);
             if reply.status == 401 && !self.forbidden_said.swap(true, Ordering::Relaxed) {
                 tracing::error!(target: "critical", route = path, "the backend wants a login (401): start the runner with --auth");
             }
@@ -286,6 +298,7 @@ impl Backend {
                 give_up.run_until_cancelled(keeper.token_after(&token)).await.ok_or_else(stopped)??;
             reply = send(Some(&token.secret)).await?;
         }
+        self.note_credentials(reply.status, path);
         if reply.status == 403 && !self.forbidden_said.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 target: "critical",
@@ -295,6 +308,18 @@ impl Backend {
             );
         }
         Ok(reply)
+    }
+
+    fn note_credentials(&self, status: u16, path: &str) {
+        match status {
+            401 => self.observe.credentials(Err(format!("{path} answers 401: it wants a login"))),
+            403 => {
+                let user = &self.settings.login;
+                self.observe.credentials(Err(format!("{path} answers 403: {user} needs the role ADMIN")));
+            }
+            200..=299 => self.observe.credentials(Ok(())),
+            _ => {}
+        }
     }
 }
 

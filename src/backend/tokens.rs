@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::http::Http;
 use super::wire::{self, Tokens};
 use super::{Error, RETRY, Settings};
+use crate::observe::{Granted, Observe};
 
 /// No refresh comes sooner after another than this, however short the token lives.
 const FLOOR: Duration = Duration::from_secs(1);
@@ -51,10 +52,11 @@ impl Drop for Keeper {
 
 impl Keeper {
     /// Starts the background task.
-    pub(super) fn start(http: Arc<Http>, settings: Settings) -> Self {
+    pub(super) fn start(http: Arc<Http>, settings: Settings, observe: Observe) -> Self {
+        observe.login_needed();
         let (show, shown) = watch::channel(Shown::default());
         let (stale, asked) = mpsc::channel(16);
-        let work = Work { http: http.clone(), settings, show, asked, generation: 0 };
+        let work = Work { http: http.clone(), settings, show, asked, observe, generation: 0 };
         Self { shown, stale, http, task: tokio::spawn(work.run()).abort_handle() }
     }
 
@@ -87,6 +89,7 @@ struct Work {
     settings: Settings,
     show: watch::Sender<Shown>,
     asked: mpsc::Receiver<u64>,
+    observe: Observe,
     generation: u64,
 }
 
@@ -124,8 +127,11 @@ impl Work {
         let mut pause = RETRY.start;
         loop {
             let body = wire::login_body(&self.settings.login, &self.settings.password);
-            match self.exchange(self.settings.login_api.clone(), body).await {
+            let exchanged = self.exchange(self.settings.login_api.clone(), body).await;
+            self.observe.login(granted(&exchanged));
+            match exchanged {
                 Ok(tokens) => {
+                    self.observe.credentials(Ok(()));
                     tracing::debug!(user = self.settings.login, "logged in");
                     return Some(tokens);
                 }
@@ -143,7 +149,9 @@ impl Work {
         let mut pause = RETRY.start;
         loop {
             let body = wire::refresh_body(refresh);
-            match self.exchange(self.settings.token_refresh_api.clone(), body).await {
+            let exchanged = self.exchange(self.settings.token_refresh_api.clone(), body).await;
+            self.observe.refresh(granted(&exchanged));
+            match exchanged {
                 Ok(tokens) => return Some(tokens),
                 // Normal: another runner with the same user, or a restart, made the refresh token worthless.
                 Err(Error::Status { status: 400..=499, .. }) => return None,
@@ -159,6 +167,7 @@ impl Work {
 
     fn complain(&mut self, error: &Error) {
         let trouble = error.to_string();
+        self.observe.credentials(Err(trouble.clone()));
         let said = self.show.borrow().trouble == trouble;
         match error {
             _ if said => tracing::debug!(%error, "login failed again"),
@@ -188,5 +197,13 @@ impl Work {
         let token = Token { secret: tokens.access.clone(), generation: self.generation };
         self.show.send_replace(Shown { token: Some(token), trouble: String::new() });
         Ok((tokens, life))
+    }
+}
+
+fn granted<T>(exchanged: &Result<T, Error>) -> Granted {
+    match exchanged {
+        Ok(_) => Granted::Accepted,
+        Err(Error::Status { status: 400..=499, .. }) => Granted::Refused,
+        Err(_) => Granted::Failed,
     }
 }

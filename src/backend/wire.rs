@@ -9,4 +9,4 @@ mod token;
 pub use claim::{Claim, claim};
 pub use result::{is_receipt, result_body, result_body_pretty};
 pub use shrink::shrink;
-pub use token::{Tokens, expiry, login_body, refresh_body, tokens};
+pub use token::{Tokens, expiry, login_body, refresh_body, roles, tokens};

@@ -159,6 +159,7 @@ impl Executor for Pytest<'_> {
             tracing::warn!(warning, "the suite's own words differ");
         }
         report.cpu = Some(exit.cpu);
+        report.memory = exit.memory;
         about(self.workspace, sandbox, exit, &warnings);
         report
     }

@@ -4,12 +4,14 @@ use tokio::sync::watch;
 
 use super::Settings;
 use crate::live::Live;
+use crate::observe::Observe;
 
 /// All slots.
 #[derive(Debug)]
 pub(super) struct Slots {
     busy: watch::Sender<usize>,
     settings: Live<Settings>,
+    observe: Observe,
 }
 
 /// A slot in use; dropping it frees the slot.
@@ -17,15 +19,20 @@ pub(super) struct Slots {
 pub(super) struct Slot(watch::Sender<usize>);
 
 impl Slots {
-    pub(super) fn new(settings: Live<Settings>) -> Self {
-        Self { busy: watch::Sender::new(0), settings }
+    pub(super) fn new(settings: Live<Settings>, observe: Observe) -> Self {
+        Self { busy: watch::Sender::new(0), settings, observe }
     }
 
     /// Takes a slot; waits for one that is free. Where there have become fewer, tasks that run are not disturbed: as
     /// many have to end first.
     pub(super) async fn take(&self) -> Slot {
         let (mut busy, mut settings) = (self.busy.subscribe(), self.settings.watch());
-        while *busy.borrow_and_update() >= settings.borrow_and_update().concurrent {
+        loop {
+            let all = settings.borrow_and_update().concurrent;
+            self.observe.slots(all);
+            if *busy.borrow_and_update() < all {
+                break;
+            }
             tokio::select! {
                 _ = busy.changed() => {}
                 _ = settings.changed() => {}

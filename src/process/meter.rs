@@ -34,6 +34,16 @@ pub enum Hit {
 }
 
 impl Hit {
+    /// The one word for it, in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::CpuTime => "cpu_time",
+            Self::Disk => "disk",
+            Self::Processes => "processes",
+        }
+    }
+
     /// `used more than 512 MB of memory`.
     pub fn words(self, limits: &Limits) -> String {
         let mb = |bytes: Option<u64>| bytes.unwrap_or(0) >> 20;

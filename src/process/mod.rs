@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::observe::{Child, ChildEnd, Observe};
 use crate::report::{Cause, Fault, Stage};
 use crate::sandbox::{Plan, Sandbox};
 use crate::units::show;
@@ -91,6 +92,16 @@ pub enum Stopped {
     Deadline,
     /// The runner was told to stop.
     Interrupt,
+}
+
+impl Stopped {
+    /// The one word for it, in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Interrupt => "interrupt",
+        }
+    }
 }
 
 /// How a step ended.
@@ -186,6 +197,7 @@ pub struct Launcher {
     mark: String,
     settings: Settings,
     sandbox: Arc<Sandbox>,
+    observe: Observe,
 }
 
 impl Launcher {
@@ -193,13 +205,24 @@ impl Launcher {
     /// running program is wrong after an upgrade in place) as supervisor. `mark` begins the mark of all it starts.
     pub fn new(exe: impl Into<PathBuf>, mark: impl Into<String>, settings: Settings) -> Self {
         let sandbox = Arc::new(Sandbox::off(crate::sandbox::Settings::default()));
-        Self { exe: exe.into(), mark: mark.into(), settings, sandbox }
+        Self { exe: exe.into(), mark: mark.into(), settings, sandbox, observe: Observe::default() }
     }
 
     /// The same, with what confines its steps.
     #[must_use]
     pub fn confined(self, sandbox: Sandbox) -> Self {
         Self { sandbox: Arc::new(sandbox), ..self }
+    }
+
+    /// The same, telling `observe` of each step's end.
+    #[must_use]
+    pub fn observed(self, observe: Observe) -> Self {
+        Self { observe, ..self }
+    }
+
+    /// Who is told of steps.
+    pub fn observe(&self) -> &Observe {
+        &self.observe
     }
 
     /// How steps are confined.
@@ -235,6 +258,8 @@ impl Launcher {
             stderr: Some(stderr),
             started,
             grace: self.settings.grace,
+            watched: None,
+            stopped: None,
             ended: None,
             told: Vec::new(),
             told_bytes: 0,
@@ -244,7 +269,10 @@ impl Launcher {
         running.control.write_all(&length.to_le_bytes()).await?;
         running.control.write_all(&request).await?;
         match running.next_event().await? {
-            Event::Started => Ok(running),
+            Event::Started => {
+                running.watched = Some(self.observe.child());
+                Ok(running)
+            }
             Event::Failed { reason, sandbox: false } => {
                 Err(StartError::Program { program: spec.program, reason })
             }
@@ -377,6 +405,9 @@ pub struct Running {
     stderr: Option<JoinHandle<Captured>>,
     started: Instant,
     grace: Duration,
+    /// Counts it, once it has started.
+    watched: Option<Child>,
+    stopped: Option<Stopped>,
     ended: Option<Ended>,
     told: Vec<Told>,
     told_bytes: usize,
@@ -412,7 +443,8 @@ impl Running {
             // A supervisor that does not even answer a kill was stopped or is stuck: end everything from here.
             self.ended = Some(self.inherit().await);
         }
-        Exit { stopped: Some(why), ..self.finish().await }
+        self.stopped = Some(why);
+        self.finish().await
     }
 
     fn note(&mut self, told: Told) {
@@ -426,6 +458,11 @@ impl Running {
     pub async fn finish(mut self) -> Exit {
         self.ended().await;
         let ended = self.ended.take().unwrap_or_default();
+        let stopped = self.stopped.map(Stopped::name);
+        let end = ChildEnd { stopped, leftovers: ended.leftovers };
+        if let Some(watched) = self.watched.take() {
+            watched.ended(end, ended.hits.iter().map(|hit| hit.name()));
+        }
         let stdout = output::collect(self.stdout.take()).await;
         let stderr = output::collect(self.stderr.take()).await;
         // The supervisor exits right after its last event, but a mount namespace takes a moment to go: nobody waits for
@@ -435,7 +472,7 @@ impl Running {
         Exit {
             code: ended.code,
             signal: ended.signal,
-            stopped: None,
+            stopped: self.stopped,
             wall: self.started.elapsed(),
             cpu: ended.cpu,
             leftovers: ended.leftovers,

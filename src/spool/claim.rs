@@ -155,6 +155,11 @@ impl Claimed {
         self.starts
     }
 
+    /// Whether it was claimed in this run of the runner.
+    pub fn is_fresh(&self) -> bool {
+        self.counted
+    }
+
     /// How often the runner has died on it; to be asked before [`Self::begin`].
     pub fn deaths(&self) -> u32 {
         if self.counted { 0 } else { self.starts }

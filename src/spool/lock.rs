@@ -43,6 +43,21 @@ impl Lock {
         Self::attempt(state)
     }
 
+    /// Who holds `state`, if anybody does. Takes hold of nothing, but for a moment together with others who ask.
+    pub fn holder(state: &Path) -> io::Result<Option<String>> {
+        let path = state.join(FILE);
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|error| at("open the lock file", &path, &error))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock().map(|()| None),
+            Err(TryLockError::WouldBlock) => Ok(Some(holder(file))),
+            Err(TryLockError::Error(error)) => Err(at("look at the lock of", &path, &error)),
+        }
+    }
+
     fn attempt(state: &Path) -> io::Result<Locked> {
         let path = state.join(FILE);
         // Non-blocking and no-follow: the name may have been given to anything.

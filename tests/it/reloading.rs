@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mock_backend::{Endpoint, Fault, FaultKind, Settings, Status, TaskId};
 use nix::sys::signal::Signal;
 
+use crate::observing::{address, get, value};
 use crate::support::{Runner, World, command, eventually};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
@@ -227,6 +228,41 @@ async fn what_needs_a_restart_is_named_each_time() {
     );
     runner.reload("check_interval = 0.1\n").await;
     assert!(runner.log().lines().last().unwrap().contains("nothing has changed"), "{}", runner.log());
+}
+
+#[tokio::test]
+async fn what_is_shown_of_the_runner_follows() {
+    let mut runner =
+        Reloading::with("check_interval = 0.05\nconcurrent = 1\nlisten = \"127.0.0.1:0\"\n").await;
+    let address = address(&runner.world.runner).await;
+    let slots = async || value(&get(address, "/metrics").await.1, "ostest_runner_slots");
+    assert!((slots().await - 1.0).abs() < 0.1);
+    let (id, gate) = runner.gated();
+    runner.takes(1).await;
+    // While the loop waits for a slot, and while it has one.
+    for (concurrent, taken) in [(1, 1.0), (3, 3.0), (2, 2.0)] {
+        let listen = "listen = \"127.0.0.1:1\"";
+        runner.reload(&format!("check_interval = 0.05\nconcurrent = {concurrent}\n{listen}\n")).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!((slots().await - taken).abs() < 0.1, "{concurrent}");
+    }
+    assert!(runner.log().contains("needs_restart=\"listen\""), "{}", runner.log());
+    fs::write(gate, "").unwrap();
+    assert_eq!(runner.world.answer(&id).await["isPassed"], true);
+    assert_eq!(get(address, "/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_level_changes_in_a_log_of_objects_too() {
+    let start = "check_interval = 0.05\nlog_format = \"json\"\nlogger_level = ";
+    let mut runner = Reloading::with(&format!("{start}\"error\"\n")).await;
+    assert_eq!(runner.log(), "");
+    runner.reload(&format!("{start}\"debug\"\n")).await;
+    runner.world.answer(&runner.world.submit(PASS)).await;
+    eventually("everything is said", || runner.log().contains("\"debug\"")).await;
+    let log = runner.log();
+    let whole = log.lines().take(3).all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok());
+    assert!(whole, "{log}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The tokens of a login or a refresh.
 #[derive(Debug)]
@@ -65,19 +66,35 @@ pub fn tokens(body: &[u8]) -> Result<Tokens, &'static str> {
 
 /// When an access token ends, by the `exp` that its payload names (RFC 7519, 4.1.4). The signature is not looked at.
 pub fn expiry(access_token: &SecretString) -> Option<SystemTime> {
+    #[derive(Deserialize)]
+    struct Payload {
+        exp: f64,
+    }
+    let payload: Payload = serde_json::from_slice(&payload(access_token)?).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(payload.exp).ok()?)
+}
+
+/// The roles that an access token names, if it does: under `roles`, `authorities` or `role`, as words or as objects with
+/// an `authority`, which is how Spring writes them. For people; the backend decides by itself.
+pub fn roles(access_token: &SecretString) -> Option<Vec<String>> {
+    let payload: Value = serde_json::from_slice(&payload(access_token)?).ok()?;
+    let named = ["roles", "authorities", "role"].iter().find_map(|name| payload.get(name))?;
+    let word = |value: &Value| value.get("authority").unwrap_or(value).as_str().map(str::to_owned);
+    let all = match named {
+        Value::Array(all) => all.iter().filter_map(word).collect(),
+        one => word(one).into_iter().collect::<Vec<_>>(),
+    };
+    (!all.is_empty()).then_some(all)
+}
+
+fn payload(token: &SecretString) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,
         GeneralPurposeConfig::new()
             .with_decode_padding_mode(DecodePaddingMode::Indifferent)
             .with_decode_allow_trailing_bits(true),
     );
-    #[derive(Deserialize)]
-    struct Payload {
-        exp: f64,
-    }
-    let payload = access_token.expose_secret().split('.').nth(1)?;
-    let payload: Payload = serde_json::from_slice(&LENIENT.decode(payload).ok()?).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(payload.exp).ok()?)
+    LENIENT.decode(token.expose_secret().split('.').nth(1)?).ok()
 }
 
 #[cfg(test)]
@@ -113,6 +130,17 @@ mod tests {
             (br#"{"accessToken":5}"#, "no JSON"),
         ] {
             assert!(tokens(body).unwrap_err().contains(wrong), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn roles_are_read_where_a_token_names_them() {
+        let roles = |payload: &str| roles(&jwt(payload)).map(|roles| roles.join(" "));
+        assert_eq!(roles(r#"{"roles":["USER","ADMIN"]}"#).as_deref(), Some("USER ADMIN"));
+        assert_eq!(roles(r#"{"authorities":[{"authority":"ADMIN"}]}"#).as_deref(), Some("ADMIN"));
+        assert_eq!(roles(r#"{"role":"USER"}"#).as_deref(), Some("USER"));
+        for none in ["{}", r#"{"roles":[]}"#, r#"{"roles":5}"#, "[]"] {
+            assert_eq!(roles(none), None, "{none}");
         }
     }
 

@@ -1,0 +1,104 @@
+//! The backend: whether it is there, takes the login, and keeps the same time.
+
+use std::time::Duration;
+
+use super::Finding;
+use crate::backend::{Probe, Settings, probe};
+use crate::units::show;
+
+/// Further apart than this, and what the two write down no longer fits together.
+const APART: Duration = Duration::from_secs(30);
+
+pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
+    let url = &settings.backend_url;
+    let probe = match probe(settings).await {
+        Ok(probe) => probe,
+        Err(error) => {
+            let mend = format!("check --backend-url; curl -v {url}");
+            return vec![Finding::failure("backend", format!("{url} cannot be reached: {error}"), mend)];
+        }
+    };
+    let mut findings = vec![reached(settings, &probe), login(settings, &probe)];
+    findings.extend(role(settings, &probe));
+    findings.extend(clock(&probe));
+    findings
+}
+
+fn reached(settings: &Settings, probe: &Probe) -> Finding {
+    let (url, route, status) = (&settings.backend_url, &settings.post_api, probe.status);
+    match status {
+        404 => Finding::warning(
+            "backend",
+            format!("{url} answers, but {route} with 404"),
+            "check --backend-url and --post-api",
+        ),
+        500.. => Finding::failure(
+            "backend",
+            format!("{url} answers {status}"),
+            "look at the backend's log; the runner tries again until it is back",
+        ),
+        _ => Finding::ok("backend", format!("{url} answers")),
+    }
+}
+
+fn login(settings: &Settings, probe: &Probe) -> Finding {
+    let user = &settings.login;
+    match &probe.login {
+        Some(Ok(_)) => Finding::ok("login", format!("accepted for {user}")),
+        Some(Err(error)) => {
+            let says = format!("refused for {user}: {error}");
+            Finding::failure(
+                "login",
+                says,
+                "set --login and --password-file (or RUNNER_PASSWORD) to what the backend knows",
+            )
+        }
+        None if matches!(probe.status, 401 | 403) => {
+            let says = format!("the backend wants one: {} answers {}", settings.post_api, probe.status);
+            Finding::failure("login", says, "start the runner with --auth, --login and --password-file")
+        }
+        None => Finding::ok("login", "none (no --auth)"),
+    }
+}
+
+/// Whether the user may take tasks. To ask for a task would be to take one: the token's own words and the route for
+/// results have to do.
+fn role(settings: &Settings, probe: &Probe) -> Option<Finding> {
+    let Some(Ok(roles)) = &probe.login else { return None };
+    let user = &settings.login;
+    let mend = format!("give {user} the role ADMIN, or use another --login");
+    if matches!(probe.status, 401 | 403) {
+        let says = format!("{} answers {} to {user}", settings.post_api, probe.status);
+        return Some(Finding::failure("role", says, mend));
+    }
+    let admin = |role: &String| matches!(role.as_str(), "ADMIN" | "ROLE_ADMIN");
+    Some(match roles {
+        Some(roles) if roles.iter().any(admin) => {
+            Finding::ok("role", format!("the token of {user} names ADMIN"))
+        }
+        Some(roles) => {
+            let says = format!("the token of {user} names {}, not ADMIN", roles.join(", "));
+            Finding::failure("role", says, mend)
+        }
+        None => Finding::warning(
+            "role",
+            format!("not known for {user}: it can be asked only by taking a task"),
+            "where it is not enough, the log of the runner says so (403) at its first question",
+        ),
+    })
+}
+
+fn clock(probe: &Probe) -> Option<Finding> {
+    let (theirs, ours) = probe.clocks?;
+    let (apart, which) = match theirs.duration_since(ours) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(behind) => (behind.duration(), "behind"),
+    };
+    // The backend's `Date` has whole seconds.
+    if apart <= APART {
+        return Some(Finding::ok("clock", "the backend's agrees"));
+    }
+    let says =
+        format!("the backend's is {} {which} this machine's", show(Duration::from_secs(apart.as_secs())));
+    Some(Finding::warning("clock", says, "timedatectl set-ntp true (here or there; tokens are not affected)"))
+}

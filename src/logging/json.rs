@@ -1,0 +1,159 @@
+//! `--log-format json`: an object a line. The fields of spans and of the event stand side by side, a span's with its
+//! name before them, so that a task's id is `task.id` in every line. The names are an interface: docs/metrics.md.
+
+use std::fmt::Debug;
+use std::io::Write;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::Level;
+
+/// Writes events to what it holds.
+pub(super) struct Json<W>(pub(super) W);
+
+/// What is known of a span.
+struct OfSpan(Map<String, Value>);
+
+impl<S, W> Layer<S> for Json<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Fields::with_prefix(span.name());
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(OfSpan(fields.found));
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Fields::with_prefix(span.name());
+        values.record(&mut fields);
+        if let Some(known) = span.extensions_mut().get_mut::<OfSpan>() {
+            known.0.extend(fields.found);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = Map::new();
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(known) = span.extensions().get::<OfSpan>() {
+                line.extend(known.0.clone());
+            }
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        line.extend(fields.found);
+        // Whatever an event calls its fields, these are always what they are.
+        for (name, value) in [("level", level(event)), ("timestamp", now())] {
+            if let Some(other) = line.insert(name.to_owned(), value.into()) {
+                line.insert(format!("field.{name}"), other);
+            }
+        }
+        let mut text = Value::Object(line).to_string();
+        text.push('\n');
+        // A log that cannot be written is nobody's fault here.
+        self.0.make_writer_for(event.metadata()).write_all(text.as_bytes()).ok();
+    }
+}
+
+fn level(event: &Event<'_>) -> String {
+    Level::of(event.metadata()).name().to_owned()
+}
+
+fn now() -> String {
+    let mut text = String::new();
+    SystemTime.format_time(&mut Writer::new(&mut text)).ok();
+    text
+}
+
+/// Fields as JSON.
+#[derive(Default)]
+struct Fields {
+    prefix: String,
+    found: Map<String, Value>,
+}
+
+impl Fields {
+    fn with_prefix(span: &str) -> Self {
+        Self { prefix: format!("{span}."), found: Map::new() }
+    }
+
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.found.insert(format!("{}{}", self.prefix, field.name()), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let text = format!("{value:?}");
+        match seconds(&text) {
+            Some(seconds) => self.put(field, seconds),
+            None if text == "None" => self.put(field, Value::Null),
+            None => self.put(field, text),
+        }
+    }
+}
+
+/// The seconds of a duration as `Debug` shows it, so that programs need not read `1.5ms`.
+fn seconds(text: &str) -> Option<f64> {
+    let text = text.strip_prefix("Some(").and_then(|text| text.strip_suffix(')')).unwrap_or(text);
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(split);
+    let unit = match unit {
+        "s" => 1.0,
+        "ms" => 1e-3,
+        "µs" => 1e-6,
+        "ns" => 1e-9,
+        _ => return None,
+    };
+    // To the nanosecond, as it was.
+    number.parse::<f64>().ok().map(|number| (number * unit * 1e9).round() / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn durations_become_seconds_and_nothing_else_does() {
+        for duration in [Duration::ZERO, Duration::from_nanos(1_500), Duration::from_millis(1_234)] {
+            assert_eq!(seconds(&format!("{duration:?}")), Some(duration.as_secs_f64()), "{duration:?}");
+            assert_eq!(seconds(&format!("{:?}", Some(duration))), Some(duration.as_secs_f64()));
+        }
+        for other in ["", "5", "s", "1.2.3s", "5 s", "main", "Some(main)", "-1s", "5m"] {
+            assert_eq!(seconds(other), None, "{other}");
+        }
+    }
+}

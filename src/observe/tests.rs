@@ -1,0 +1,87 @@
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+
+use super::text::Text;
+use super::*;
+use crate::report::{Cause, Fault, Stage};
+
+fn id(text: &str) -> TaskId {
+    TaskId::new(RawValue::from_string(format!("\"{text}\"")).unwrap())
+}
+
+fn page(observe: &Observe) -> String {
+    let mut text = Text::default();
+    observe.write(&mut text);
+    text.finish()
+}
+
+#[test]
+fn a_task_is_seen_on_its_way_and_counted_at_its_end() {
+    let observe = Observe::default();
+    let watched = observe.task(&id("a"), false);
+    watched.stage(Stage::Checkout);
+    watched.stage(Stage::Execute);
+    assert_eq!(observe.working()[0].stage, "execute");
+    assert!(page(&observe).contains("ostest_runner_slots_busy 1\n"));
+    let fault = Fault::new(Stage::Execute, Cause::Limit, "timed out at http://u:secret@h/");
+    watched.done(&Report::of_fault(fault, Duration::ZERO));
+    drop(watched);
+    assert!(observe.working().is_empty());
+    let ended = &observe.ended()[0];
+    assert_eq!((ended.verdict, ended.delivery), ("ERROR", Delivery::Waits));
+    let stages: Vec<_> = ended.stages.iter().map(|(stage, _)| *stage).collect();
+    assert_eq!(stages, ["claim", "checkout", "execute"]);
+    assert!(!ended.fault.as_ref().unwrap().2.contains("secret"));
+    observe.delivered("a", Duration::from_secs(3));
+    assert_eq!(observe.ended()[0].delivery, Delivery::Accepted(Duration::from_secs(3)));
+    let page = page(&observe);
+    for line in [
+        "ostest_runner_claims_total 1",
+        "ostest_runner_results_total{verdict=\"ERROR\"} 1",
+        "ostest_runner_results_total{verdict=\"SUCCESS\"} 0",
+        "ostest_runner_faults_total{stage=\"execute\",cause=\"limit\"} 1",
+        "ostest_runner_stage_duration_seconds_count{stage=\"execute\"} 1",
+        "ostest_runner_stage_duration_seconds_bucket{stage=\"deliver\",le=\"2.5\"} 0",
+        "ostest_runner_stage_duration_seconds_bucket{stage=\"deliver\",le=\"5\"} 1",
+        "ostest_runner_stage_duration_seconds_bucket{stage=\"deliver\",le=\"+Inf\"} 1",
+        "ostest_runner_stage_duration_seconds_sum{stage=\"deliver\"} 3",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+}
+
+#[test]
+fn only_the_last_fifty_are_remembered() {
+    let observe = Observe::default();
+    for number in 0..60 {
+        observe.task(&id(&number.to_string()), true).done(&Report::default());
+    }
+    let ended = observe.ended();
+    assert_eq!((ended.len(), ended[0].id.as_str(), ended[49].id.as_str()), (50, "59", "10"));
+}
+
+#[test]
+fn a_loop_is_stuck_where_a_phase_outlasts_what_it_may() {
+    let observe = Observe::default();
+    let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+    assert_eq!(observe.health().stuck_at(later(86_400)), None, "warming up takes what it takes");
+    observe.phase(Phase::Pausing, Some(Duration::from_secs(60)));
+    assert_eq!(observe.health().stuck_at(later(80)), None);
+    let why = observe.health().stuck_at(later(100)).unwrap();
+    assert!(why.contains("idle for 1"), "{why}");
+    observe.phase(Phase::Full, None);
+    assert_eq!(observe.health().stuck_at(later(86_400)), None, "tasks have their own deadline");
+}
+
+#[test]
+fn an_answer_of_the_backend_mends_what_a_failure_said() {
+    let observe = Observe::default();
+    assert!(!observe.health().backend_asked);
+    observe.contact(Err("refused".to_owned()));
+    assert_eq!(observe.health().backend.as_deref(), Some("refused"));
+    observe.contact(Ok(503));
+    assert_eq!(observe.health().backend.as_deref(), Some("it answers 503"));
+    observe.contact(Ok(404));
+    assert_eq!(observe.health().backend, None);
+}

@@ -1,0 +1,252 @@
+//! `runner doctor`: what it finds, what it says to mend it, and that it disturbs nobody.
+
+use std::path::Path;
+use std::process::Output;
+
+use mock_backend::{Endpoint, MockBackend, NewTask, Settings, Status, User};
+use serde_json::Value;
+
+use crate::support::{SmallDisk, World, command, eventually, scripted_suite};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+/// A backend, a suite and a home, without a runner.
+struct Ground {
+    home: tempfile::TempDir,
+    backend: MockBackend,
+    suite: String,
+}
+
+impl Ground {
+    async fn new(settings: Settings) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let suite = scripted_suite(&home.path().join("suite"));
+        Self { backend: MockBackend::start(settings).await.unwrap(), suite, home }
+    }
+
+    async fn doctor(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        let url = self.backend.url();
+        let fixed = ["--backend-url", &url, "--tests-url", &self.suite, "--json"];
+        run(self.home.path(), &[&fixed[..], arguments].concat(), &[]).await
+    }
+}
+
+/// The mock backend lives in this thread's runtime, so the wait must not block it.
+async fn start(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut doctor = command(home);
+    doctor.arg("doctor").args(arguments).envs(environment.iter().copied());
+    tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap()
+}
+
+async fn run(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
+    let output = start(home, arguments, environment).await;
+    let said = serde_json::from_slice(&output.stdout);
+    let said: Value = said.unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert_eq!(said["ok"] == true, output.status.code() == Some(0), "{said:#}");
+    (output.status.code(), said)
+}
+
+/// State, words and remedy of one check.
+fn check<'a>(said: &'a Value, name: &str) -> (&'a str, &'a str, &'a str) {
+    let found = said["checks"].as_array().unwrap().iter().find(|check| check["check"] == name);
+    let found = found.unwrap_or_else(|| panic!("no {name} in {said:#}"));
+    let text = |field: &str| found[field].as_str().unwrap_or_default();
+    (text("state"), text("says"), text("mend"))
+}
+
+fn auth() -> Settings {
+    Settings { auth: true, ..Settings::default() }
+}
+
+#[tokio::test]
+async fn where_all_is_well_nothing_fails_no_task_is_taken_and_nothing_is_left() {
+    let ground = Ground::new(auth()).await;
+    let id = ground.backend.submit(NewTask::new("https://example.org/x.git", "main"));
+    let (code, said) = ground.doctor(&["--auth"]).await;
+    assert_eq!(code, Some(0), "{said:#}");
+    for (name, words) in [
+        ("python3", "3."),
+        ("environments", "made by"),
+        ("cc", "/cc"),
+        ("make", "/make"),
+        ("suite", " at "),
+        ("backend", "answers"),
+        ("login", "accepted for dora_explorer"),
+        ("role", "names ADMIN"),
+        ("clock", "agrees"),
+        ("state folder", "is not there yet"),
+        ("disk", "MB free"),
+    ] {
+        let (state, says, mend) = check(&said, name);
+        assert!(state == "ok" && says.contains(words) && mend.is_empty(), "{name}: {state} {says} {mend}");
+    }
+    for name in ["sandbox", "sandbox landlock", "sandbox memory", "core pattern", "open files", "processes"] {
+        check(&said, name);
+    }
+    assert_eq!(ground.backend.status_of(&id), Some(Status::Pending));
+    assert!(ground.backend.requests().iter().all(|request| request.endpoint != Some(Endpoint::Claim)));
+    assert!(ground.backend.requests().iter().all(|request| !request.path.contains("available")));
+    assert!(ground.backend.violations().is_empty() && ground.backend.refusals().is_empty());
+    let left: Vec<_> =
+        std::fs::read_dir(ground.home.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name == ".local"), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_runner_on_the_same_folder_works_on() {
+    let world = World::with(auth(), &["--auth", "--refresh-time", "1"]).await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    let (state, suite) = (world.folder().join("state"), format!("file://{}/suite", world.folder().display()));
+    let url = world.backend.url();
+    let arguments = [
+        "--json",
+        "--auth",
+        "--backend-url",
+        &url,
+        "--tests-url",
+        &suite,
+        "--state-dir",
+        state.to_str().unwrap(),
+    ];
+    let slow = world.submit(&format!("sleep 1; {PASS}"));
+    eventually("it runs", || world.runner.log().matches("task started").count() == 2).await;
+    for _ in 0..2 {
+        let (code, said) = run(world.folder(), &arguments, &[]).await;
+        assert_eq!(code, Some(0), "{said:#}");
+        let (state, says, _) = check(&said, "lock");
+        assert!(state == "ok" && says.contains(&format!("process {}", world.runner.pid())), "{says}");
+    }
+    assert_eq!(world.answer(&slow).await["isPassed"], true);
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    eventually("the folders go", || std::fs::read_dir(world.work()).unwrap().next().is_none()).await;
+    world.assert_clean();
+    let log = world.runner.log();
+    assert!(!log.contains("refuses the login") && !log.contains(" ERROR "), "{log}");
+}
+
+#[tokio::test]
+async fn missing_programs_are_named_with_what_installs_them() {
+    let ground = Ground::new(Settings::default()).await;
+    let url = ground.backend.url();
+    let arguments = ["--backend-url", &url, "--tests-url", &ground.suite, "--sandbox", "none"];
+    let output = start(ground.home.path(), &arguments, &[("PATH", "")]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    for (name, mend) in [
+        ("python3", "mend: apt-get install python3 python3-venv"),
+        ("environments", "mend: apt-get install python3-venv"),
+        ("cc", "mend: apt-get install gcc libc6-dev"),
+        ("make", "mend: apt-get install make"),
+    ] {
+        let at = lines.iter().position(|line| line.starts_with(&format!("failure  {name} ")));
+        let at = at.unwrap_or_else(|| panic!("{name} is missing:\n{said}"));
+        assert!(lines[at + 1].ends_with(mend), "{said}");
+    }
+    assert!(said.contains("\nok       suite "), "git needs no program:\n{said}");
+    assert!(said.contains("\nwarning  sandbox            none"), "{said}");
+    assert!(lines.last().unwrap().contains("4 failed"), "{said}");
+}
+
+#[tokio::test]
+async fn a_python_without_venv_is_told_apart() {
+    let ground = Ground::new(Settings::default()).await;
+    let path = ground.home.path().join("bin");
+    std::fs::create_dir(&path).unwrap();
+    let python = "#!/bin/sh\ncase \"$3\" in *ensurepip*) echo 'No module named ensurepip' >&2; exit 1;; esac\necho 3.9.9\n";
+    std::fs::write(path.join("python3"), python).unwrap();
+    std::fs::set_permissions(path.join("python3"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let url = ground.backend.url();
+    let arguments = ["--json", "--backend-url", &url, "--tests-url", &ground.suite, "--sandbox", "none"];
+    let (_, said) = run(ground.home.path(), &arguments, &[("PATH", path.to_str().unwrap())]).await;
+    assert_eq!(check(&said, "python3").0, "ok");
+    let (state, says, mend) = check(&said, "environments");
+    assert!(state == "failure" && says.contains("No module named ensurepip"), "{says}");
+    assert_eq!(mend, "apt-get install python3-venv");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_backend_is_said() {
+    let users = vec![User::admin("plain", "p").role("USER"), User::admin("dora_explorer", "right")];
+    let clock_offset_ms = -3_600_000;
+    let ground = Ground::new(Settings { users, clock_offset_ms, ..auth() }).await;
+    let none = ["--sandbox", "none"];
+    let doctor = async |more: &[&str]| ground.doctor(&[&none[..], more].concat()).await;
+
+    let (code, said) = doctor(&["--auth", "--password", "wrong-word"]).await;
+    let (state, says, mend) = check(&said, "login");
+    assert!(
+        code == Some(1) && state == "failure" && says.contains("401") && mend.contains("--password-file")
+    );
+    assert!(!said.to_string().contains("wrong-word"));
+
+    let (code, said) = doctor(&["--auth", "--login", "plain", "--password", "p"]).await;
+    let (state, says, mend) = check(&said, "role");
+    assert!(
+        code == Some(1) && state == "failure" && says.contains("USER") && mend.contains("ADMIN"),
+        "{says}"
+    );
+    let (state, says, _) = check(&said, "clock");
+    assert!(state == "warning" && says.contains("behind") && says.contains("s behind"), "{says}");
+
+    let (_, said) = doctor(&["--auth", "--password", "right", "--tests-url", "/no/such/suite"]).await;
+    assert_eq!(
+        (check(&said, "login").0, check(&said, "role").0, check(&said, "suite").0),
+        ("ok", "ok", "failure")
+    );
+
+    ground.backend.go_down().await;
+    let (code, said) = doctor(&["--auth", "--password", "right"]).await;
+    let (state, says, mend) = check(&said, "backend");
+    assert!(
+        code == Some(1) && state == "failure" && says.contains("refused") && mend.contains("curl"),
+        "{says}"
+    );
+
+    let (code, said) = doctor(&["--password-file", "/no/such/file"]).await;
+    let (state, says, _) = check(&said, "settings");
+    assert!(code == Some(1) && state == "failure" && says.contains("/no/such/file"), "{says}");
+    assert_eq!(check(&said, "make").0, "ok", "the others are looked at all the same");
+}
+
+#[tokio::test]
+async fn a_full_or_read_only_disk_is_said() {
+    let Some(disk) = SmallDisk::new("40m") else { return };
+    let ground = Ground::new(Settings::default()).await;
+    std::fs::create_dir(disk.path().join("state")).unwrap();
+    let state = disk.path().join("state").display().to_string();
+    let arguments = ["--sandbox", "none", "--state-dir", &state];
+    let (_, said) = ground.doctor(&arguments).await;
+    assert_eq!((check(&said, "disk").0, check(&said, "state folder").0), ("warning", "ok"));
+    let filled = disk.fill();
+    let (code, said) = ground.doctor(&arguments).await;
+    assert_eq!((code, check(&said, "disk").0), (Some(1), "failure"));
+    std::fs::remove_file(filled).unwrap();
+    let _read_only = disk.read_only("state");
+    let (code, said) = ground.doctor(&arguments).await;
+    assert_eq!((code, check(&said, "state folder").0), (Some(1), "failure"), "{said:#}");
+}
+
+#[tokio::test]
+async fn the_settings_of_the_daemon_s_file_are_what_is_looked_at() {
+    let ground = Ground::new(auth()).await;
+    let home = ground.home.path();
+    let file = home.join("runner.toml");
+    let write = |more: &str| {
+        let (url, suite) = (ground.backend.url(), &ground.suite);
+        std::fs::write(&file, format!("backend_url = \"{url}\"\ntests_url = \"{suite}\"\n{more}")).unwrap();
+    };
+    write("auth = true\n");
+    let arguments = ["--json", "--config", file.to_str().unwrap()];
+    let (code, said) = run(home, &arguments, &[]).await;
+    assert_eq!(code, Some(0), "{said:#}");
+    assert!(check(&said, "login").1.contains("accepted for dora_explorer"), "{said:#}");
+    write("auth = false\n");
+    let (_, said) = run(home, &arguments, &[]).await;
+    assert!(check(&said, "login").1.contains("no --auth"), "{said:#}");
+    write("nonsense = 1\n");
+    let output = start(home, &arguments, &[]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains(":3: nonsense: "), "{output:?}");
+}

@@ -1,0 +1,73 @@
+//! The log's formats: for programs, and for the journal.
+
+use mock_backend::Settings;
+use serde_json::Value;
+
+use crate::support::{World, command, eventually, student};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+#[tokio::test]
+async fn json_lines_have_the_tasks_id_and_plain_seconds() {
+    let world = World::with(Settings::default(), &["--log-format", "json"]).await;
+    let hostile = "a\"b\\c\n</x>";
+    let repository = student(&world.fresh("student"), PASS);
+    let claim = serde_json::json!({"id": hostile, "status": "PENDING", "repositoryUrl": repository.url(),
+        "branch": "main", "laboratories": [], "connectedTests": []});
+    world.backend.submit_raw(claim.to_string());
+    let world = &world;
+    eventually("it is delivered", || world.runner.log().contains("\"delivered\"")).await;
+    let log = world.runner.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+        assert!(line["message"].is_string(), "{line}");
+        let level = line["level"].as_str().unwrap();
+        assert!(["debug", "info", "warning", "error", "critical"].contains(&level), "{line}");
+    }
+    // The git child's own words are there beside the worker's.
+    let find = |message: &str| lines.iter().rfind(|line| line["message"] == message).unwrap();
+    let id = find("task started")["task.id"].clone();
+    assert!(id.as_str().unwrap().starts_with("a\\\"b"), "{id}");
+    for message in ["task ended", "checked out", "delivered"] {
+        assert_eq!(find(message)["task.id"], id, "{message}");
+        let elapsed = find(message)["elapsed"].as_f64().unwrap();
+        assert!(elapsed > 0.0 && elapsed < 20.0, "{message}: {elapsed}");
+    }
+    assert_eq!(find("checked out")["stage"], "checkout");
+    assert_eq!(find("sandbox")["field.level"], "none");
+}
+
+#[tokio::test]
+async fn lines_for_the_journal_begin_with_their_priority() {
+    use std::os::unix::fs::MetadataExt;
+    for (off_by, format, beginnings) in
+        [(0, "text", ["<6>2", "<4>2"]), (1, "text", ["2", "2"]), (0, "json", ["{", "{"])]
+    {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("stream");
+        let stream = std::fs::File::create(&path).unwrap();
+        let meta = stream.metadata().unwrap();
+        let mut runner = command(home.path());
+        runner.env("JOURNAL_STREAM", format!("{}:{}", meta.dev(), meta.ino() + off_by)).stdout(stream);
+        runner.args([
+            "--mock",
+            "--sandbox",
+            "none",
+            "--backend-url",
+            "http://127.0.0.1:1",
+            "--log-format",
+            format,
+        ]);
+        let mut runner = runner.spawn().unwrap();
+        let log = || std::fs::read_to_string(&path).unwrap();
+        eventually("it has warned", || log().contains("could not be asked")).await;
+        runner.kill().unwrap();
+        runner.wait().unwrap();
+        for (words, beginning) in ["the runner starts", "could not be asked"].into_iter().zip(beginnings) {
+            let log = log();
+            let line = log.lines().find(|line| line.contains(words)).unwrap();
+            assert!(line.starts_with(beginning), "{line}");
+        }
+    }
+}
