@@ -137,8 +137,6 @@ impl Suite {
             .env("PYTHONPATH", at("plugin"))
             .env("PYTEST_ADDOPTS", format!("-p ostest_plugin --rootdir={}", at("suite")))
             .env_remove("PYTHONDONTWRITEBYTECODE")
-            // Cargo gives a test what the build script has set.
-            .env_remove("OSTEST_VERSION")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(output.try_clone().unwrap())
             .stderr(output)
