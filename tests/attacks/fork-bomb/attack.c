@@ -1,5 +1,5 @@
 /* @ATTACK: forks for ever, and so does every child
- * @EXPECT: all=ERROR
+ * @EXPECT: all=ERROR|FAILURE
  * @SAYS: timed out
  */
 #include "attack.h"
