@@ -205,6 +205,20 @@ fn certificates_are_checked() {
     request.into = world.path("trusted");
     world.run_in_child(&request, &[("SSL_CERT_FILE", certificate.as_os_str())]).unwrap();
     assert_eq!(fs::read_to_string(request.into.join("a")).unwrap(), "0");
+
+    // One by one from a folder, as the runner asks for where the system has one.
+    let hash =
+        program("openssl").args(["x509", "-hash", "-noout", "-in"]).arg(&certificate).output().unwrap();
+    let name = format!("{}.0", String::from_utf8(hash.stdout).unwrap().trim());
+    fs::create_dir(world.path("authorities")).unwrap();
+    let folder = world.path("authorities");
+    let variables =
+        [("SSL_CERT_DIR", folder.as_os_str()), ("SSL_CERT_FILE", std::ffi::OsStr::new("/dev/null"))];
+    request.into = world.path("by-folder");
+    assert_eq!(world.run_in_child(&request, &variables).unwrap_err().kind, Kind::Certificate);
+    fs::copy(&certificate, folder.join(name)).unwrap();
+    request.into = world.path("by-folder-again");
+    world.run_in_child(&request, &variables).unwrap();
 }
 
 #[test]
