@@ -39,7 +39,7 @@ fn entry(tree: &mut Vec<u8>, mode: &str, name: &str, object: Oid) {
 
 #[tokio::test]
 async fn a_million_entries_in_one_tree_are_too_many() {
-    let world = World::start().await;
+    let world = World::start().await.confined();
     let url = commit_tree(&world, |repository| {
         let file = repository.blob(b"x").unwrap();
         let mut tree = Vec::new();
@@ -55,7 +55,7 @@ async fn a_million_entries_in_one_tree_are_too_many() {
 
 #[tokio::test]
 async fn a_packed_bomb_is_measured_before_it_is_unpacked() {
-    let world = World::with(Settings::default(), &["--max-repository", "64M"]).await;
+    let world = World::with(Settings::default(), &["--max-repository", "64M"]).await.confined();
     // A quarter of a megabyte as it is transferred: one blob of 200 MB, and one of 8 MB in a hundred places.
     let large = commit_tree(&world, |repository| {
         let blob = repository.blob(&vec![0; 200 << 20]).unwrap();
@@ -83,7 +83,8 @@ async fn submodules_reach_neither_files_nor_programs_nor_the_backend() {
     let world = World::with_git_config(|folder| {
         format!("[url \"file://{}/\"]\n\tinsteadOf = https://git.example/\n", folder.display())
     })
-    .await;
+    .await
+    .confined();
     let secret = Repository::init(&world.folder().join("secret"));
     let commit = secret.commit(&[("password", "sesame")]);
     let owned = world.folder().join("owned");
@@ -123,7 +124,7 @@ async fn submodules_reach_neither_files_nor_programs_nor_the_backend() {
 
 #[tokio::test]
 async fn a_server_that_redirects_to_the_backend_claims_no_task() {
-    let world = World::with(Settings::default(), &["--attempts", "1"]).await;
+    let world = World::with(Settings::default(), &["--attempts", "1"]).await.confined();
     let claim = format!("{}/api/task/available", world.backend.url());
     for location in [
         claim.clone(),

@@ -83,6 +83,14 @@ impl World {
         world
     }
 
+    /// The same world with a runner that confines its steps as strongly as this machine allows.
+    pub fn confined(mut self) -> Self {
+        let level = self.arguments.iter().position(|argument| argument == "--sandbox").unwrap() + 1;
+        "auto".clone_into(&mut self.arguments[level]);
+        self.restart();
+        self
+    }
+
     /// Starts the runner anew on the same state, with the same arguments.
     pub fn restart(&mut self) {
         self.runner.kill();
