@@ -188,13 +188,17 @@ impl Group {
         Ok(())
     }
 
-    /// The files into which a process writes `0` to join, opened now: after it has dropped its rights it could not.
+    /// The files into which a process with one thread writes `0` to join, opened now: after it has dropped its rights
+    /// it could not.
     pub fn doors(&self) -> io::Result<Vec<OwnedFd>> {
-        let folders = match &self.groups {
-            Groups::V1 { .. } => self.folders(),
-            Groups::V2(parent) => vec![parent.join(&self.name).join("suite")],
+        let (folders, file) = match &self.groups {
+            // A thread that moves itself alone does not wait until all processors have seen it; a whole process does,
+            // in a quiet system for some 10 ms each time.
+            Groups::V1 { .. } => (self.folders(), "tasks"),
+            // There it is the only way: a thread alone may not leave its group.
+            Groups::V2(parent) => (vec![parent.join(&self.name).join("suite")], "cgroup.procs"),
         };
-        let open = |folder: PathBuf| File::options().write(true).open(folder.join("cgroup.procs"));
+        let open = |folder: PathBuf| File::options().write(true).open(folder.join(file));
         folders.into_iter().map(|folder| open(folder).map(OwnedFd::from)).collect()
     }
 
