@@ -223,15 +223,22 @@ fn environment() -> Vec<(String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| PASSED_ON.contains(&name.as_str()) || name.starts_with("GIT_CONFIG_"))
         .collect();
-    let said = passed.iter().any(|(name, _)| name.starts_with("SSL_CERT_"));
-    if !said && has_hashed_certificates(Path::new(CERTIFICATES)) {
-        // Each authority is looked up there when it is met. OpenSSL 3 takes 40 ms to read them all from one file, and
-        // would do so for each checkout, also of a repository that needs none.
+    let said = |wanted: &str| passed.iter().position(|(name, _)| name == wanted);
+    if let Some(file) = said("SSL_CERT_FILE") {
+        // OpenSSL 3 takes 40 ms to read all authorities from one file, and does so before it is known whether the
+        // repository needs any: the child is told where they are, and reads them when it meets TLS.
+        let file = std::mem::replace(&mut passed[file].1, NOTHING.to_owned());
+        passed.push((git::CERTIFICATES.to_owned(), file));
+    } else if said("SSL_CERT_DIR").is_none() && has_hashed_certificates(Path::new(CERTIFICATES)) {
+        // Each authority is looked up there when it is met.
         let value = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        passed.extend([value("SSL_CERT_DIR", CERTIFICATES), value("SSL_CERT_FILE", "/dev/null")]);
+        passed.extend([value("SSL_CERT_DIR", CERTIFICATES), value("SSL_CERT_FILE", NOTHING)]);
     }
     passed
 }
+
+/// A file of certificates with none in it.
+const NOTHING: &str = "/dev/null";
 
 /// Where Debian keeps the certificates of authorities, one by one under the names that OpenSSL looks for.
 const CERTIFICATES: &str = "/etc/ssl/certs";

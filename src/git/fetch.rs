@@ -14,6 +14,7 @@ use git2::{
 use super::Job;
 use super::auth::Login;
 use super::error::{Failure, Kind, quoted, size};
+use super::setup;
 use crate::repository::RepositoryUrl;
 
 /// Bytes of a commit that is read; people write a few hundred.
@@ -130,6 +131,7 @@ pub(super) fn session<T>(
     if remote.url().is_ok_and(is_missing_path) {
         return Err(Failure::new(Kind::MissingRepository, format!("there is no repository at {url}")));
     }
+    setup::trust(remote.url().unwrap_or_default(), &job.environment)?;
     let connection = remote
         .connect_auth(Direction::Fetch, Some(callbacks(&login, job, &overrun)), Some(proxy()))
         .map_err(failed)?;

@@ -142,6 +142,10 @@ pub struct Mirrored {
 /// The first argument that selects this mode of the runner's binary.
 pub const MODE: &str = "__git";
 
+/// The environment variable of the child that names a file of certificates, to be read when TLS is met. `SSL_CERT_FILE`
+/// itself is read at once, whatever comes.
+pub const CERTIFICATES: &str = "OSTEST_CERTIFICATES";
+
 /// The program of this mode.
 pub fn main() -> ExitCode {
     child_main(std::io::stdin(), std::io::stdout())

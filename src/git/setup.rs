@@ -150,6 +150,27 @@ pub(super) fn switches() {
     }
 }
 
+/// Before a connection to `url`: trusts the authorities of [`super::CERTIFICATES`], once, if TLS may come.
+#[expect(unsafe_code, reason = "libgit2's switches are global; the child has one thread")]
+pub(super) fn trust(url: &str, environment: &Environment) -> Result<(), Failure> {
+    static DONE: std::sync::Once = std::sync::Once::new();
+    // Also from http:// a server may lead to https://.
+    let Some(file) = environment.get(super::CERTIFICATES).filter(|_| url.starts_with("http")) else {
+        return Ok(());
+    };
+    if DONE.is_completed() {
+        return Ok(());
+    }
+    // SAFETY: nothing else uses libgit2 at this moment.
+    unsafe { git2::opts::set_ssl_cert_file(Path::new(file)) }.map_err(|error| {
+        let file = file.display();
+        let message = format!("cannot read the certificates in SSL_CERT_FILE ({file}): {}", error.message());
+        Failure::new(Kind::Certificate, message)
+    })?;
+    DONE.call_once(|| {});
+    Ok(())
+}
+
 /// A delta or zip bomb meets this before it meets the machine: libgit2 then fails with "out of memory".
 pub(super) fn bound_memory(limit_bytes: u64) {
     let bound = limit_bytes.saturating_mul(3).saturating_add(512 << 20);

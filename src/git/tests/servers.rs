@@ -1,10 +1,12 @@
 //! The transports, with real servers: without history, with logins, redirects and certificates.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 
 use super::support::{Node, World, git_daemon, git_http, holds, present, program, sshd};
-use crate::git::{Kind, Limits};
+use crate::git::{CERTIFICATES, Checkout, Kind, Limits};
 
 fn commits(world: &World) -> usize {
     let repository = git2::Repository::open(world.work()).unwrap();
@@ -205,6 +207,24 @@ fn certificates_are_checked() {
     request.into = world.path("trusted");
     world.run_in_child(&request, &[("SSL_CERT_FILE", certificate.as_os_str())]).unwrap();
     assert_eq!(fs::read_to_string(request.into.join("a")).unwrap(), "0");
+
+    // As the runner hands it on: read when TLS is met, once it is.
+    let handed_on = |file: &Path| {
+        let file = file.as_os_str().to_owned();
+        [("SSL_CERT_FILE", OsString::from("/dev/null")), (CERTIFICATES, file)]
+    };
+    let run = |request: &Checkout, variables: &[(&str, OsString)]| {
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+        world.run_in_child(request, &variables)
+    };
+    request.into = world.path("handed-on");
+    run(&request, &handed_on(&certificate)).unwrap();
+    request.into = world.path("handed-on-in-vain");
+    let failure = run(&request, &handed_on(&world.path("nothing.pem"))).unwrap_err();
+    assert!(failure.message.contains("cannot read the certificates in SSL_CERT_FILE"), "{failure}");
+    let mut local = world.request(&format!("file://{}", world.path("origins/a.git").display()), "main");
+    local.into = world.path("without-tls");
+    run(&local, &handed_on(&world.path("nothing.pem"))).unwrap();
 
     // One by one from a folder, as the runner asks for where the system has one.
     let hash =
