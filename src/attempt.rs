@@ -14,7 +14,7 @@ use crate::observe::{Observe, Watched};
 use crate::report::{Cause, Fault, Report, Stage};
 use crate::spool::{Claimed, Finished, MOST_STARTS};
 use crate::task::{Task, TaskId};
-use crate::worker::{Source, Worker};
+use crate::worker::{Clearing, Source, Worker};
 
 /// What becomes of a task that is interrupted by the runner's own end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -66,10 +66,10 @@ impl Attempts {
         let started = Instant::now();
         let again = matches!(&recorded, Recorded::Spooled(claimed) if !claimed.is_fresh());
         let watched = Arc::new(self.observe.task(recorded.id(), again));
-        let report = match task.and_then(|task| died_before(&recorded).map_or(Ok(task), Err)) {
+        let (report, clearing) = match task.and_then(|task| died_before(&recorded).map_or(Ok(task), Err)) {
             Err(fault) => {
                 tracing::warn!(task.id = recorded.id().for_log(), %fault, "a task that is not run; answered with an error");
-                Report::of_fault(fault, started.elapsed())
+                (Report::of_fault(fault, started.elapsed()), Clearing::default())
             }
             Ok(task) => {
                 if !begin(&mut recorded, &interrupt).await {
@@ -80,7 +80,8 @@ impl Attempts {
         };
         let interrupted = report.fault.as_ref().is_some_and(|fault| fault.cause == Cause::Interruption);
         if interrupted && self.on_interrupt == OnInterrupt::Resume {
-            return put_back(recorded);
+            put_back(recorded);
+            return clearing.end().await;
         }
         watched.done(&report);
         let body = self.worker.body(recorded.id(), &report);
@@ -92,6 +93,8 @@ impl Attempts {
                 }
             }
         }
+        // Only then the next task: what tasks leave must not pile up.
+        clearing.end().await;
     }
 
     async fn run(
@@ -100,7 +103,7 @@ impl Attempts {
         started: Instant,
         interrupt: CancellationToken,
         watched: Arc<Watched>,
-    ) -> Report {
+    ) -> (Report, Clearing) {
         let (worker, id) = (self.worker.clone(), task.id.clone());
         // A task of its own, so that a panic in it is a report too.
         let run = tokio::spawn(async move {
@@ -111,7 +114,8 @@ impl Attempts {
         run.await.unwrap_or_else(|error| {
             tracing::error!(task.id = id.for_log(), %error, "the worker itself failed");
             let message = "the runner itself failed while it worked on this task; its log says more";
-            Report::of_fault(Fault::new(Stage::Execute, Cause::Infrastructure, message), started.elapsed())
+            let fault = Fault::new(Stage::Execute, Cause::Infrastructure, message);
+            (Report::of_fault(fault, started.elapsed()), Clearing::default())
         })
     }
 }

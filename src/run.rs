@@ -66,13 +66,14 @@ pub async fn run(
     let started = Instant::now();
     let progress = move |stage| say_stage(stage, started.elapsed());
     let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };
-    let report = worker.run(&task, &source, started, bounds).await;
+    let (report, clearing) = worker.run(&task, &source, started, bounds).await;
     if args.json {
         out.write_all(&worker.body(&task.id, &report))?;
         writeln!(out)?;
     } else {
         table(&report, started.elapsed(), out)?;
     }
+    clearing.end().await;
     let unreadable =
         report.fault.as_ref().is_some_and(|fault| matches!(fault.stage, Stage::Claim | Stage::Checkout));
     Ok(match report.verdict() {

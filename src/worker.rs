@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -50,12 +51,20 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Runs the tests of `task` on `source` and says what they came to, whatever happens.
-    pub async fn run(&self, task: &Task, source: &Source, claimed: Instant, bounds: Bounds<'_>) -> Report {
+    /// Runs the tests of `task` on `source` and says what they came to, whatever happens. What they left is still
+    /// being removed then.
+    pub async fn run(
+        &self,
+        task: &Task,
+        source: &Source,
+        claimed: Instant,
+        bounds: Bounds<'_>,
+    ) -> (Report, Clearing) {
         let span = tracing::info_span!("task", id = task.id.for_log());
         async {
             tracing::info!(branch = task.branch.as_deref(), laboratories = ?task.laboratories, tests = task.tests.len(), "task started");
-            let mut report = match self.work(task, source, &bounds).await {
+            let mut clearing = Clearing::default();
+            let mut report = match self.work(task, source, &bounds, &mut clearing).await {
                 Ok(report) => report,
                 Err(fault) => Report::of_fault(fault, Duration::ZERO),
             };
@@ -63,7 +72,7 @@ impl Worker {
                 report.duration = claimed.elapsed();
             }
             say_end(&report, claimed);
-            report
+            (report, clearing)
         }
         .instrument(span)
         .await
@@ -79,7 +88,13 @@ impl Worker {
         Until::new(claimed, self.settings.get().timeout, interrupt)
     }
 
-    async fn work(&self, task: &Task, source: &Source, bounds: &Bounds<'_>) -> Result<Report, Fault> {
+    async fn work(
+        &self,
+        task: &Task,
+        source: &Source,
+        bounds: &Bounds<'_>,
+        clearing: &mut Clearing,
+    ) -> Result<Report, Fault> {
         selectable(task)?;
         if self.execute.is_mock() {
             return self.execute.run_mock(task, bounds).await;
@@ -91,12 +106,11 @@ impl Worker {
         })?;
         let report = self.work_in(&workspace, task, source, bounds).await;
         let (kept, id) = (self.kept.clone(), task.id.for_log());
-        // Beside the runtime's own thread: a task may have left a hundred thousand files.
-        let cleared = tokio::task::spawn_blocking(move || {
+        let keeping = tokio::task::spawn_blocking(move || {
             kept.keep(&workspace, &id);
-            drop(workspace);
+            workspace
         });
-        cleared.await.ok();
+        clearing.0 = keeping.await.ok().map(|workspace| tokio::task::spawn_blocking(|| drop(workspace)));
         report
     }
 
@@ -125,6 +139,21 @@ impl Worker {
         .await?;
         tracing::debug!(stage = "checkout", commit, elapsed = ?started.elapsed(), "checked out");
         Ok(())
+    }
+}
+
+/// The removal of a task's folder, beside the runtime's own thread: a task may have left a hundred thousand files, and
+/// the result need not wait for them.
+#[derive(Debug, Default)]
+#[must_use = "whoever ran a task waits until nothing of it is left"]
+pub struct Clearing(Option<JoinHandle<()>>);
+
+impl Clearing {
+    /// Waits for its end.
+    pub async fn end(self) {
+        if let Some(removal) = self.0 {
+            removal.await.ok();
+        }
     }
 }
 

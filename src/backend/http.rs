@@ -54,6 +54,14 @@ pub(super) fn excerpt(body: &[u8]) -> String {
     crate::text::shorten(&text, 200).into_owned()
 }
 
+/// Whether a connection to `backend` can be one with TLS: its own, or that to a proxy on the way. Redirects are not
+/// followed.
+fn may_meet_tls(backend: &Url) -> bool {
+    let proxy = |name: &str| std::env::var(name).is_ok_and(|url| !url.starts_with("http://"));
+    backend.scheme() != "http"
+        || ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().any(proxy)
+}
+
 /// The HTTP client and where the backend is.
 #[derive(Debug)]
 pub(super) struct Http {
@@ -71,7 +79,10 @@ impl Http {
     ) -> Result<Self, Error> {
         // A second runner in the same process has set it already.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let client = Client::builder()
+        let client = Client::builder();
+        // The system's authorities are some hundred files, parsed one by one: read where TLS can be met alone.
+        let client = if may_meet_tls(&settings.backend_url) { client } else { client.tls_certs_only([]) };
+        let client = client
             .user_agent(concat!("ostest-runner/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
