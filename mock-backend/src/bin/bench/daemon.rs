@@ -24,13 +24,23 @@ pub(crate) struct Options<'a> {
     pub(crate) interval: &'a str,
     /// `--logger-level`
     pub(crate) log: &'a str,
+    /// `--tests-url`, where it is not the trivial one.
+    pub(crate) suite: Option<&'a str>,
     /// The file for its system calls, where they are to be followed.
     pub(crate) trace: Option<&'a str>,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { state: "state", sandbox: "none", workers: 1, interval: "100ms", log: "info", trace: None }
+        Self {
+            state: "state",
+            sandbox: "none",
+            workers: 1,
+            interval: "100ms",
+            log: "info",
+            suite: None,
+            trace: None,
+        }
     }
 }
 
@@ -64,7 +74,7 @@ impl Daemon {
         };
         command
             .env("HOME", world.at(""))
-            .args(["--backend-url", &backend.url(), "--tests-url", &world.suite()])
+            .args(["--backend-url", &backend.url(), "--tests-url", options.suite.unwrap_or(&world.suite())])
             .arg("--state-dir")
             .arg(&state)
             .args(["--sandbox", options.sandbox, "--concurrent", &options.workers.to_string()])

@@ -16,6 +16,7 @@ mod idle;
 mod latency;
 mod machine;
 mod rate;
+mod real;
 mod report_file;
 mod rows;
 mod stages;
@@ -29,11 +30,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::common::programs::find_runner;
 use crate::common::say;
 use crate::idle::Idle;
 use crate::machine::Machine;
+use crate::real::Real;
 use crate::rows::Table;
 use crate::world::World;
 
@@ -53,6 +56,8 @@ struct Cli {
     /// The runner's binary [default: the one beside this program; `cargo run` builds it first]
     #[arg(long, value_name = "PATH")]
     runner: Option<PathBuf>,
+    #[command(flatten)]
+    real: Real,
 }
 
 /// How much is measured.
@@ -81,7 +86,12 @@ const SHORT: Form =
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli).await {
+    // Its runners end with it: what is dropped is killed.
+    let ended = tokio::select! {
+        ended = run(&cli) => ended,
+        () = told_to_stop() => Err("stopped by a signal".to_owned()),
+    };
+    match ended {
         Ok(table) if table.over_by_design() => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
         Err(why) => {
@@ -89,6 +99,15 @@ async fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "bench: {why}");
             ExitCode::from(2)
         }
+    }
+}
+
+async fn told_to_stop() {
+    let terminated = signal(SignalKind::terminate()).map(|mut signal| async move { signal.recv().await });
+    let Ok(terminated) = terminated else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
     }
 }
 
@@ -100,7 +119,7 @@ async fn run(cli: &Cli) -> Result<Table, String> {
     let mut machine = Machine::look(&program, seed, cli.short)?;
     say(format!("{}\n", machine.text()));
     let world = World::make(program, seed)?;
-    let mut table = measure(&world, form).await?;
+    let mut table = measure(&world, form, &cli.real).await?;
     machine.end(started.elapsed());
     table.machine = Some(machine);
     say(table.text());
@@ -112,7 +131,7 @@ async fn run(cli: &Cli) -> Result<Table, String> {
 }
 
 /// Every figure, in an order in which one leaves a warm state folder for the next.
-async fn measure(world: &World, form: Form) -> Result<Table, String> {
+async fn measure(world: &World, form: Form, real: &Real) -> Result<Table, String> {
     let mut table = Table::default();
     say("first task, on an empty state folder");
     let first = first::measure(world).await?;
@@ -131,6 +150,7 @@ async fn measure(world: &World, form: Form) -> Result<Table, String> {
     }
     table.rows.extend(rate::speeds(&rates));
     table.rows.extend(rate::weights(&rates, &idle));
+    table.rows.extend(real::measure(world, real, form.rounds).await?);
     let idle = idle.wake(world);
     say("starts, a large report, system calls");
     let starts = start::measure(world, form.starts).await?;
