@@ -6,6 +6,7 @@ mod events;
 mod mock;
 mod plugin;
 mod pytest;
+mod stale;
 mod suite;
 pub mod template;
 mod verdict;

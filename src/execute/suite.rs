@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use super::Folders;
 use super::confined::{confine, of_interpreter};
 use super::environment::Environments;
+use super::stale;
 use super::template::{Preset, Template};
 use crate::checkout::Checkout;
 use crate::process::{Launcher, Spec, Until};
@@ -74,6 +75,14 @@ pub(super) struct Suite {
     /// Its command line.
     pub(super) template: Template,
     commit: String,
+}
+
+impl Suite {
+    /// The folders that it consists of: its tree and its environment.
+    fn parts(&self) -> Vec<&Path> {
+        let environment = self.python.parent().and_then(Path::parent);
+        std::iter::once(self.tree.as_path()).chain(environment).collect()
+    }
 }
 
 /// Keeps the suite.
@@ -139,6 +148,7 @@ impl SuiteKeeper {
         let reference = self.settings.tests_ref.as_deref();
         let (commit, tree) = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await?;
         if let Some(last) = last.filter(|last| last.commit == commit) {
+            last.parts().into_iter().for_each(stale::note_use);
             return Ok(last.clone());
         }
         let python = self.environments.interpreter(&tree, &Until::within(ENVIRONMENT)).await?;
@@ -147,7 +157,15 @@ impl SuiteKeeper {
             None => self.template(&tree, &python, &commit).await?,
         };
         tracing::info!(%commit, elapsed = ?started.elapsed(), "the suite is ready");
-        Ok(Arc::new(Suite { tree, python, template, commit }))
+        let suite = Arc::new(Suite { tree, python, template, commit });
+        let used = suite.clone();
+        tokio::task::spawn_blocking(move || {
+            for part in used.parts() {
+                stale::note_use(part);
+                part.parent().into_iter().for_each(|folder| stale::remove_old(folder, part));
+            }
+        });
+        Ok(suite)
     }
 
     async fn template(&self, tree: &Path, python: &Path, commit: &str) -> Result<Template, Fault> {

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:1.5rem;max-width:80rem;color:#222;background:#fff}\
 h1{font-size:1.3rem}h2{font-size:1.05rem;margin:1.5rem 0 .3rem}table{border-collapse:collapse;width:100%}\
-th,td{text-align:left;padding:.2rem .6rem;border-bottom:1px solid #ddd;vertical-align:top;overflow-wrap:anywhere}\
-th{font-weight:600}.good{color:#176b2c}.bad{color:#a11}.dim{color:#666}code{font-size:.95em}\
+th,td{text-align:left;padding:.2rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}\
+th{font-weight:600}td:first-child,td:last-child{overflow-wrap:anywhere;min-width:11rem}th,td:nth-child(3){white-space:nowrap}\
+.good{color:#176b2c}.bad{color:#a11}.dim{color:#666}code{font-size:.95em}\
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,td{border-color:#444}\
 .good{color:#6cc884}.bad{color:#f08080}.dim{color:#999}}";
 
