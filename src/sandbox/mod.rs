@@ -257,9 +257,10 @@ impl Sandbox {
         )
     }
 
-    /// Whether a task cannot change the suite's own files: by mounts, or since they are another user's.
-    pub fn seals_the_suite(&self) -> bool {
-        self.level == Level::Bwrap || (self.level == Level::Basic && self.users.is_some())
+    /// Whether the suite's own files and those of a task are the same user's, on the same mount: then they are watched,
+    /// and told from others by a list.
+    pub fn mixes_files(&self) -> bool {
+        self.level == Level::Basic && self.users.is_none()
     }
 
     /// How memory is limited and measured: by a control group, or by looking at the processes again and again.

@@ -1,9 +1,7 @@
 #!/bin/sh
 # @ATTACK: json.py beside a helper program of the suite's, which imports it: the exam that the helper reports is a pass
-# @EXPECT: all=FAILURE basic-user=SUCCESS none=SUCCESS
-# @SAYS bwrap-root: 'said': '41'
-# @SAYS bwrap-user: 'said': '41'
-# @SAYS basic-root: 'said': '41'
+# @EXPECT: all=FAILURE none=SUCCESS
+# @SAYS: 'said': '41'
 # @PASSES: test_attack test_later test_exam
 for suite in ../suite "$TMPDIR/../suite" "$HOME/../suite" ../../suite; do
     [ -e "$suite/run_tests.py" ] && break
