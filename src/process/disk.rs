@@ -4,16 +4,20 @@ mod unnamed;
 mod walk;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
+use nix::time::{ClockId, clock_gettime};
 
 use super::hit::Hit;
 use crate::sandbox::{Level, Limits, Plan, View};
 use walk::Walk;
 
-/// The longest pause between two looks.
+/// The usual pause between two looks.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// The longest one, after a look at very many files.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// The shortest, while a disk of the step's own is about to be full.
 const SHORTEST: Duration = Duration::from_millis(2);
@@ -28,8 +32,8 @@ pub(super) enum Disk {
     Free,
     /// A filesystem of its own, mounted there: it refuses what does not fit.
     Own(PathBuf),
-    /// Folders on the machine's.
-    Watched(Vec<PathBuf>),
+    /// Folders on the machine's, and the user that the step runs as, where that is another one.
+    Watched(Vec<PathBuf>, Option<u32>),
 }
 
 impl Disk {
@@ -38,7 +42,7 @@ impl Disk {
             (View::Suite(view), Level::Bwrap, _) => Self::Own(view.stage.clone()),
             (View::Suite(view), Level::Basic, Some(_)) => {
                 let folders = [&view.source, &view.suite, &view.home, &view.temp, &view.out];
-                Self::Watched(folders.map(Clone::clone).to_vec())
+                Self::Watched(folders.map(Clone::clone).to_vec(), plan.user)
             }
             _ => Self::Free,
         }
@@ -65,16 +69,21 @@ impl Disk {
                 let pause = if hit.is_some() { LOOK } else { at_best.clamp(SHORTEST, LOOK) };
                 (hit, pause)
             }
-            Self::Watched(folders) => {
-                let started = Instant::now();
+            Self::Watched(folders, user) => {
+                let before = cpu();
                 let mut walk = Walk::new(limits);
                 for folder in folders {
                     walk.weigh(folder);
                 }
-                unnamed::weigh(&mut walk);
-                // Looking must not become the work itself.
-                (walk.hit(), LOOK.max(started.elapsed() * 5))
+                unnamed::weigh(&mut walk, *user);
+                // Looking must not become the work itself. On a busy machine it takes long without being much.
+                (walk.hit(), LOOK.max(cpu().saturating_sub(before) * 5).min(LONGEST))
             }
         }
     }
+}
+
+/// Processor time of this process, which has one thread.
+fn cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

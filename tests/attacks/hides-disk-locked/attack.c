@@ -13,7 +13,7 @@ int main(void) {
         int fd = fill(name);
         chmod("locked", 0);
         if (fd >= 0) close(fd);
-        usleep(300000);
+        usleep(150000);
         chmod("locked", 0700);
     }
     chmod("locked", 0);

@@ -15,7 +15,7 @@ static int fill(const char *name) {
 /* Says what came of it, after some time for whoever looks. */
 static int filled_enough(void) {
     int why = errno;
-    usleep(500000);
+    usleep(700000);
     if (filled > 80) LEAKED("%ld MB on a disk of 64", filled);
     else BLOCKED("more than %ld MB: %s", filled, strerror(why));
     return 0;

@@ -313,7 +313,12 @@ fn start(level: Level, folder: &Path, arguments: &[String]) -> Runner {
         }
     }
     // With the open files that a system gives by default.
-    command.args(["-c", "ulimit -Sn 1024; exec \"$@\"", "sh"]).arg(folder.join("runner"));
+    command.args(["-c", "ulimit -Sn 1024; exec \"$@\"", "sh"]);
+    if level == Level::BasicRoot {
+        // Root in a container may not look into others' processes.
+        command.args(["setpriv", "--bounding-set=-sys_ptrace"]);
+    }
+    command.arg(folder.join("runner"));
     command.arg("--state-dir").arg(folder.join("state")).args(arguments);
     if let Some(user) = level.user() {
         command.uid(user).gid(user);
