@@ -79,7 +79,7 @@ impl Workspace {
         self.root.join("about.json")
     }
 
-    /// The list of the suite's own files, in a folder of its own, where one is needed.
+    /// The list of the suite's own files, in a folder of its own.
     pub fn listed(&self) -> PathBuf {
         self.root.join("listed/suite")
     }

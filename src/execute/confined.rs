@@ -1,7 +1,8 @@
 //! What a suite sees of this machine when it runs for a task.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::process::Launcher;
@@ -31,8 +32,8 @@ pub(super) async fn confine(
         tokio::task::spawn_blocking(move || copy_tree(&from, &to)).await.map_err(std::io::Error::other)??;
     }
     let mut readable = readable;
-    if sandbox.mixes_files() {
-        list(&workspace.suite(), &workspace.listed())?;
+    if sandbox.level > Level::None {
+        list(tree, &workspace.listed())?;
         readable.extend(workspace.listed().parent().map(Path::to_owned));
     }
     let loan = sandbox.users.as_ref().map(Users::lend).transpose()?;
@@ -66,8 +67,13 @@ fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
             }
         }
     }
-    file.parent().map_or(Ok(()), fs::create_dir_all)?;
-    fs::write(file, names)
+    // For whoever the task runs as.
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    }
+    fs::write(file, names)?;
+    fs::set_permissions(file, Permissions::from_mode(0o644))
 }
 
 /// The folders that an environment's interpreter needs: the environment itself and the Python that it was made from.

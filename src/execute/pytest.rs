@@ -67,8 +67,6 @@ impl<'a> Pytest<'a> {
         if sandbox.level > Level::None {
             // Stays, for all interpreters that the suite starts.
             env.push(("OSTEST_SEALED".to_owned(), copy.display().to_string()));
-        }
-        if sandbox.mixes_files() {
             env.push(("OSTEST_OWN".to_owned(), self.workspace.listed().display().to_string()));
         }
         // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.

@@ -257,12 +257,6 @@ impl Sandbox {
         )
     }
 
-    /// Whether the suite's own files and those of a task are the same user's, on the same mount: then they are watched,
-    /// and told from others by a list.
-    pub fn mixes_files(&self) -> bool {
-        self.level == Level::Basic && self.users.is_none()
-    }
-
     /// How memory is limited and measured: by a control group, or by looking at the processes again and again.
     pub fn memory(&self) -> &'static str {
         self.groups.as_ref().map_or("sampled", Groups::name)

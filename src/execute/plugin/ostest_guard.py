@@ -1,9 +1,8 @@
 """For the interpreters that a suite starts besides the one that runs its tests: from the suite's folder they import what
 belongs to the suite, and nothing that a student's program has put beside it.
 
-Loaded by a .pth file of the suite's environment; does nothing where OSTEST_SEALED does not name a suite. Its own files are
-another user's, or on a read-only mount: what this user could write to, somebody else has written. Where neither can be had,
-OSTEST_OWN names a file that lists them, and the runner sees to it that they stay as they are.
+Loaded by a .pth file of the suite's environment; does nothing where OSTEST_SEALED does not name a suite. OSTEST_OWN names a file
+that lists the suite's own files; the runner sees to it that they, and the list, stay as they are.
 """
 
 import os
@@ -19,22 +18,15 @@ def install(suite, listed):
         real = os.path.realpath(path or os.curdir)
         return real == root or real.startswith(root + os.sep)
 
-    own = None
-    if listed:
-        try:
-            with open(listed, "rb") as names:
-                own = {os.path.join(root, os.fsdecode(name)) for name in names.read().split(b"\0")}
-        except OSError:
-            # Somebody has seen to that: then nothing is the suite's.
-            own = set()
+    try:
+        with open(listed, "rb") as names:
+            own = {os.path.join(root, os.fsdecode(name)) for name in names.read().split(b"\0")}
+    except OSError:
+        # Somebody has seen to that: then nothing is the suite's.
+        own = set()
 
     def is_foreign(path):
-        if own is not None:
-            return os.path.realpath(path) not in own
-        try:
-            return os.stat(path).st_uid == os.geteuid() and os.access(path, os.W_OK)
-        except OSError:
-            return True
+        return os.path.realpath(path) not in own
 
     class Source(machinery.SourceFileLoader):
         """Never bytecode: that is written beside the sources, by whoever comes first."""
@@ -73,4 +65,4 @@ def install(suite, listed):
 
 # Where there are events, there is the plugin, which looks closer.
 if os.environ.get("OSTEST_SEALED") and not os.environ.get("OSTEST_EVENTS"):
-    install(os.environ["OSTEST_SEALED"], os.environ.get("OSTEST_OWN"))
+    install(os.environ["OSTEST_SEALED"], os.environ.get("OSTEST_OWN", ""))
