@@ -134,7 +134,7 @@ impl Arena {
         let folder = self.fresh("student");
         let student = Repository::init(&folder);
         copy(&annotation::folder().join("shared"), &folder);
-        student.commit(&[("outside", &(self.knowledge("none") + "SECONDS=9\n"))]);
+        student.commit(&[("outside", &(self.knowledge("none") + "SECONDS=25\n"))]);
         student.commit(files);
         self.backend.submit(NewTask::new(&student.url(), "main"))
     }
