@@ -73,7 +73,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args)).await,
             Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args)).await,
             Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
-            Some(Command::Demo) => demo::run(cli.settings, &mut std::io::stdout()).await,
+            Some(Command::Demo) => Box::pin(demo::run(cli.settings, &mut std::io::stdout())).await,
             // Done above, without a log or a runtime.
             Some(_) => Ok(ExitCode::SUCCESS),
         }

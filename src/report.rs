@@ -213,6 +213,10 @@ pub struct Report {
     pub cut: Option<String>,
     /// How many of how many tests had ended, where that was told while they ran.
     pub progress: Option<(u64, u64)>,
+    /// How the suite itself ended: `exit code 1`, `signal 9 (SIGKILL)`.
+    pub exit: Option<String>,
+    /// The limits that the run hit, in words.
+    pub limits: Vec<String>,
     /// Processor time of everything that ran, where it was measured.
     pub cpu: Option<Duration>,
     /// The highest use of memory in bytes, where it was measured for the run as a whole.

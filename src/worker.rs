@@ -195,15 +195,17 @@ fn say_end(report: &Report, claimed: Instant) {
     let tally = &report.tally;
     let (verdict, elapsed) = (report.verdict(), claimed.elapsed());
     let memory = report.cases.iter().filter_map(|case| case.memory).max();
+    let exit = report.exit.as_deref();
+    let limits = (!report.limits.is_empty()).then(|| report.limits.join(", "));
     match &report.fault {
         Some(fault) => tracing::info!(
             %verdict, stage = %fault.stage, cause = ?fault.cause, fault = fault.message, passed = tally.passed,
-            total = tally.total(), ?elapsed, cpu = ?report.cpu, memory, "task ended"
+            total = tally.total(), ?elapsed, cpu = ?report.cpu, memory, exit, limits, "task ended"
         ),
         None => {
             tracing::info!(
                 %verdict, passed = tally.passed, total = tally.total(), ?elapsed, cpu = ?report.cpu, memory,
-                "task ended"
+                exit, limits, "task ended"
             );
         }
     }

@@ -79,6 +79,11 @@ impl Workspace {
         self.root.join("about.json")
     }
 
+    /// The list of the suite's own files, in a folder of its own.
+    pub fn listed(&self) -> PathBuf {
+        self.root.join("listed/suite")
+    }
+
     /// Where a disk of the task's own can be mounted.
     pub fn stage(&self) -> PathBuf {
         self.root.join("stage")

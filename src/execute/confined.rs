@@ -1,6 +1,8 @@
 //! What a suite sees of this machine when it runs for a task.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::process::Launcher;
@@ -29,6 +31,11 @@ pub(super) async fn confine(
         let (from, to) = (tree.to_owned(), workspace.suite());
         tokio::task::spawn_blocking(move || copy_tree(&from, &to)).await.map_err(std::io::Error::other)??;
     }
+    let mut readable = readable;
+    if sandbox.level > Level::None {
+        list(tree, &workspace.listed())?;
+        readable.extend(workspace.listed().parent().map(Path::to_owned));
+    }
     let loan = sandbox.users.as_ref().map(Users::lend).transpose()?;
     let view = SuiteView {
         stage: workspace.stage(),
@@ -44,6 +51,29 @@ pub(super) async fn confine(
     };
     let plan = sandbox.suite(&workspace.name(), loan.as_ref().map(|loan| loan.uid), view);
     Ok(Confined { plan, _loan: loan })
+}
+
+/// Writes the names of all files in `tree` to `file`, each with a NUL behind it.
+fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
+    let (mut names, mut left) = (Vec::new(), vec![tree.to_owned()]);
+    while let Some(folder) = left.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                left.push(entry.path());
+            } else if let Ok(name) = entry.path().strip_prefix(tree) {
+                names.extend_from_slice(name.as_os_str().as_bytes());
+                names.push(0);
+            }
+        }
+    }
+    // For whoever the task runs as.
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    }
+    fs::write(file, names)?;
+    fs::set_permissions(file, Permissions::from_mode(0o644))
 }
 
 /// The folders that an environment's interpreter needs: the environment itself and the Python that it was made from.

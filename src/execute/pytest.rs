@@ -63,9 +63,11 @@ impl<'a> Pytest<'a> {
             [&source, &self.workspace.home(), &self.workspace.temp()].map(|path| path.display().to_string());
         env.push(("OSTEST_SUITE".to_owned(), copy.display().to_string()));
         env.push(("OSTEST_WRITABLE".to_owned(), writable.join(":")));
-        if self.launcher.sandbox().seals_the_suite() {
+        let sandbox = self.launcher.sandbox();
+        if sandbox.level > Level::None {
             // Stays, for all interpreters that the suite starts.
             env.push(("OSTEST_SEALED".to_owned(), copy.display().to_string()));
+            env.push(("OSTEST_OWN".to_owned(), self.workspace.listed().display().to_string()));
         }
         // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.
         // With a root it looks for the suite's configuration only above all that; it is told where that is.
@@ -158,9 +160,11 @@ impl Executor for Pytest<'_> {
         for warning in &warnings {
             tracing::warn!(warning, "the suite's own words differ");
         }
+        report.exit = Some(exit.describe());
+        report.limits = exit.hits.iter().map(|hit| hit.words(&sandbox.settings.limits)).collect();
         report.cpu = Some(exit.cpu);
         report.memory = exit.memory;
-        about(self.workspace, sandbox, exit, &warnings);
+        about(self.workspace, sandbox, exit, &report, &warnings);
         report
     }
 }
@@ -181,7 +185,7 @@ fn configuration(tree: &Path) -> Option<&'static str> {
 }
 
 /// Writes beside the report how it came about, for whoever looks at it later.
-fn about(workspace: &Workspace, sandbox: &Sandbox, exit: &Exit, warnings: &[String]) {
+fn about(workspace: &Workspace, sandbox: &Sandbox, exit: &Exit, report: &Report, warnings: &[String]) {
     let about = serde_json::json!({
         "sandbox": sandbox.level.name(),
         "enforced": sandbox.line(),
@@ -190,7 +194,7 @@ fn about(workspace: &Workspace, sandbox: &Sandbox, exit: &Exit, warnings: &[Stri
         "wall_seconds": exit.wall.as_secs_f64(),
         "cpu_seconds": exit.cpu.as_secs_f64(),
         "memory_peak_bytes": exit.memory,
-        "limits_hit": exit.hits,
+        "limits_hit": report.limits,
         "leftover_processes": exit.leftovers,
         "told_by_the_plugin": !exit.told.is_empty(),
         "warnings": warnings,

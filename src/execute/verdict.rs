@@ -3,7 +3,7 @@
 
 use crate::junit::JunitError;
 use crate::process::{Exit, Stopped};
-use crate::report::{Cause, Fault, Limits, Report, Stage};
+use crate::report::{Cause, Fault, Limits, Outcome, Report, Stage};
 use crate::sandbox;
 use crate::task::Task;
 
@@ -28,6 +28,18 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     /// The report of the run, and what to warn of.
     pub(super) fn judge(self) -> (Report, Vec<String>) {
+        let exit = self.exit;
+        let (mut report, warnings) = self.judge_words();
+        if exit.stopped.is_none()
+            && let Some(why) = spoiled(exit)
+        {
+            // Whatever else there is to say of it came from a suite that was not the suite.
+            report.fault = Some(Fault::new(Stage::Execute, Cause::Student, why));
+        }
+        (report, warnings)
+    }
+
+    fn judge_words(self) -> (Report, Vec<String>) {
         let lines = self.exit.told.iter();
         let lines =
             lines.map(|told| Line { text: &told.line, memory: told.memory, note: told.note.as_deref() });
@@ -42,10 +54,10 @@ impl Evidence<'_> {
         if !events.complete() && exit.stopped.is_none() {
             let (ended, all) = (events.finished(), events.total());
             let (cause, why) = how(exit, allowed);
-            let message = format!("{why}, {ended} of {all} tests had finished{}", words(exit));
+            let message = format!("{why}, {ended} of {all} tests had finished{}", words(exit, allowed));
             report.fault = Some(Fault::new(Stage::Execute, cause, message));
         }
-        contradictions(&mut report, task, exit, selects_here);
+        contradictions(&mut report, task, exit, allowed, selects_here);
         (report, warnings)
     }
 
@@ -62,26 +74,39 @@ impl Evidence<'_> {
                 }
                 if report.fault.is_none() && exit.stopped.is_none() && exit.signal.is_some() {
                     let (cause, why) = how(exit, allowed);
-                    let message = format!("{why}{}", words(exit));
+                    let message = format!("{why}{}", words(exit, allowed));
                     report.fault = Some(Fault::new(Stage::Execute, cause, message));
                 }
-                contradictions(&mut report, task, exit, selects_here);
+                explain(&mut report, exit, allowed);
+                contradictions(&mut report, task, exit, allowed, selects_here);
                 report
             }
             Err(JunitError::Missing) => {
                 let why = exit.report.clone().map(|why| format!("the suite's report cannot be read: {why}"));
-                let over = over(exit, allowed).map(|why| format!("killed: {why}; the suite wrote no report"));
-                let none = || format!("the suite wrote no report ({}){}", exit.describe(), words(exit));
+                let over = over(exit, allowed).map(|why| format!("{why}; the suite wrote no report"));
+                let none =
+                    || format!("the suite wrote no report ({}){}", exit.describe(), words(exit, allowed));
                 let cause = if over.is_some() { Cause::Limit } else { Cause::Suite };
                 of_fault(cause, over.or(why).unwrap_or_else(none))
             }
-            Err(error) => of_fault(Cause::Suite, format!("the suite's report cannot be read: {error}")),
+            Err(error) => {
+                let over = over(exit, allowed).map(|why| format!("{why}; "));
+                let cause = if over.is_some() { Cause::Limit } else { Cause::Suite };
+                let over = over.unwrap_or_default();
+                of_fault(cause, format!("{over}the suite's report cannot be read: {error}"))
+            }
         }
     }
 }
 
 /// What is not a pass although every listed case passed.
-fn contradictions(report: &mut Report, task: &Task, exit: &Exit, selects_here: bool) {
+fn contradictions(
+    report: &mut Report,
+    task: &Task,
+    exit: &Exit,
+    allowed: &sandbox::Limits,
+    selects_here: bool,
+) {
     if report.fault.is_some() || exit.stopped.is_some() {
         return;
     }
@@ -91,44 +116,84 @@ fn contradictions(report: &mut Report, task: &Task, exit: &Exit, selects_here: b
     } else if tally.total() == 0 && !task.laboratories.is_empty() {
         Some((Cause::Task, format!("no test matched laboratory {}", list(&task.laboratories))))
     } else if !exit.success() && !selects_here && tally.passed == tally.total() {
-        let how = exit.describe();
-        let says = format!("the suite ended with {how} although its report names no failure{}", words(exit));
-        Some((Cause::Suite, says))
+        Some(without_failure(exit, allowed))
     } else {
         None
     };
     report.fault = fault.map(|(cause, message)| Fault::new(Stage::Execute, cause, message));
 }
 
+/// A run that did not end well although all that it listed passed.
+fn without_failure(exit: &Exit, allowed: &sandbox::Limits) -> (Cause, String) {
+    let how = exit.describe();
+    if let Some(why) = over(exit, allowed) {
+        return (Cause::Limit, format!("{why}; the suite ended with {how}"));
+    }
+    let words = words(exit, allowed);
+    (Cause::Suite, format!("the suite ended with {how} although its report names no failure{words}"))
+}
+
+/// Where nobody told which case met a limit: all that failed say it.
+fn explain(report: &mut Report, exit: &Exit, allowed: &sandbox::Limits) {
+    let Some(why) = over(exit, allowed) else { return };
+    for case in &mut report.cases {
+        if matches!(case.outcome, Outcome::Failed | Outcome::Errored) {
+            case.description = format!("while the tests ran: {why}\n{}", case.description);
+        }
+    }
+}
+
 /// How a run ended that should have gone on, and who is to blame.
 fn how(exit: &Exit, allowed: &sandbox::Limits) -> (Cause, String) {
+    let killed = exit.hits.iter().any(|hit| hit.kills());
+    let end = match exit.signal {
+        Some(_) => format!("the suite was killed by {}", exit.describe()),
+        None => format!("the suite ended with {} before its end", exit.describe()),
+    };
     match over(exit, allowed) {
-        Some(why) => (Cause::Limit, format!("killed: {why}")),
-        None if exit.signal.is_some() => {
-            (Cause::Student, format!("the suite was killed by {}", exit.describe()))
-        }
-        None => (Cause::Suite, format!("the suite ended with {} before its end", exit.describe())),
+        Some(why) if killed => (Cause::Limit, why),
+        Some(why) => (Cause::Limit, format!("{why}; {end}")),
+        None if exit.signal.is_some() => (Cause::Student, end),
+        None => (Cause::Suite, end),
     }
 }
 
 /// For the test that ran when the suite ended.
 fn ending(exit: &Exit, allowed: &sandbox::Limits) -> String {
-    match (exit.stopped, over(exit, allowed)) {
-        (Some(Stopped::Deadline), _) => "it was still running when the time was over".to_owned(),
-        (Some(Stopped::Interrupt), _) => "it was still running when the runner was stopped".to_owned(),
-        (None, Some(why)) => format!("killed: {why}"),
-        (None, None) => format!("the suite ended with {}", exit.describe()),
+    let over = over(exit, allowed);
+    let also = over.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    match exit.stopped {
+        Some(Stopped::Deadline) => format!("it was still running when the time was over{also}"),
+        Some(Stopped::Interrupt) => "it was still running when the runner was stopped".to_owned(),
+        None => spoiled(exit).or(over).unwrap_or_else(|| format!("the suite ended with {}", exit.describe())),
     }
 }
 
-/// The limits that were hit, in words.
-fn over(exit: &Exit, allowed: &sandbox::Limits) -> Option<String> {
-    let words: Vec<String> = exit.hits.iter().map(|hit| hit.words(allowed)).collect();
-    (!words.is_empty()).then(|| words.join(", "))
+/// What to say of a run that changed the suite.
+fn spoiled(exit: &Exit) -> Option<String> {
+    let path = exit.spoiled.as_deref()?;
+    let what = if path.is_empty() { "the folder" } else { path };
+    Some(format!("killed: the program changed {what} of the test suite, which it must not"))
 }
 
-fn words(exit: &Exit) -> String {
-    exit.last_words().map(|line| format!(": {line}")).unwrap_or_default()
+/// The limits that were hit, in words; those for which something was killed first.
+fn over(exit: &Exit, allowed: &sandbox::Limits) -> Option<String> {
+    let words = |kills: bool| {
+        let hits = exit.hits.iter().filter(|hit| hit.kills() == kills);
+        hits.map(|hit| hit.words(allowed)).collect::<Vec<_>>().join(", ")
+    };
+    let (killed, refused) = (words(true), words(false));
+    let killed = if killed.is_empty() { killed } else { format!("killed: {killed}") };
+    let all: Vec<String> = [killed, refused].into_iter().filter(|words| !words.is_empty()).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// The suite's last words, where nothing better is known.
+fn words(exit: &Exit, allowed: &sandbox::Limits) -> String {
+    exit.last_words()
+        .filter(|_| over(exit, allowed).is_none())
+        .map(|line| format!(": {line}"))
+        .unwrap_or_default()
 }
 
 fn list(numbers: &[u32]) -> String {

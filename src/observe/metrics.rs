@@ -168,7 +168,10 @@ impl Default for Metrics {
             children: Number::default(),
             stopped: Family::new(["reason"], ["deadline", "interrupt", "abandoned"].map(|reason| [reason])),
             leftovers: Number::default(),
-            limits: Family::new(["limit"], ["memory", "cpu_time", "disk", "processes"].map(|limit| [limit])),
+            limits: Family::new(
+                ["limit"],
+                ["memory", "cpu_time", "disk", "files", "processes", "output"].map(|limit| [limit]),
+            ),
             stages: Stages(stages.map(|stage| (stage, Histogram::new(SECONDS))).into()),
             task_time: Histogram::new(SECONDS),
             task_cpu: Histogram::new(SECONDS),

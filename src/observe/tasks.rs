@@ -55,6 +55,10 @@ pub struct Ended {
     pub passed: (u64, u64),
     /// Stage, cause and text of what went wrong with the run.
     pub fault: Option<(&'static str, &'static str, String)>,
+    /// How the suite itself ended, where it ran.
+    pub exit: Option<String>,
+    /// The limits that it hit, in words.
+    pub limits: Vec<String>,
     /// Processor time.
     pub cpu: Option<Duration>,
     /// Highest use of memory in bytes.
@@ -138,6 +142,8 @@ impl Watched {
             verdict: report.verdict().name(),
             passed: (report.tally.passed, report.tally.total()),
             fault,
+            exit: report.exit.clone(),
+            limits: report.limits.clone(),
             cpu: report.cpu,
             memory: report.memory_peak(),
             delivery: Delivery::Waits,

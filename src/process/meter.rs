@@ -1,72 +1,33 @@
 //! What a step uses, and which of its limits it has hit: by its control group, or, without one, by looking again and
 //! again.
 
-use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeVal;
 use nix::unistd::{Pid, getpid};
-use serde::{Deserialize, Serialize};
 
-use super::tree;
+use super::disk::Disk;
+use super::hit::Hit;
+use super::tree::{self, Process};
 use crate::sandbox::cgroup::Group;
-use crate::sandbox::{Level, Limits, Plan, View};
+use crate::sandbox::{Level, Limits, Plan};
 
-/// Pace of looking at memory where no control group counts it.
+/// Pace of looking at memory and processes where no control group counts them.
 const SAMPLE: Duration = Duration::from_millis(20);
 
-/// Pace of looking at the disk where no filesystem bounds it, and at processor time.
+/// Pace of looking at processor time.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// A limit that a step has hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Hit {
-    /// More memory than it may have.
-    Memory,
-    /// More processor time.
-    CpuTime,
-    /// More on disk.
-    Disk,
-    /// More processes.
-    Processes,
-}
-
-impl Hit {
-    /// The one word for it, in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::CpuTime => "cpu_time",
-            Self::Disk => "disk",
-            Self::Processes => "processes",
-        }
-    }
-
-    /// `used more than 512 MB of memory`.
-    pub fn words(self, limits: &Limits) -> String {
-        let mb = |bytes: Option<u64>| bytes.unwrap_or(0) >> 20;
-        match self {
-            Self::Memory => format!("used more than {} MB of memory", mb(limits.memory.0)),
-            Self::CpuTime => format!(
-                "used more than {} of processor time",
-                crate::units::show(limits.cpu_time.0.unwrap_or_default())
-            ),
-            Self::Disk => format!("wrote more than {} MB to disk", mb(limits.disk.0)),
-            Self::Processes => {
-                format!("started more than {} processes and threads", limits.pids.0.unwrap_or(0))
-            }
-        }
-    }
-}
 
 /// Measures one step.
 pub(super) struct Meter {
     group: Option<Group>,
     limits: Limits,
-    /// Folders to look at, where nothing else bounds them.
-    disk: Vec<PathBuf>,
+    disk: Disk,
+    /// What the disk had no room for, since the case in hand began.
+    full: Option<Hit>,
     hits: Vec<Hit>,
     /// The suite's interpreter, once it has spoken.
     suite: Option<i32>,
@@ -74,6 +35,9 @@ pub(super) struct Meter {
     told_kills: u64,
     told_refused: u64,
     sampled: Sampled,
+    /// Processes of the sandbox itself, which the system does not count.
+    own_processes: u64,
+    next_disk: Instant,
     next_look: Instant,
     next_sample: Instant,
 }
@@ -87,27 +51,27 @@ struct Sampled {
     baseline: u64,
     peak: u64,
     kills: u64,
+    /// Looks that found as many processes as there may be.
+    crowded: u64,
 }
 
 impl Meter {
     pub(super) fn new(plan: &Plan, group: Option<Group>) -> Self {
-        let disk = match (&plan.view, plan.level, plan.limits.disk.0) {
-            (View::Suite(view), Level::Basic, Some(_)) => {
-                [&view.source, &view.suite, &view.home, &view.temp, &view.out].map(Clone::clone).to_vec()
-            }
-            _ => Vec::new(),
-        };
-        let on = group.is_none() && plan.limits.memory.0.is_some();
+        let limits = &plan.limits;
+        let on = group.is_none() && (limits.memory.0.is_some() || limits.pids.0.is_some());
         let (sampled, now) = (Sampled { on, ..Sampled::default() }, Instant::now());
         Self {
             group,
             limits: plan.limits,
-            disk,
+            disk: Disk::of(plan),
+            full: None,
             hits: Vec::new(),
             suite: None,
             told_kills: 0,
             told_refused: 0,
             sampled,
+            own_processes: u64::from(plan.level == Level::Bwrap),
+            next_disk: now,
             next_look: now,
             next_sample: now,
         }
@@ -119,9 +83,10 @@ impl Meter {
 
     /// How long to wait before [`Self::look`]; none: an event will say all.
     pub(super) fn pause(&self) -> Option<Duration> {
-        let look = (!self.disk.is_empty() || self.limits.cpu_time.0.is_some()).then_some(self.next_look);
+        let disk = self.disk.is_looked_at().then_some(self.next_disk);
+        let look = self.limits.cpu_time.0.is_some().then_some(self.next_look);
         let sample = (self.sampled.on || self.sampled.in_case).then_some(self.next_sample);
-        let next = look.into_iter().chain(sample).min()?;
+        let next = disk.into_iter().chain(look).chain(sample).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -134,11 +99,25 @@ impl Meter {
             // Looking must not become the work itself.
             self.next_sample = Instant::now() + SAMPLE.max(started.elapsed() * 3);
         }
+        if started >= self.next_disk {
+            hit = hit.or(self.look_at_disk());
+        }
         if started >= self.next_look {
-            hit = hit.or_else(|| self.disk_hit()).or_else(|| self.cpu_hit());
-            self.next_look = Instant::now() + LOOK.max(started.elapsed() * 5);
+            hit = hit.or_else(|| self.cpu_hit());
+            self.next_look = Instant::now() + LOOK;
         }
         hit.inspect(|&hit| self.note(hit))
+    }
+
+    /// Looks at the disk out of turn too; what was written there in vain is noted, and what is to end the step returned.
+    pub(super) fn look_at_disk(&mut self) -> Option<Hit> {
+        let (hit, pause) = self.disk.look(&self.limits);
+        self.next_disk = Instant::now() + pause;
+        if let Some(hit) = hit {
+            self.note(hit);
+            self.full = Some(hit);
+        }
+        hit.filter(|hit| hit.kills())
     }
 
     pub(super) fn note(&mut self, hit: Hit) {
@@ -149,11 +128,12 @@ impl Meter {
 
     /// A case begins.
     pub(super) fn begin(&mut self, interpreter: Option<Pid>) {
+        self.full = None;
         if let Some(group) = &mut self.group {
             return group.begin_case(interpreter);
         }
         self.suite = interpreter.map(Pid::as_raw).or(self.suite);
-        let now = sizes_below().iter().map(|(_, size)| size).sum();
+        let now = sizes(&tree::below(getpid().as_raw())).iter().map(|(_, size)| size).sum();
         self.sampled = Sampled { in_case: true, baseline: now, peak: now, ..self.sampled };
     }
 
@@ -166,18 +146,20 @@ impl Meter {
             self.sampled.in_case = false;
             Some(self.sampled.peak.saturating_sub(self.sampled.baseline))
         };
+        if matches!(self.disk, Disk::Own(_)) {
+            self.look_at_disk();
+        }
         let group = self.group.as_ref();
         let kills = group.map_or(self.sampled.kills, Group::memory_kills);
-        let refused = group.map_or(0, Group::refused_processes);
-        let note = if kills > self.told_kills {
-            Some(format!("killed: {}", Hit::Memory.words(&self.limits)))
-        } else if refused > self.told_refused {
-            Some(Hit::Processes.words(&self.limits))
-        } else {
-            None
-        };
+        let refused = group.map_or(self.sampled.crowded, Group::refused_processes);
+        let met = [
+            (kills > self.told_kills).then_some(Hit::Memory),
+            (refused > self.told_refused).then_some(Hit::Processes),
+            self.full,
+        ];
         (self.told_kills, self.told_refused) = (kills, refused);
-        (peak, note)
+        let notes: Vec<String> = met.into_iter().flatten().map(|hit| hit.note(&self.limits)).collect();
+        (peak, (!notes.is_empty()).then(|| notes.join("; ")))
     }
 
     /// All limits that were hit.
@@ -197,7 +179,9 @@ impl Meter {
     /// Looks at memory. Over the limit, the largest process goes, as the kernel would choose; where that is the suite's
     /// own, everything goes.
     fn sample(&mut self) -> Option<Hit> {
-        let sizes = sizes_below();
+        let processes = tree::below(getpid().as_raw());
+        self.count(&processes);
+        let sizes = sizes(&processes);
         let now = sizes.iter().map(|(_, size)| size).sum();
         let sampled = &mut self.sampled;
         sampled.peak = sampled.peak.max(now);
@@ -214,27 +198,41 @@ impl Meter {
         None
     }
 
-    fn disk_hit(&self) -> Option<Hit> {
-        let most = self.limits.disk.0?;
-        // Files without bytes cost as well.
-        let (mut bytes, mut entries) = (0, 0);
-        let mut seen = HashSet::new();
-        for folder in &self.disk {
-            weigh(folder, &mut seen, &mut bytes, &mut entries, most);
+    /// Where nobody counts how often a process was refused: whether there are as many as there may be.
+    fn count(&mut self, processes: &[Process]) {
+        let threads: u64 = processes.iter().map(|process| process.threads).sum();
+        if self.limits.pids.0.is_some_and(|most| threads >= most + self.own_processes) {
+            self.sampled.crowded += 1;
+            self.note(Hit::Processes);
         }
-        (bytes > most || entries > (most / 4096).max(4096)).then_some(Hit::Disk)
     }
 
     fn cpu_hit(&self) -> Option<Hit> {
         let most = self.limits.cpu_time.0?;
-        let used = self.group.as_ref().and_then(Group::cpu)?;
+        let used = self.group.as_ref().and_then(Group::cpu).unwrap_or_else(cpu_below);
         (used > most).then_some(Hit::CpuTime)
     }
 }
 
-/// Proportional set sizes of all below this process, in bytes.
-fn sizes_below() -> Vec<(i32, u64)> {
-    tree::below(getpid().as_raw()).iter().map(|process| (process.pid, proportional(process.pid))).collect()
+/// Processor time of all below this process, those that have ended too.
+fn cpu_below() -> Duration {
+    let running: Duration = tree::below(getpid().as_raw()).iter().map(Process::cpu).sum();
+    running + cpu_of_ended()
+}
+
+/// Processor time of all below this process that have ended and were waited for.
+pub(super) fn cpu_of_ended() -> Duration {
+    let time = |value: TimeVal| {
+        let micros = value.tv_sec() * 1_000_000 + value.tv_usec();
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    };
+    getrusage(UsageWho::RUSAGE_CHILDREN)
+        .map_or(Duration::ZERO, |usage| time(usage.user_time()) + time(usage.system_time()))
+}
+
+/// Proportional set sizes of processes, in bytes.
+fn sizes(processes: &[Process]) -> Vec<(i32, u64)> {
+    processes.iter().map(|process| (process.pid, proportional(process.pid))).collect()
 }
 
 fn proportional(pid: i32) -> u64 {
@@ -248,22 +246,4 @@ fn proportional(pid: i32) -> u64 {
         field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")
     });
     kib.unwrap_or(0) * 1024
-}
-
-fn weigh(path: &Path, seen: &mut HashSet<u64>, bytes: &mut u64, entries: &mut u64, most: u64) {
-    use std::os::unix::fs::MetadataExt;
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        *entries += 1;
-        if *bytes > most || *entries > (most / 4096).max(4096) {
-            return;
-        }
-        let Ok(meta) = entry.metadata() else { continue };
-        // Several names of one file take its room once.
-        if meta.nlink() == 1 || meta.is_dir() || seen.insert(meta.ino()) {
-            *bytes += meta.blocks() * 512;
-        }
-        if meta.is_dir() {
-            weigh(&entry.path(), seen, bytes, entries, most);
-        }
-    }
 }

@@ -6,14 +6,17 @@
 
 mod channel;
 pub mod confine;
+mod disk;
+mod hit;
 mod meter;
 mod output;
+mod seal;
 mod start;
 pub mod supervisor;
 mod teardown;
 mod tree;
 
-pub use meter::Hit;
+pub use hit::Hit;
 pub use output::Captured;
 
 use std::io;
@@ -127,6 +130,8 @@ pub struct Exit {
     pub told: Vec<Told>,
     /// Why its report could not be taken out of its sandbox.
     pub report: Option<String>,
+    /// The file of the suite that it changed, for which it was ended.
+    pub spoiled: Option<String>,
     /// What is kept of stdout.
     pub stdout: Captured,
     /// What is kept of stderr.
@@ -246,8 +251,9 @@ impl Launcher {
         let mut supervisor = spawn_supervisor(&self.exe, OwnedFd::from(theirs))?;
         let keep = usize::try_from(self.settings.keep_output).unwrap_or(usize::MAX);
         let file = |end: &str| spec.output.as_ref().map(|stem| stem.with_extension(end));
-        let stdout = output::drain(supervisor.stdout.take(), file("stdout"), keep);
-        let stderr = output::drain(supervisor.stderr.take(), file("stderr"), keep);
+        let flow = output::Flow::new(spec.plan.limits.output_size.0);
+        let stdout = output::drain(supervisor.stdout.take(), file("stdout"), keep, flow.clone());
+        let stderr = output::drain(supervisor.stderr.take(), file("stderr"), keep, flow.clone());
         let mut running = Running {
             supervisor,
             mark: format!("{MARK}={mark}"),
@@ -256,6 +262,8 @@ impl Launcher {
             line: String::new(),
             stdout: Some(stdout),
             stderr: Some(stderr),
+            flow,
+            flooded: false,
             started,
             grace: self.settings.grace,
             watched: None,
@@ -391,6 +399,7 @@ struct Ended {
     memory: Option<u64>,
     hits: Vec<Hit>,
     report: Option<String>,
+    spoiled: Option<String>,
 }
 
 /// A step that runs. Dropping it ends the step and everything it started.
@@ -403,6 +412,10 @@ pub struct Running {
     line: String,
     stdout: Option<JoinHandle<Captured>>,
     stderr: Option<JoinHandle<Captured>>,
+    /// What comes of both.
+    flow: Arc<output::Flow>,
+    /// Too much came, and the supervisor was told.
+    flooded: bool,
     started: Instant,
     grace: Duration,
     /// Counts it, once it has started.
@@ -416,8 +429,19 @@ pub struct Running {
 impl Running {
     /// Waits for the end of the step and of everything it started. Safe to drop and call again.
     pub async fn ended(&mut self) {
+        let flow = self.flow.clone();
         while self.ended.is_none() {
-            self.ended = match self.next_event().await {
+            let watches = !self.flooded;
+            let event = tokio::select! {
+                event = self.next_event() => event,
+                () = flow.over(), if watches => {
+                    self.flooded = true;
+                    // A failed write means that the supervisor has just ended.
+                    self.control.write_all(&[supervisor::FLOODED]).await.ok();
+                    continue;
+                }
+            };
+            self.ended = match event {
                 Ok(Event::Ended(ended)) => Some(ended),
                 Ok(Event::Told(told)) => {
                     self.note(told);
@@ -457,14 +481,18 @@ impl Running {
     /// Collects the output of a step that has ended.
     pub async fn finish(mut self) -> Exit {
         self.ended().await;
-        let ended = self.ended.take().unwrap_or_default();
+        let mut ended = self.ended.take().unwrap_or_default();
+        let stdout = output::collect(self.stdout.take()).await;
+        let stderr = output::collect(self.stderr.take()).await;
+        // Too much, and at its end before anybody could end it.
+        if self.flow.is_over() && !ended.hits.contains(&Hit::Output) {
+            ended.hits.push(Hit::Output);
+        }
         let stopped = self.stopped.map(Stopped::name);
         let end = ChildEnd { stopped, leftovers: ended.leftovers };
         if let Some(watched) = self.watched.take() {
             watched.ended(end, ended.hits.iter().map(|hit| hit.name()));
         }
-        let stdout = output::collect(self.stdout.take()).await;
-        let stderr = output::collect(self.stderr.take()).await;
         // The supervisor exits right after its last event, but a mount namespace takes a moment to go: nobody waits for
         // that, and no zombie is left to chance.
         let mut supervisor = self.supervisor;
@@ -480,6 +508,7 @@ impl Running {
             hits: ended.hits,
             told: std::mem::take(&mut self.told),
             report: ended.report,
+            spoiled: ended.spoiled,
             stdout,
             stderr,
         }

@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -50,11 +53,44 @@ impl Captured {
     }
 }
 
+/// How much came of a step's streams together, and how much may.
+#[derive(Debug)]
+pub(super) struct Flow {
+    bytes: AtomicU64,
+    most: u64,
+    over: Notify,
+}
+
+impl Flow {
+    pub(super) fn new(most: Option<u64>) -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicU64::new(0), most: most.unwrap_or(u64::MAX), over: Notify::new() })
+    }
+
+    fn count(&self, bytes: usize) {
+        let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before.saturating_add(bytes as u64) > self.most {
+            self.over.notify_one();
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > self.most
+    }
+
+    /// Waits until there is too much.
+    pub(super) async fn over(&self) {
+        while !self.is_over() {
+            self.over.notified().await;
+        }
+    }
+}
+
 /// Reads `stream` to its end in a task of its own, keeping `keep` bytes of each end, in memory and in `file`.
 pub(super) fn drain(
     stream: Option<impl AsyncRead + Unpin + Send + 'static>,
     file: Option<PathBuf>,
     keep: usize,
+    flow: Arc<Flow>,
 ) -> JoinHandle<Captured> {
     tokio::spawn(async move {
         let mut kept = Keep { captured: Captured::default(), tail: VecDeque::new(), limit: keep };
@@ -62,6 +98,7 @@ pub(super) fn drain(
         if let Some(mut stream) = stream {
             let mut buffer = vec![0; 64 << 10];
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                flow.count(read);
                 let head = kept.take(&buffer[..read]);
                 // A disk that is full costs the copy for people, not the run.
                 file = file.filter(|mut file| file.write_all(&buffer[..head]).is_ok());
@@ -123,7 +160,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         let stream: &'static [u8] = bytes.leak();
-        let captured = drain(Some(stream), Some(path.clone()), 10).await.unwrap();
+        let captured = drain(Some(stream), Some(path.clone()), 10, Flow::new(None)).await.unwrap();
         assert_eq!(captured.head, b"0\n1\n2\n3\n4\n");
         assert_eq!(captured.tail, b"97\n998\n999\n"[1..]);
         assert_eq!((captured.total, captured.lost()), (total, total - 20));
@@ -133,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn short_output_is_kept_whole() {
-        let captured = drain(Some(&b"hello\n"[..]), None, 10).await.unwrap();
+        let captured = drain(Some(&b"hello\n"[..]), None, 10, Flow::new(None)).await.unwrap();
         assert_eq!((captured.text().as_str(), captured.lost()), ("hello\n", 0));
     }
 }

@@ -96,7 +96,7 @@ fn confined(
         args: spec.args.clone(),
         dir: spec.dir.clone(),
         limits: plan.limits,
-        others: if plan.level == Level::Basic && plan.user.is_none() { processes_of_user() } else { 0 },
+        others: others(plan),
         readable: Vec::new(),
         writable: Vec::new(),
         allowed: Allowed { inet: true, ptrace: true, hidden_memory: true, queues: true },
@@ -220,6 +220,19 @@ fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
     file.write_all(content)?;
     file.rewind()?;
     Ok(file.into())
+}
+
+/// Processes of the sandbox itself around the program: bubblewrap, and its first process within.
+pub(super) fn own_processes(plan: &Plan) -> u64 {
+    if plan.level == Level::Bwrap { 2 } else { 0 }
+}
+
+/// What is added to the user's own limit of processes, of which nobody is told when it is met.
+fn others(plan: &Plan) -> u64 {
+    let others = if plan.level == Level::Basic && plan.user.is_none() { processes_of_user() } else { 0 };
+    // A control group tells, and is to be met first.
+    let counted = plan.group.as_ref().is_some_and(|(groups, _)| groups.count_processes());
+    others + if counted { 16 } else { 0 }
 }
 
 /// The system counts all processes of a user against the limit of each.

@@ -13,16 +13,16 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigHandler, SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::time::TimeVal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getpid, setsid};
 
 use super::channel::{Channel, Kind};
-use super::meter::Meter;
-use super::start::{Failure, Started, start};
+use super::hit::Hit;
+use super::meter::{Meter, cpu_of_ended};
+use super::seal::Seal;
+use super::start::{self, Failure, Started, start};
 use super::{Ended, Event, Spec, Told, teardown, tree};
 use crate::sandbox::cgroup::Group;
 use crate::sandbox::{Level, view};
@@ -35,6 +35,8 @@ pub(super) const INTERRUPT: u8 = b'i';
 pub(super) const TERMINATE: u8 = b't';
 /// SIGKILL to all below the supervisor.
 pub(super) const KILL: u8 = b'k';
+/// The same, for too much output.
+pub(super) const FLOODED: u8 = b'o';
 
 /// How long killed processes have to go away; longer only where the kernel itself holds them.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -73,6 +75,7 @@ struct Supervisor {
     leader: Option<Pid>,
     meter: Meter,
     channel: Option<Channel>,
+    seal: Option<Seal>,
     ended: Ended,
 }
 
@@ -101,6 +104,7 @@ impl Supervisor {
             leader: None,
             meter,
             channel: None,
+            seal: None,
             ended: Ended::default(),
         })
     }
@@ -127,7 +131,10 @@ impl Supervisor {
         }
         // What was said right before the end.
         self.listen();
+        // While what has no name is still there.
+        self.meter.look_at_disk();
         self.sweep();
+        self.look_at_seal();
         self.finish();
         let ended = self.ended.clone();
         self.tell(&Event::Ended(ended))
@@ -136,10 +143,14 @@ impl Supervisor {
     /// Makes what the plan asks for, and starts the program in it.
     fn begin(&mut self) -> Result<(), Failure> {
         view::make(&self.spec.plan).map_err(Failure::Sandbox)?;
+        self.seal = Seal::of(&self.spec.plan).map_err(Failure::Sandbox)?;
         // New credentials, as a user namespace gives them, take the death signal away.
         nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| Failure::Sandbox(error.into()))?;
         let plan = &self.spec.plan;
-        let group = plan.group.as_ref().map(|(groups, name)| groups.make(name, &plan.limits));
+        let group = plan
+            .group
+            .as_ref()
+            .map(|(groups, name)| groups.make(name, &plan.limits, start::own_processes(plan)));
         let group = group.transpose().map_err(Failure::Sandbox)?;
         self.meter = Meter::new(plan, group);
         let channel = if plan.events { Some(Channel::new().map_err(Failure::Sandbox)?) } else { None };
@@ -154,7 +165,7 @@ impl Supervisor {
 
     /// What is left to do when nothing runs any more.
     fn finish(&mut self) {
-        self.ended.cpu = self.meter.group().and_then(Group::cpu).unwrap_or_else(cpu_of_children);
+        self.ended.cpu = self.meter.group().and_then(Group::cpu).unwrap_or_else(cpu_of_ended);
         self.ended.memory = self.meter.group().and_then(Group::peak);
         self.ended.hits = self.meter.hits();
         if let Some(group) = self.meter.group() {
@@ -178,6 +189,7 @@ impl Supervisor {
         ];
         let spoken = self.channel.as_ref().and_then(Channel::waits);
         fds.extend(spoken.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        fds.extend(self.seal.as_ref().map(|seal| PollFd::new(seal.as_fd(), PollFlags::POLLIN)));
         let pause = self.meter.pause().map_or(PollTimeout::NONE, |pause| {
             // Rounded up: a pause of less than a millisecond must not spin.
             PollTimeout::try_from(pause.as_millis() + 1).unwrap_or(PollTimeout::MAX)
@@ -200,10 +212,18 @@ impl Supervisor {
                 _ => self.kill_all(),
             }
         }
-        if self.meter.look().is_some() {
+        if self.meter.look().is_some() | self.look_at_seal() {
             self.kill_all();
         }
         Ok(())
+    }
+
+    /// Whether a file of the suite has been changed since the last look.
+    fn look_at_seal(&mut self) -> bool {
+        let broken = self.seal.as_mut().and_then(Seal::broken);
+        let found = broken.is_some();
+        self.ended.spoiled = self.ended.spoiled.take().or(broken);
+        found
     }
 
     /// Passes on what the program says, with what was measured, and lets it go on.
@@ -231,6 +251,10 @@ impl Supervisor {
         let signal = match request {
             INTERRUPT => Signal::SIGINT,
             TERMINATE => Signal::SIGTERM,
+            FLOODED => {
+                self.meter.note(Hit::Output);
+                return self.kill_all();
+            }
             _ => return self.kill_all(),
         };
         if let Some(group) = self.leader {
@@ -309,13 +333,4 @@ fn read_spec(control: &mut UnixStream) -> io::Result<Spec> {
     let mut request = vec![0; u32::from_le_bytes(length) as usize];
     control.read_exact(&mut request)?;
     serde_json::from_slice(&request).map_err(io::Error::other)
-}
-
-fn cpu_of_children() -> Duration {
-    let time = |value: TimeVal| {
-        let micros = value.tv_sec() * 1_000_000 + value.tv_usec();
-        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-    };
-    getrusage(UsageWho::RUSAGE_CHILDREN)
-        .map_or(Duration::ZERO, |usage| time(usage.user_time()) + time(usage.system_time()))
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, Uid, fork};
 
 use crate::sandbox::{Level, Plan};
@@ -23,8 +24,9 @@ pub(super) fn of_user(plan: &Plan) {
             // SAFETY: ends this process at once, without what its parent registered for its own end.
             unsafe { nix::libc::_exit(0) }
         }
-        // The caller reaps whatever ends below it.
-        Ok(ForkResult::Parent { .. }) | Err(_) => {}
+        // What it ends must not make anything anew behind the one who clears up.
+        Ok(ForkResult::Parent { child }) => while waitpid(child, None) == Err(nix::errno::Errno::EINTR) {},
+        Err(_) => {}
     }
     remove_ipc(user);
     for folder in ["/dev/shm", "/dev/mqueue"] {

@@ -1,15 +1,28 @@
 //! The processes below another one, as `/proc` shows them, and their end.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, SysconfVar, getpid, sysconf};
 
-/// A process below the root: itself and its group.
+/// A process below the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Process {
     pub(super) pid: i32,
+    parent: i32,
     group: i32,
+    /// Processor time in ticks: its own, and that of the children which it waited for.
+    ticks: u64,
+    pub(super) threads: u64,
+}
+
+impl Process {
+    /// Processor time of it and of those below it that are gone.
+    pub(super) fn cpu(&self) -> Duration {
+        let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
+        Duration::from_millis(self.ticks * 1000 / ticks.unwrap_or(100).max(1))
+    }
 }
 
 /// All that descends from `root`, without `root` itself.
@@ -18,8 +31,8 @@ pub(super) fn below(root: i32) -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if let Some((parent, group)) = parent_and_group(pid) {
-            children.entry(parent).or_default().push(Process { pid, group });
+        if let Some(process) = look(pid) {
+            children.entry(process.parent).or_default().push(process);
         }
     }
     let mut found = Vec::new();
@@ -40,9 +53,8 @@ pub(super) fn first_child(parent: Pid) -> Option<Pid> {
         return children.split_whitespace().next()?.parse().ok().map(Pid::from_raw);
     }
     // A kernel without that list.
-    let is_child =
-        |process: &&Process| parent_and_group(process.pid).is_some_and(|(of, _)| of == parent.as_raw());
-    below(parent.as_raw()).iter().filter(is_child).map(|process| process.pid).min().map(Pid::from_raw)
+    let children = below(parent.as_raw()).into_iter().filter(|process| process.parent == parent.as_raw());
+    children.map(|process| process.pid).min().map(Pid::from_raw)
 }
 
 /// Kills everything below `root` once, group by group and then one by one; says which processes it met.
@@ -96,11 +108,15 @@ fn marked(mark: &str) -> Vec<i32> {
     pids.filter(|pid| *pid > 1 && *pid != getpid().as_raw()).filter(holds).collect()
 }
 
-/// Fields 4 and 5 of `/proc/PID/stat`; the name before them may hold blanks and parentheses.
-fn parent_and_group(pid: i32) -> Option<(i32, i32)> {
+/// What `/proc/PID/stat` says, whose fields are numbered from 1; the name before them may hold blanks and parentheses.
+fn look(pid: i32) -> Option<Process> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.iter().rposition(|&b| b == b')')? + 1;
-    let rest = std::str::from_utf8(&stat[after_name..]).ok()?;
-    let mut fields = rest.split_ascii_whitespace().skip(1);
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    let fields: Vec<&str> = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace().collect();
+    // The first after the name is the third of all.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let count = |number: usize| field(number).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let (parent, group) = (field(4)?.parse().ok()?, field(5)?.parse().ok()?);
+    let ticks = (14..=17).map(count).fold(0, u64::saturating_add);
+    Some(Process { pid, parent, group, ticks, threads: count(20).max(1) })
 }

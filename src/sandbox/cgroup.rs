@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Limits;
 
-/// Processes of the sandbox itself that count into a task's group.
-const OWN_PROCESSES: u64 = 4;
-
 /// Where groups for tasks can be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Groups {
@@ -94,8 +91,13 @@ impl Groups {
         }
     }
 
-    /// Makes the group `name` with `limits`.
-    pub fn make(&self, name: &str, limits: &Limits) -> io::Result<Group> {
+    /// Whether a group's processes are counted, and refusals told.
+    pub fn count_processes(&self) -> bool {
+        !matches!(self, Self::V1 { pids: None, .. })
+    }
+
+    /// Makes the group `name` with `limits`, in which `own` processes of the sandbox itself are counted too.
+    pub fn make(&self, name: &str, limits: &Limits, own: u64) -> io::Result<Group> {
         let folders: Vec<PathBuf> = self.folders().iter().map(|parent| parent.join(name)).collect();
         let group = Group { groups: self.clone(), name: name.to_owned(), baseline: 0, leaf: None, leaves: 0 };
         for folder in folders {
@@ -104,7 +106,7 @@ impl Groups {
                 other => other?,
             }
         }
-        group.set(limits)?;
+        group.set(limits, own)?;
         Ok(group)
     }
 }
@@ -149,7 +151,7 @@ pub struct Group {
 }
 
 impl Group {
-    fn set(&self, limits: &Limits) -> io::Result<()> {
+    fn set(&self, limits: &Limits, own: u64) -> io::Result<()> {
         match &self.groups {
             Groups::V1 { memory, pids, cpu, .. } => {
                 if let Some(bytes) = limits.memory.0 {
@@ -159,7 +161,7 @@ impl Group {
                     fs::write(folder.join("memory.memsw.limit_in_bytes"), bytes.to_string()).ok();
                 }
                 if let (Some(pids), Some(most)) = (pids, limits.pids.0) {
-                    fs::write(pids.join(&self.name).join("pids.max"), (most + OWN_PROCESSES).to_string())?;
+                    fs::write(pids.join(&self.name).join("pids.max"), (most + own).to_string())?;
                 }
                 if let (Some(cpu), Some(share)) = (cpu, limits.cpus.0) {
                     let folder = cpu.join(&self.name);
@@ -176,7 +178,7 @@ impl Group {
                     fs::write(folder.join("memory.swap.max"), "0").ok();
                 }
                 if let Some(most) = limits.pids.0.filter(|_| has("pids")) {
-                    fs::write(folder.join("pids.max"), (most + OWN_PROCESSES).to_string())?;
+                    fs::write(folder.join("pids.max"), (most + own).to_string())?;
                 }
                 if let Some(share) = limits.cpus.0.filter(|_| has("cpu")) {
                     fs::write(folder.join("cpu.max"), format!("{} 100000", micros(share)))?;

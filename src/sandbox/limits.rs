@@ -45,6 +45,10 @@ pub struct Limits {
     #[arg(long, global = true, env = "RUNNER_FILE_SIZE", value_name = "SIZE", default_value = "64M", value_parser = size)]
     pub file_size: Most<u64>,
 
+    /// What a task writes to stdout and stderr of its suite; none: no limit, a part is kept anyway
+    #[arg(long, global = true, env = "RUNNER_OUTPUT_SIZE", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    pub output_size: Most<u64>,
+
     /// Open files of one process; none: no limit
     #[arg(long, global = true, env = "RUNNER_NOFILE", value_name = "COUNT", default_value = "256", value_parser = count)]
     pub nofile: Most<u64>,
@@ -54,6 +58,11 @@ impl Limits {
     /// No limit at all.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// Files and folders that a task may have on its disk: those without bytes cost as well.
+    pub fn files(&self) -> Option<u64> {
+        self.disk.0.map(|bytes| (bytes / 4096).max(4096))
     }
 }
 

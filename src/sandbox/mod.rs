@@ -257,11 +257,6 @@ impl Sandbox {
         )
     }
 
-    /// Whether a task cannot change the suite's own files: by mounts, or since they are another user's.
-    pub fn seals_the_suite(&self) -> bool {
-        self.level == Level::Bwrap || (self.level == Level::Basic && self.users.is_some())
-    }
-
     /// How memory is limited and measured: by a control group, or by looking at the processes again and again.
     pub fn memory(&self) -> &'static str {
         self.groups.as_ref().map_or("sampled", Groups::name)

@@ -86,9 +86,8 @@ fn disk(view: &SuiteView, plan: &Plan) -> io::Result<()> {
     own_mounts().map_err(said("a mount namespace"))?;
     let stage = &view.stage;
     let mut options = "mode=0755".to_owned();
-    if let Some(bytes) = plan.limits.disk.0 {
-        // A file of no bytes costs memory too.
-        options = format!("{options},size={bytes},nr_inodes={}", (bytes / 4096).max(4096));
+    if let (Some(bytes), Some(files)) = (plan.limits.disk.0, plan.limits.files()) {
+        options = format!("{options},size={bytes},nr_inodes={files}");
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("ostest"), stage, Some("tmpfs"), flags, Some(options.as_str()))
@@ -201,6 +200,20 @@ fn keep_from(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes the right to write to the files of a tree away from their owner: against mistakes, since he can take it back.
+/// Whoever does that on purpose is met by `process::seal`.
+fn close(path: &Path) -> io::Result<()> {
+    let meta = fs::symlink_metadata(path)?;
+    if meta.is_dir() {
+        for entry in fs::read_dir(path)? {
+            close(&entry?.path())?;
+        }
+    } else if meta.is_file() {
+        fs::set_permissions(path, Permissions::from_mode(meta.permissions().mode() & 0o555))?;
+    }
+    Ok(())
+}
+
 /// A copy of a tree whose files are the shared ones, mounted read only. Each folder is a mount as well, for what is a
 /// mount cannot be renamed or removed.
 fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
@@ -238,7 +251,7 @@ fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Without namespaces: the task's own folders for the user that it runs as.
 fn owners(view: &SuiteView, user: Option<u32>) -> io::Result<()> {
-    let Some(uid) = user else { return Ok(()) };
+    let Some(uid) = user else { return close(&view.suite) };
     if let Some(root) = view.source.parent() {
         fs::set_permissions(root, Permissions::from_mode(0o711))?;
     }

@@ -79,7 +79,7 @@ pub(super) fn page(status: &Value) -> String {
             stages(&task["stages"]),
             task["memory_peak_bytes"].as_u64().map_or_else(String::new, |peak| format!("{} MB", peak >> 20)),
             format!("{} {}", text(&task["delivery"]["state"]), text(&task["delivery"]["status"])),
-            text(&task["fault"]["message"]),
+            format!("{} <span class=\"dim\">{}</span>", text(&task["fault"]["message"]), ending(task)),
         ]
     });
     out.push_str("</body></html>\n");
@@ -119,6 +119,13 @@ fn table(out: &mut String, head: &[&str], rows: &Value, row: impl Fn(&Value) -> 
         out.push_str("</tr>\n");
     }
     out.push_str("</table>\n");
+}
+
+/// How the suite ended, and the limits that it hit.
+fn ending(task: &Value) -> String {
+    let limits = task["limits_hit"].as_array().map_or(&[][..], Vec::as_slice);
+    let all = std::iter::once(&task["exit"]).chain(limits).map(text).filter(|text| !text.is_empty());
+    all.collect::<Vec<_>>().join("; ")
 }
 
 fn stages(stages: &Value) -> String {
@@ -174,7 +181,7 @@ mod tests {
     fn nothing_of_a_stranger_is_markup() {
         let hostile = "<script>alert('x')</script>\"&\u{202e}";
         let task = json!({"task": hostile, "stage": hostile, "verdict": hostile, "stages": {hostile: 1.0},
-            "fault": {"message": hostile}, "delivery": {"state": hostile}});
+            "fault": {"message": hostile}, "exit": hostile, "limits_hit": [hostile], "delivery": {"state": hostile}});
         let page = page(&json!({"working": [task], "last": [task], "version": hostile, "phase": hostile,
             "ready": {"ok": false, "checks": {hostile: {"ok": false, "says": hostile}}}}));
         assert!(!page.contains("<script") && !page.contains("alert('"), "{page}");

@@ -77,6 +77,8 @@ fn one_ended(task: &Ended) -> Value {
         "passed": task.passed.0,
         "tests": task.passed.1,
         "fault": fault,
+        "exit": task.exit,
+        "limits_hit": task.limits,
         "stages": stages(&task.stages),
         "cpu_seconds": task.cpu.map(seconds),
         "memory_peak_bytes": task.memory,

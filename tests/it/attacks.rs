@@ -5,6 +5,7 @@
 
 mod annotation;
 mod arena;
+mod causes;
 mod checkouts;
 mod level;
 mod outside;

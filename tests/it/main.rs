@@ -19,6 +19,7 @@ mod delivery;
 mod doctor;
 mod environment;
 mod execution;
+mod fleet;
 mod layering;
 mod login;
 mod logs;

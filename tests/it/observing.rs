@@ -171,8 +171,12 @@ async fn limits_and_leftovers_are_counted() {
     let address = address(&world.runner).await;
     let id = world.submit(&format!("(setsid sleep 300 >/dev/null 2>&1 &); sleep 0.2; {PASS}"));
     assert_eq!(world.answer(&id).await["isPassed"], true);
-    let hungry = world.submit(&format!("head -c 400000000 /dev/zero | tail >/dev/null; {PASS}"));
-    world.answer(&hungry).await;
+    let hungry = world.submit(&format!("head -c 400000000 /dev/zero | tail >/dev/null; {FAIL}"));
+    let answer = world.answer(&hungry).await;
+    // Nobody told which case it was.
+    let description = answer["testResults"][0]["description"].as_str().unwrap();
+    let says = "while the tests ran: killed: used more than 64 MB of memory\nboom";
+    assert!(description.starts_with(says), "{answer}");
     let metrics = get(address, "/metrics").await.1;
     assert!(value(&metrics, "ostest_runner_leftover_processes_total") > 0.0, "{metrics}");
     assert!(value(&metrics, "ostest_runner_limits_hit_total{limit=\"memory\"}") > 0.0, "{metrics}");

@@ -1,15 +1,15 @@
 """For the interpreters that a suite starts besides the one that runs its tests: from the suite's folder they import what
 belongs to the suite, and nothing that a student's program has put beside it.
 
-Loaded by a .pth file of the suite's environment; does nothing where OSTEST_SEALED does not name a suite whose own files are
-another user's, or on a read-only mount. What this user could write to, somebody else has written.
+Loaded by a .pth file of the suite's environment; does nothing where OSTEST_SEALED does not name a suite. OSTEST_OWN names a file
+that lists the suite's own files; the runner sees to it that they, and the list, stay as they are.
 """
 
 import os
 import sys
 
 
-def install(suite):
+def install(suite, listed):
     from importlib import machinery, util
 
     root = os.path.realpath(suite)
@@ -18,11 +18,15 @@ def install(suite):
         real = os.path.realpath(path or os.curdir)
         return real == root or real.startswith(root + os.sep)
 
+    try:
+        with open(listed, "rb") as names:
+            own = {os.path.join(root, os.fsdecode(name)) for name in names.read().split(b"\0")}
+    except OSError:
+        # Somebody has seen to that: then nothing is the suite's.
+        own = set()
+
     def is_foreign(path):
-        try:
-            return os.stat(path).st_uid == os.geteuid() and os.access(path, os.W_OK)
-        except OSError:
-            return True
+        return os.path.realpath(path) not in own
 
     class Source(machinery.SourceFileLoader):
         """Never bytecode: that is written beside the sources, by whoever comes first."""
@@ -61,4 +65,4 @@ def install(suite):
 
 # Where there are events, there is the plugin, which looks closer.
 if os.environ.get("OSTEST_SEALED") and not os.environ.get("OSTEST_EVENTS"):
-    install(os.environ["OSTEST_SEALED"])
+    install(os.environ["OSTEST_SEALED"], os.environ.get("OSTEST_OWN", ""))

@@ -1,19 +1,20 @@
 /* @ATTACK: fills the disk in a folder that nobody may look into
- * @EXPECT: all=SUCCESS|ERROR basic-root=SUCCESS|ERROR|LEAKED basic-user=SUCCESS|FAILURE|ERROR|LEAKED
+ * @EXPECT: all=SUCCESS basic-root=ERROR basic-user=ERROR
+ * @SAYS basic-root: killed: wrote more than 64 MB to disk
+ * @SAYS basic-user: killed: wrote more than 64 MB to disk
  */
 #include "fill.h"
 
 int main(void) {
+    int open_files[8];
     mkdir("locked", 0700);
     for (int i = 0; i < 8; i++) {
         char name[64];
         snprintf(name, sizeof name, "locked/%d", i);
-        int fd = fill(name);
-        chmod("locked", 0);
-        if (fd >= 0) close(fd);
-        usleep(300000);
-        chmod("locked", 0700);
+        open_files[i] = open(name, O_RDWR | O_CREAT, 0600);
     }
+    /* From now on nobody sees what is in it; and when they are closed, not even who has it open. */
     chmod("locked", 0);
+    for (int i = 0; i < 8; i++) close(fill_open(open_files[i]));
     return filled_enough();
 }

@@ -11,9 +11,10 @@ parser.add_argument("--junit-xml", required=True)
 parser.add_argument("-k")
 parser.add_argument("--lab-num", nargs="*")
 parser.add_argument("--proxy_timeout")
+parser.add_argument("--capture", default="fd")
 known = parser.parse_args()
 
-line = ["tests", "--src", known.src, f"--junit-xml={known.junit_xml}"]
+line = ["tests", "--src", known.src, f"--junit-xml={known.junit_xml}", f"--capture={known.capture}"]
 if known.k:
     line += ["-k", known.k]
 sys.exit(1 if pytest.main(line) else 0)

@@ -1,5 +1,6 @@
 /* @ATTACK: changes, replaces, removes and moves the suite's files and folders; makes links of them
- * @EXPECT: all=SUCCESS basic-user=LEAKED none=ERROR|LEAKED
+ * @EXPECT: all=SUCCESS basic-user=ERROR none=ERROR|LEAKED
+ * @SAYS basic-user: killed: the program changed
  */
 #include "attack.h"
 

@@ -1,4 +1,5 @@
-//! Hostile repositories: what they attack is the checkout, before any program of theirs runs.
+//! Hostile repositories: what they attack is the checkout, before any program of theirs runs. At every level of the
+//! sandbox that this machine can give.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -6,9 +7,26 @@ use std::net::TcpListener;
 use git2::{ObjectType, Oid, Signature};
 use mock_backend::{NewTask, Settings};
 
-use crate::support::{Repository, World, student, text};
+use super::TURN;
+use super::level::Level;
+use crate::support::{Repository, World, eventually, student, text};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+/// The levels that can be had here.
+fn levels() -> impl Iterator<Item = Level> {
+    Level::CONFINED.into_iter().filter(|level| level.available())
+}
+
+/// `world` with its runner at `level`, which is what its log says.
+async fn confine(world: World, level: Level) -> World {
+    let world = world.confined(level.sandbox(), level.user());
+    let says = format!("level=\"{}\"", level.sandbox());
+    eventually("it is confined", || world.runner.log().contains(&says)).await;
+    let drops = matches!(level, Level::BwrapRoot | Level::BasicRoot);
+    assert!(world.runner.log().contains(if drops { "uid-drop=yes" } else { "uid-drop=no" }), "{level:?}");
+    world
+}
 
 async fn details(world: &World, url: &str) -> String {
     let answer = world.answer(&world.backend.submit(NewTask::new(url, "main"))).await;
@@ -39,7 +57,14 @@ fn entry(tree: &mut Vec<u8>, mode: &str, name: &str, object: Oid) {
 
 #[tokio::test]
 async fn a_million_entries_in_one_tree_are_too_many() {
-    let world = World::start().await.confined();
+    for level in levels() {
+        let _turn = TURN.lock().await;
+        million(level).await;
+    }
+}
+
+async fn million(level: Level) {
+    let world = confine(World::start().await, level).await;
     let url = commit_tree(&world, |repository| {
         let file = repository.blob(b"x").unwrap();
         let mut tree = Vec::new();
@@ -55,7 +80,15 @@ async fn a_million_entries_in_one_tree_are_too_many() {
 
 #[tokio::test]
 async fn a_packed_bomb_is_measured_before_it_is_unpacked() {
-    let world = World::with(Settings::default(), &["--max-repository", "64M"]).await.confined();
+    for level in levels() {
+        let _turn = TURN.lock().await;
+        bomb(level).await;
+    }
+}
+
+async fn bomb(level: Level) {
+    let world = World::with(Settings::default(), &["--max-repository", "64M"]).await;
+    let world = confine(world, level).await;
     // A quarter of a megabyte as it is transferred: one blob of 200 MB, and one of 8 MB in a hundred places.
     let large = commit_tree(&world, |repository| {
         let blob = repository.blob(&vec![0; 200 << 20]).unwrap();
@@ -80,11 +113,18 @@ async fn a_packed_bomb_is_measured_before_it_is_unpacked() {
 
 #[tokio::test]
 async fn submodules_reach_neither_files_nor_programs_nor_the_backend() {
+    for level in levels() {
+        let _turn = TURN.lock().await;
+        submodules(level).await;
+    }
+}
+
+async fn submodules(level: Level) {
     let world = World::with_git_config(|folder| {
         format!("[url \"file://{}/\"]\n\tinsteadOf = https://git.example/\n", folder.display())
     })
-    .await
-    .confined();
+    .await;
+    let world = confine(world, level).await;
     let secret = Repository::init(&world.folder().join("secret"));
     let commit = secret.commit(&[("password", "sesame")]);
     let owned = world.folder().join("owned");
@@ -124,7 +164,14 @@ async fn submodules_reach_neither_files_nor_programs_nor_the_backend() {
 
 #[tokio::test]
 async fn a_server_that_redirects_to_the_backend_claims_no_task() {
-    let world = World::with(Settings::default(), &["--attempts", "1"]).await.confined();
+    for level in levels() {
+        let _turn = TURN.lock().await;
+        redirects(level).await;
+    }
+}
+
+async fn redirects(level: Level) {
+    let world = confine(World::with(Settings::default(), &["--attempts", "1"]).await, level).await;
     let claim = format!("{}/api/task/available", world.backend.url());
     for location in [
         claim.clone(),

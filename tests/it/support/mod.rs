@@ -8,6 +8,7 @@ pub use disk::SmallDisk;
 pub use repositories::{Repository, scripted_suite, student};
 pub use runner::{BINARY, Runner, command};
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,10 @@ pub struct World {
     pub runner: Runner,
     folder: TempDir,
     arguments: Vec<String>,
+    /// Whether the runner is started from where everybody can.
+    for_all: bool,
+    /// The user that then runs it; none: who runs the tests.
+    user: Option<u32>,
 }
 
 impl World {
@@ -63,7 +68,7 @@ impl World {
         all.extend(arguments);
         let runner = Runner::start(folder.path(), &backend.url(), &all);
         let arguments = all.iter().map(ToString::to_string).collect();
-        Self { backend, runner, folder, arguments }
+        Self { backend, runner, folder, arguments, for_all: false, user: None }
     }
 
     /// A world whose runner does not take local repositories.
@@ -83,10 +88,17 @@ impl World {
         world
     }
 
-    /// The same world with a runner that confines its steps as strongly as this machine allows.
-    pub fn confined(mut self) -> Self {
+    /// The same world with a runner that confines its steps with `sandbox`, run by `user`; none: who runs the tests.
+    pub fn confined(mut self, sandbox: &str, user: Option<u32>) -> Self {
         let level = self.arguments.iter().position(|argument| argument == "--sandbox").unwrap() + 1;
-        "auto".clone_into(&mut self.arguments[level]);
+        sandbox.clone_into(&mut self.arguments[level]);
+        self.runner.kill();
+        let folder = self.folder.path();
+        std::fs::remove_dir_all(folder.join("state")).ok();
+        std::fs::copy(BINARY, folder.join("runner")).unwrap();
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(folder, user, user).unwrap();
+        (self.for_all, self.user) = (true, user);
         self.restart();
         self
     }
@@ -108,7 +120,12 @@ impl World {
     /// One more runner on the same state.
     pub fn second_runner(&self) -> Runner {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        Runner::start(self.folder.path(), &self.backend.url(), &arguments)
+        let (folder, url) = (self.folder.path(), self.backend.url());
+        if self.for_all {
+            Runner::of_anybody(folder, &url, &arguments, self.user)
+        } else {
+            Runner::start(folder, &url, &arguments)
+        }
     }
 
     /// Hands in a task for a student whose `run.sh` is `script`, with all tests and no laboratory.

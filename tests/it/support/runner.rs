@@ -1,6 +1,7 @@
 //! A real runner process, with its log at hand when a test fails.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -51,6 +52,22 @@ impl Runner {
             .arg(folder.join("state"))
             .args(["--logger-level", "debug"])
             .args(arguments);
+        Self::spawn(folder, command)
+    }
+
+    /// Starts the copy of the program in `folder` as `user`, with the system's programs alone: what lies in somebody's
+    /// home is not for other users.
+    pub fn of_anybody(folder: &Path, backend: &str, arguments: &[&str], user: Option<u32>) -> Self {
+        let usual = command(folder);
+        #[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
+        let mut command = Command::new(folder.join("runner"));
+        command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).current_dir("/");
+        command.args(["--backend-url", backend, "--logger-level", "debug", "--state-dir"]);
+        command.arg(folder.join("state")).args(arguments);
+        if let Some(user) = user {
+            command.uid(user).gid(user);
+        }
         Self::spawn(folder, command)
     }
 

@@ -1,0 +1,134 @@
+//! Several runners on one backend: a new version is rolled out under load, and no task is lost.
+
+use std::fs;
+use std::time::Duration;
+
+use mock_backend::{MockBackend, NewTask, Settings, Status, TaskId};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::support::{Repository, Runner, eventually, scripted_suite, student};
+
+const RUNNERS: usize = 4;
+const ROUNDS: usize = 2;
+
+/// Tasks that wait at least, so that no runner is idle when its turn comes.
+const BACKLOG: usize = 12;
+
+/// How long a drain may take: a task in hand, its delivery, and a busy machine.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Runners with states of their own, and the tasks that they were given.
+struct Fleet {
+    backend: MockBackend,
+    folder: TempDir,
+    suite: String,
+    students: Vec<(Repository, &'static str)>,
+    given: Vec<(TaskId, &'static str)>,
+}
+
+impl Fleet {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let suite = scripted_suite(&folder.path().join("suite"));
+        let kinds = [
+            ("passes", r#"sleep 0.2; printf %s "$PASS" > "$REPORT""#, "SUCCESS"),
+            ("fails", r#"sleep 0.2; printf %s "$FAIL" > "$REPORT"; exit 1"#, "FAILURE"),
+            ("breaks", "sleep 0.2; exit 3", "ERROR"),
+        ];
+        let students = kinds
+            .map(|(name, script, verdict)| (student(&folder.path().join(name), script), verdict))
+            .into_iter()
+            .collect();
+        let backend = MockBackend::start(Settings::default()).await.unwrap();
+        Self { backend, folder, suite, students, given: Vec::new() }
+    }
+
+    /// Hands in tasks of each kind until enough are waiting.
+    fn load(&mut self) {
+        while self.backend.unanswered() < BACKLOG {
+            let (repository, verdict) = &self.students[self.given.len() % self.students.len()];
+            let id = self.backend.submit(NewTask::new(&repository.url(), "main"));
+            self.given.push((id, verdict));
+        }
+    }
+
+    /// Starts the runner of that number, on the state that its predecessor left.
+    fn start(&self, number: usize) -> Runner {
+        let home = self.folder.path().join(format!("runner-{number}"));
+        fs::create_dir_all(&home).unwrap();
+        let arguments = [
+            "--allow-local-repositories",
+            "--tests-url",
+            &self.suite,
+            "--check-interval",
+            "50ms",
+            "--concurrent",
+            "2",
+            "--sandbox",
+            "none",
+        ];
+        Runner::start(&home, &self.backend.url(), &arguments)
+    }
+
+    /// Waits until `holds`, with enough tasks at the backend all the while.
+    async fn loaded_until(&mut self, what: &str, mut holds: impl FnMut() -> bool) {
+        eventually(what, || {
+            self.load();
+            holds()
+        })
+        .await;
+    }
+
+    /// What is wrong with the answers, once all are there.
+    fn wrong(&self) -> Vec<String> {
+        let mut wrong: Vec<String> = Vec::new();
+        for (id, verdict) in &self.given {
+            let status = self.backend.status_of(id).map(Status::as_str);
+            let times = self.backend.result_of(id).map_or(0, |result| result.times);
+            if status != Some(verdict) || times != 1 {
+                wrong.push(format!("{id}: {status:?} for {verdict}, answered {times} times"));
+            }
+        }
+        wrong.extend(self.backend.violations().iter().map(|violation| format!("{violation:?}")));
+        wrong
+    }
+}
+
+/// Tasks that a runner has taken and not ended.
+fn in_hand(runner: &Runner) -> usize {
+    let log = runner.log();
+    log.matches("task started").count().saturating_sub(log.matches("task ended").count())
+}
+
+#[tokio::test]
+async fn a_rolling_restart_under_load_loses_no_task_and_answers_each_once() {
+    let mut fleet = Fleet::new().await;
+    fleet.load();
+    let mut runners: Vec<Runner> = (0..RUNNERS).map(|number| fleet.start(number)).collect();
+    for round in 0..ROUNDS {
+        for (number, runner) in runners.iter_mut().enumerate() {
+            fleet.loaded_until(&format!("{number} works in round {round}"), || in_hand(runner) > 0).await;
+            runner.signal(Signal::SIGTERM);
+            // The others go on meanwhile.
+            let end = tokio::time::Instant::now() + DRAIN;
+            while runner.is_alive() {
+                fleet.load();
+                assert!(tokio::time::Instant::now() < end, "no end\n{}", runner.log());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let status = runner.ended(DRAIN).await;
+            assert!(status.success(), "{status}\n{}", runner.log());
+            assert_eq!(in_hand(runner), 0, "{}", runner.log());
+            *runner = fleet.start(number);
+        }
+    }
+    for runner in &runners {
+        fleet.loaded_until("all work again", || runner.log().contains("task started")).await;
+    }
+    eventually("all are answered", || fleet.backend.unanswered() == 0).await;
+    let wrong = fleet.wrong();
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), fleet.given.len());
+    // Each drain met work, and work went on around it.
+    assert!(fleet.given.len() > BACKLOG + RUNNERS * ROUNDS, "{}", fleet.given.len());
+}
