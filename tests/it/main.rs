@@ -22,6 +22,7 @@ mod execution;
 mod layering;
 mod login;
 mod logs;
+mod notifying;
 mod observing;
 mod poll;
 mod processes;
