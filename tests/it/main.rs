@@ -35,3 +35,4 @@ mod spool_files;
 mod stopping;
 mod surviving;
 mod transport;
+mod units;
