@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # The units of systemd/, installed by the README's commands, under a real systemd: started, reloaded, drained, killed,
-# stopped short, several on one host. To be run by tests/vm/run.sh, with `runner`, `mock-backend`, `systemd` and `README.md`.
+# stopped short, several on one host. To be run by tests/vm/run.sh, with `runner`, `mock-backend`, `systemd`,
+# `README.md` and the package that packaging/deb.sh makes.
 set -uo pipefail
 # shellcheck source=tests/vm/inside.sh
 . /srv/test/inside.sh
@@ -15,7 +16,7 @@ install_by_hand() {
     mkdir -p /tmp/source/target
     ln -s "$here" /tmp/source/target/release
     ln -s "$here/systemd" /tmp/source/systemd
-    awk '/^## /{in_section = /As a service of systemd/} in_section && /^    install /{block = 1} block && !/^    /{exit} block' \
+    awk '/^## /{in_section = /As a service of systemd/} in_section && /^    install .*target\/release/{block = 1} block && !/^    /{exit} block' \
         "$here/README.md" | tee /tmp/commands
     [ "$(wc -l </tmp/commands)" -ge 5 ] && cd /tmp/source && bash -ex /tmp/commands
 }
@@ -80,9 +81,11 @@ starts() {
     equal 'nobody else can read the password' 600 "$(stat -c %a /etc/credstore/ostest-runner.password)"
     check 'the password is in no environment' test -z "$(grep -rlz secret-of-the-vm /proc/[0-9]*/environ 2>/dev/null | tr '\0' ' ')"
     check 'priorities in the journal' grep -q '"PRIORITY":"6"' <(journalctl -q -u "$unit" -o json | grep 'the suite is ready')
-    # Beside the running one, with all that the unit gives it.
-    systemd-run --quiet --pipe --wait --uid=ostest-runner -p LoadCredential=ostest-runner.password \
-        -p StateDirectory=ostest-runner -p Delegate=yes -p EnvironmentFile=/etc/ostest-runner/environment runner doctor
+    # Beside the running one, with what the unit gives it, as in the README. This boot starts no message bus by itself.
+    systemctl start dbus.socket
+    check 'the doctor finds nothing amiss' systemd-run --quiet --pipe --wait --uid=ostest-runner -p Delegate=yes \
+        -p StateDirectory=ostest-runner -p LoadCredential=ostest-runner.password \
+        -p EnvironmentFile=/etc/ostest-runner/environment runner doctor
     attacks bwrap-user kills-everyone memory-4g report-forged writes-suite
 }
 
@@ -195,8 +198,38 @@ several() {
     unit=ostest-runner
 }
 
+# The package instead, on a system that has nothing of the above.
+packaged() {
+    local deb user pid
+    deb=$(echo "$here"/*.deb)
+    [ -e "$deb" ] || { fail 'the package' 'none was given'; return; }
+    systemctl stop 'ostest-runner*'
+    rm -rf /usr/bin/runner /etc/systemd/system/ostest-runner* /etc/{sysusers,tmpfiles}.d/ostest-runner.conf \
+        /etc/ostest-runner /etc/credstore /var/lib/ostest-runner*
+    userdel ostest-runner
+    systemctl daemon-reload
+    check 'the package is installed' dpkg --install "$deb"
+    equal 'it starts nothing by itself' 'disabled inactive' "$(systemctl is-enabled "$unit" | xargs) $(property ActiveState)"
+    for user in /usr/share/man/man1/runner.1.gz /usr/share/bash-completion/completions/runner /etc/ostest-runner; do
+        check "it brings $user" test -s "$user"
+    done
+    install -m 644 /usr/share/doc/ostest-runner/examples/environment /etc/ostest-runner/environment
+    settings
+    check 'packaged: starts' systemctl enable --now "$unit"
+    verdict 'packaged: a good student' "$here/repos/student" 240 SUCCESS
+    pid=$(property MainPID)
+    check 'packaged: an upgrade' dpkg --install "$deb"
+    equal 'packaged: an upgrade leaves what runs alone' "active $pid" "$(property ActiveState) $(property MainPID)"
+    begin 'packaged: a task runs'
+    check 'packaged: is removed' dpkg --remove ostest-runner
+    ended 'packaged: removal drains'
+    equal 'packaged: removed, its state is kept' 1 "$(find /var/lib/ostest-runner -maxdepth 1 -name spool | wc -l)"
+    check 'packaged: is purged' dpkg --purge ostest-runner
+    equal 'packaged: purged, nothing stays' '' "$(ls -d /var/lib/ostest-runner* /etc/ostest-runner* /etc/credstore/ostest-runner* /etc/systemd/system/multi-user.target.wants/ostest-runner* 2>/dev/null)"
+}
+
 start_backend || fail 'the backend' 'does not start'
-for part in ${OSTEST_PARTS:-installed settings starts reloads drains drains_longer killed watched several}; do
+for part in ${OSTEST_PARTS:-installed settings starts reloads drains drains_longer killed watched several packaged}; do
     echo "== $part ($SECONDS s)"
     "$part"
 done
