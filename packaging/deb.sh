@@ -10,7 +10,7 @@ runner=$target/release/runner
 # cargo-deb finds below target/release what is below it wherever cargo's target folder is.
 made=$target/release/packaged
 mkdir -p "$made"
-"$runner" man >"$made/runner.1"
+"$runner" man | gzip -9n >"$made/runner.1.gz"
 for shell in bash zsh fish; do
     "$runner" completions "$shell" >"$made/completion.$shell"
 done

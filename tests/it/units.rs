@@ -33,11 +33,11 @@ fn the_template_is_the_unit_but_for_what_each_instance_has_of_its_own() {
 fn every_setting_of_the_example_is_one_of_the_runner() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/environment.example");
     let text = fs::read_to_string(path).unwrap();
-    let named = |line: &str| {
+    let setting = |line: &str| {
         let name = line.trim_start_matches('#').split_once('=')?.0.to_owned();
         name.starts_with("RUNNER_").then_some(name)
     };
-    let names: Vec<_> = text.lines().filter_map(named).collect();
+    let names: Vec<_> = text.lines().filter_map(setting).collect();
     assert!(names.len() >= 6, "{names:?}");
     let command = ostest_runner::cli::command();
     let known: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
