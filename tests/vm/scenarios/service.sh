@@ -25,7 +25,7 @@ install_by_hand() {
 settings() {
     printf '%s\n' "RUNNER_BACKEND_URL=http://127.0.0.1:$port" RUNNER_AUTH=true RUNNER_LOGIN=worker \
         RUNNER_CHECK_INTERVAL=1 RUNNER_GRACE=1 "RUNNER_TESTS_URL=file://$here/repos/suite" \
-        RUNNER_ALLOW_LOCAL_REPOSITORIES=true RUNNER_TIMEOUT=120 RUNNER_MEMORY=256M RUNNER_PIDS=64 RUNNER_DISK=64M \
+        RUNNER_ALLOW_LOCAL_REPOSITORIES=true RUNNER_TIMEOUT=300 RUNNER_MEMORY=256M RUNNER_PIDS=64 RUNNER_DISK=64M \
         "${offline[@]}" "$with_uv" >>/etc/ostest-runner/environment
     (umask 077 && echo secret-of-the-vm >/etc/credstore/ostest-runner.password)
     # So that the watchdog is not waited for a minute.
