@@ -8,7 +8,7 @@ set -uo pipefail
 
 unit=ostest-runner
 port=5000
-backend_options=(--port "$port" --auth --user worker:secret-of-the-vm)
+backend_options=(--port "$port" --auth --user worker:secret-of-the-vm --user one:secret-of-one)
 instances=${OSTEST_INSTANCES:-3}
 
 # The README's own commands, in a tree that looks like a built one.
@@ -177,6 +177,9 @@ several() {
         names+=("ostest-runner@$name")
         printf '%s\n' "RUNNER_LISTEN=127.0.0.1:$((9180 + name))" RUNNER_CONCURRENT=1 >"/etc/ostest-runner/$name.environment"
     done
+    # The first has a login of its own; the others take the common password.
+    echo RUNNER_LOGIN=one >>/etc/ostest-runner/1.environment
+    (umask 077 && echo secret-of-one >/etc/credstore/ostest-runner@1.password)
     check "$instances instances start" systemctl start "${names[@]}"
     for name in $(seq "$instances"); do
         check "instance $name is ready to take tasks" until_ok $((100 + 60 * instances)) \
