@@ -94,7 +94,7 @@ stage() {
     local folder=$1 scenario=$2
     shift 2
     mkdir -p "$folder"
-    cp "$root/tests/vm/boot.sh" "$root/tests/vm/inside.sh" "$root"/tests/vm/task{,s}.py "$folder/"
+    cp "$root/tests/vm/boot.sh" "$root/tests/vm/inside.sh" "$root/tests/vm/task.py" "$folder/"
     cp "$scenario" "$folder/scenario.sh"
     [ $# = 0 ] || cp -R -- "$@" "$folder/"
     # What was asked for here is to be known there.

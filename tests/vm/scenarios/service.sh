@@ -187,7 +187,7 @@ several() {
     done
     free -m
     # Each takes one: it has one slot, and none is done before all have asked.
-    python3 "$here/tasks.py" "$backend" "file://$here/repos/slow" "$instances" 400 >/tmp/verdicts 2>&1 &
+    python3 "$here/task.py" "$backend" "file://$here/repos/slow" 400 "$instances" >/tmp/verdicts 2>&1 &
     tried=$!
     for name in $(seq "$instances"); do
         unit=ostest-runner@$name
@@ -195,9 +195,9 @@ several() {
     done
     check "$instances instances are drained" systemctl stop 'ostest-runner@*'
     wait "$tried"
-    sort /tmp/verdicts | uniq -c
+    cut -c 1-100 /tmp/verdicts
     # A failure too is an answer of the suite's: its tests have 3 s, and this machine two slow processors.
-    equal "$instances instances: all tasks answered" "$instances" "$(grep -cxE 'SUCCESS|FAILURE' /tmp/verdicts)"
+    equal "$instances instances: all tasks answered" "$instances" "$(grep -cE '^(SUCCESS|FAILURE) ' /tmp/verdicts)"
     for name in "${names[@]}"; do
         equal "$name ends well" 'inactive success' "$(property ActiveState "$name") $(property Result "$name")"
     done
