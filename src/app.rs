@@ -20,6 +20,7 @@ use crate::deliver::Deliver;
 use crate::execute::{Execute, find_program};
 use crate::kept::Kept;
 use crate::logging::{self, Log};
+use crate::notify::Manager;
 use crate::observe::{Confinement, Observe};
 use crate::poll::Poll;
 use crate::process::confine::{self, Ground};
@@ -117,19 +118,25 @@ async fn check_health(args: &healthcheck::Args, settings: &Settings) -> anyhow::
 
 /// Takes tasks until it is told to stop.
 async fn daemon(config: &Config, given: Given, log: &Log) -> anyhow::Result<ExitCode> {
+    let manager = Manager::from_environment();
     let stop = Stop::default();
     let signals = stop.listen().context("cannot listen for signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut reload = Reload::new(given, config.running.clone(), log.clone());
     let reread = async {
         while hangup.recv().await.is_some() {
+            manager.reloading().await;
             log.reopen();
             reload.again();
+            manager.ready().await;
         }
     };
     let listener = serve::bind(&config.settings.serve).await?;
     let mut daemon = Daemon::new(config, OWN_BINARY).await?;
     let show = serve::run(listener, daemon.shown(config));
+    manager.ready().await;
+    let observe = daemon.observe.clone();
+    let told = manager.run(&observe, &stop, wind_up(config));
     let serve = async {
         daemon.deliver_found().await;
         if daemon.warm_up_or_stop(&stop).await {
@@ -144,8 +151,14 @@ async fn daemon(config: &Config, given: Given, log: &Log) -> anyhow::Result<Exit
         () = overrun => Ok(ExitCode::FAILURE),
         () = signals => Ok(ExitCode::FAILURE),
         () = show => Ok(ExitCode::FAILURE),
+        () = told => Ok(ExitCode::FAILURE),
         () = reread => Ok(ExitCode::FAILURE),
     }
+}
+
+/// How long the runner takes at the most once what runs is interrupted: three graces for a step, its report, the flush.
+fn wind_up(config: &Config) -> Duration {
+    config.settings.process.grace.saturating_mul(3).saturating_add(Duration::from_secs(60))
 }
 
 /// Everything that the daemon is made of.

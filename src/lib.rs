@@ -35,6 +35,7 @@ pub mod kept;
 pub mod live;
 pub mod logging;
 pub mod manual;
+pub mod notify;
 pub mod object_cache;
 pub mod observe;
 pub mod parse_report;

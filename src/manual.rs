@@ -62,8 +62,42 @@ pub fn page(mut command: Command) -> io::Result<Vec<u8>> {
     commands.to_writer(&mut page)?;
     man.render_options_section(&mut page)?;
     man.render_extra_section(&mut page)?;
+    service().to_writer(&mut page)?;
     man.render_version_section(&mut page)?;
     Ok(page)
+}
+
+/// What the units bring, which no declaration of options knows.
+fn service() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["UNDER SYSTEMD"]);
+    roff.text([roman(
+        "The status line (systemctl status) says whether the runner makes ready what tasks share, is idle, working or \
+         stopping; how many slots are busy; the first tasks, each with its stage; and what is in the way: the spool, \
+         the backend, the login, the suite, or that the poll loop is stuck. In the last case the watchdog is not fed \
+         any more, and systemd restarts the runner. A reload reads the settings again; a stop drains, and asks for \
+         the time that takes.",
+    )]);
+    roff.control("SH", ["FILES"]);
+    for (path, what) in [
+        ("/etc/ostest-runner/config.toml", "Settings, where --config names no other file."),
+        ("/etc/ostest-runner/environment", "Settings of the units as environment variables."),
+        (
+            "/etc/ostest-runner/NAME.environment",
+            "The same of the instance ostest-runner@NAME; goes over the former.",
+        ),
+        ("/etc/credstore/ostest-runner.password", "The password, handed on by systemd as a credential."),
+        ("/etc/credstore/ostest-runner@NAME.password", "The same of an instance, where it has its own."),
+        (
+            "/var/lib/ostest-runner, /var/lib/ostest-runner-NAME",
+            "What outlives a run: spool, mirrors, environments.",
+        ),
+    ] {
+        roff.control("TP", []);
+        roff.text([italic(path)]);
+        roff.text([roman(what)]);
+    }
+    roff
 }
 
 /// The subcommands below `command`, each with what it takes besides the settings.

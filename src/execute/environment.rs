@@ -223,6 +223,8 @@ fn cache() -> Option<PathBuf> {
 fn inherited() -> Vec<(String, String)> {
     let own = |name: &str| {
         name.starts_with("RUNNER_")
+            // A child is not to speak for the runner to its service manager.
+            || matches!(name, "NOTIFY_SOCKET" | "WATCHDOG_USEC" | "WATCHDOG_PID")
             || matches!(name, "CREDENTIALS_DIRECTORY" | "PYTHONPATH" | "PYTHONHOME" | "VIRTUAL_ENV")
     };
     std::env::vars_os()

@@ -68,6 +68,8 @@ struct Inner {
     tasks: Mutex<Tasks>,
     health: Mutex<Health>,
     confinement: Mutex<Confinement>,
+    /// Woken when there is something new to be said of the run in a line.
+    news: tokio::sync::Notify,
 }
 
 impl Default for Confinement {
@@ -86,6 +88,7 @@ impl Default for Observe {
             tasks: Mutex::default(),
             health: Mutex::default(),
             confinement: Mutex::default(),
+            news: tokio::sync::Notify::new(),
         }))
     }
 }
@@ -99,11 +102,13 @@ impl Observe {
     /// The poll loop has gone on to `phase`, which lasts for `allowed` at the most; none: as long as tasks run.
     pub fn phase(&self, phase: Phase, allowed: Option<Duration>) {
         lock(&self.0.health).enter(phase, allowed);
+        self.0.news.notify_one();
     }
 
     /// Tasks that may run at a time.
     pub fn slots(&self, count: usize) {
         self.0.metrics.slots.set(count as u64);
+        self.0.news.notify_one();
     }
 
     /// What a question for a task came to.
@@ -119,6 +124,7 @@ impl Observe {
     /// Whether the spool can take a task; if not, why.
     pub fn room(&self, room: Result<(), String>) {
         lock(&self.0.health).room = room.err();
+        self.0.news.notify_one();
     }
 
     /// A task is being worked on, until what this returns is dropped. `again`: it is one of an earlier run.
@@ -141,16 +147,19 @@ impl Observe {
             health.backend_answered = Some(Instant::now());
         }
         health.backend = trouble;
+        self.0.news.notify_one();
     }
 
     /// The backend wants a login, and there has been none yet.
     pub fn login_needed(&self) {
         lock(&self.0.health).credentials = Some("not logged in yet".to_owned());
+        self.0.news.notify_one();
     }
 
     /// Whether the backend takes what the runner logs in with, or its requests without a login; if not, why.
     pub fn credentials(&self, taken: Result<(), String>) {
         lock(&self.0.health).credentials = taken.err();
+        self.0.news.notify_one();
     }
 
     /// A login was tried.
@@ -170,11 +179,13 @@ impl Observe {
             health.suite.refreshed = Some(Instant::now());
         }
         health.suite.trouble = refreshed.err();
+        self.0.news.notify_one();
     }
 
     /// All that tasks share is there.
     pub fn warm(&self) {
         lock(&self.0.health).suite.ready = true;
+        self.0.news.notify_one();
     }
 
     /// A result was sent once.
@@ -256,6 +267,11 @@ impl Observe {
     /// The last tasks that have a result, newest first.
     pub fn ended(&self) -> Vec<Ended> {
         lock(&self.0.tasks).ended()
+    }
+
+    /// Waits until something may have changed of the phase, the tasks in hand or the troubles. For one who waits.
+    pub async fn changed(&self) {
+        self.0.news.notified().await;
     }
 
     /// How things stand.

@@ -113,6 +113,7 @@ impl Watched {
         let working = Working { id, taken_at, taken: now, stage: "claim", since: now, stages: Vec::new() };
         tasks.working.insert(key, working);
         drop(tasks);
+        observe.0.news.notify_one();
         Self { observe, key }
     }
 
@@ -159,6 +160,7 @@ impl Watched {
         working.stages.push((before, took));
         (working.stage, working.since) = (stage, Instant::now());
         drop(tasks);
+        self.observe.0.news.notify_one();
         self.observe.stage_ended(before, took);
     }
 }
@@ -166,5 +168,6 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         lock(&self.observe.0.tasks).working.remove(&self.key);
+        self.observe.0.news.notify_one();
     }
 }

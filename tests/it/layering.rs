@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "run"],
     &["poll"],
     &["attempt"],
-    &["worker", "deliver", "healthcheck", "logging", "parse_report", "serve", "spool_command"],
+    &["worker", "deliver", "healthcheck", "logging", "notify", "parse_report", "serve", "spool_command"],
     &["execute"],
     &["checkout"],
     &["process", "junit", "backend", "git", "spool"],

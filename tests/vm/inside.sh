@@ -3,6 +3,8 @@
 # goes on after a failed check, and ends with `finish`.
 
 here=/srv/test
+# shellcheck source=/dev/null # made by run.sh
+. "$here/settings"
 passed=0
 failed=0
 
@@ -42,11 +44,14 @@ finish() {
     [ "$failed" = 0 ]
 }
 
-# Starts a mock backend on a free port; $backend is its address.
+# What the mock backend is told; with port 0 it takes a free one.
+backend_options=(--port 0)
+
+# Starts a mock backend; $backend is its address.
 start_backend() {
     local said
     said=$(mktemp)
-    "$here/mock-backend" --port 0 >"$said" 2>&1 &
+    "$here/mock-backend" "${backend_options[@]}" >"$said" 2>&1 &
     backend_pid=$!
     until_ok 30 grep -q 'listens on' "$said" || { cat "$said"; return 1; }
     backend=$(grep -om1 'http://[^ ]*' "$said")

@@ -66,13 +66,23 @@ student() {
     commit "$2"
 }
 
-# repositories FOLDER: the attacks' suite, an honest student, and the attacks, as repositories in FOLDER. The guest has no git.
+# slow FOLDER: an honest student whose build takes a while, so that something can happen meanwhile.
+slow() {
+    mkdir -p "$1"
+    cp -R "$root/tests/attacks/shared/." "$root/tests/attacks/honest/." "$1/"
+    printf 'all: pause\npause:\n\tsleep 25\n' | cat - "$root/tests/attacks/shared/Makefile" >"$1/Makefile"
+    printf 'MARK=slow\n' >"$1/outside"
+    commit "$1"
+}
+
+# repositories FOLDER: the attacks' suite, two honest students, and the attacks, as repositories in FOLDER. The guest has no git.
 repositories() {
     local attack names
     mkdir -p "$1/attacks"
     cp -R "$root/tests/attacks/suite" "$1/suite"
     commit "$1/suite"
     student honest "$1/student"
+    slow "$1/slow"
     mapfile -t names < <(attacks)
     for attack in "${names[@]}"; do
         student "$attack" "$1/attacks/$attack"
@@ -87,6 +97,8 @@ stage() {
     cp "$root/tests/vm/boot.sh" "$root/tests/vm/inside.sh" "$root/tests/vm/task.py" "$folder/"
     cp "$scenario" "$folder/scenario.sh"
     [ $# = 0 ] || cp -R -- "$@" "$folder/"
+    # What was asked for here is to be known there.
+    printf '%s\n' "OSTEST_PARTS=$(printf %q "${OSTEST_PARTS:-}")" "OSTEST_INSTANCES=$(printf %q "${OSTEST_INSTANCES:-}")" >"$folder/settings"
     repositories "$folder/repos"
     chmod -R a+rX "$folder"
 }

@@ -1,0 +1,246 @@
+//! What a service manager is told, over a real socket of datagrams: readiness, signs of life, reloads, the end.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use mock_backend::{Settings, TaskId};
+use nix::sys::signal::Signal;
+use ostest_runner::notify::Manager;
+use ostest_runner::observe::{Observe, Phase};
+use ostest_runner::stop::Stop;
+
+use crate::support::{Runner, World, command, eventually};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+/// The other end: a service manager that keeps what it is told.
+struct Heard {
+    socket: UnixDatagram,
+    name: String,
+    messages: Vec<(Instant, String)>,
+}
+
+impl Heard {
+    fn at(name: &str, socket: UnixDatagram) -> Self {
+        socket.set_nonblocking(true).unwrap();
+        Self { socket, name: name.to_owned(), messages: Vec::new() }
+    }
+
+    /// Takes what has come; all of it so far.
+    fn all(&mut self) -> &[(Instant, String)] {
+        let mut bytes = [0; 4096];
+        while let Ok(length) = self.socket.recv(&mut bytes) {
+            self.messages.push((Instant::now(), String::from_utf8(bytes[..length].to_vec()).unwrap()));
+        }
+        &self.messages
+    }
+
+    fn count(&mut self, of: &str) -> usize {
+        self.all().iter().filter(|(_, message)| message.lines().any(|line| line == of)).count()
+    }
+
+    fn words(&mut self) -> Vec<String> {
+        self.all().iter().map(|(_, message)| message.clone()).collect()
+    }
+
+    /// Waits for a message that holds `text`, behind the first `after`; its place.
+    async fn wait(&mut self, text: &str, after: usize) -> usize {
+        let mut found = None;
+        eventually(text, || {
+            found = self.all().iter().skip(after).position(|(_, message)| message.contains(text));
+            found.is_some()
+        })
+        .await;
+        found.unwrap() + after
+    }
+
+    /// Forgets what came so far, listens for `time`, and says how many signs of life came.
+    async fn signs(&mut self, time: Duration) -> usize {
+        self.all();
+        self.messages.clear();
+        let end = Instant::now() + time;
+        // Read all the while: a socket holds ten datagrams, and then the runner waits.
+        while Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.all();
+        }
+        self.count("WATCHDOG=1")
+    }
+}
+
+/// A runner whose manager listens at a path, with these variables besides.
+async fn managed(arguments: &[&str], environment: &[(&str, &str)]) -> (World, Heard) {
+    let mut world = World::with(Settings::default(), arguments).await;
+    let path = world.fresh("notify");
+    let path = path.to_str().unwrap();
+    let heard = Heard::at(path, UnixDatagram::bind(path).unwrap());
+    world.restart_with(&[&[("NOTIFY_SOCKET", path)], environment].concat());
+    (world, heard)
+}
+
+/// Hands in a task that runs until its gate is there.
+fn gated(world: &World) -> (TaskId, PathBuf) {
+    let gate = world.fresh("gate");
+    (world.submit(&format!("while [ ! -e {} ]; do sleep 0.05; done; {PASS}", gate.display())), gate)
+}
+
+#[tokio::test]
+async fn it_says_when_it_is_ready_what_it_does_and_that_it_drains() {
+    let (mut world, mut heard) = managed(&[], &[]).await;
+    heard.wait("READY=1", 0).await;
+    heard.wait("STATUS=idle: 0 of 2 slots busy", 0).await;
+    assert_eq!(heard.words()[0], "READY=1", "nothing comes before it");
+    let (id, gate) = gated(&world);
+    let working = heard.wait("(execute)", 0).await;
+    assert!(heard.words()[working].starts_with("STATUS=working: 1 of 2 slots busy: "), "{:?}", heard.words());
+    world.runner.signal(Signal::SIGTERM);
+    let stopping = heard.wait("STOPPING=1", 0).await;
+    assert_eq!(heard.words()[stopping], "STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000");
+    heard.wait("STATUS=stopping: 1 task to finish: ", stopping).await;
+    // It asks again before the time is over that it was given, as long as it takes.
+    heard.wait("EXTEND_TIMEOUT_USEC=60000000", stopping + 1).await;
+    fs::write(gate, "").unwrap();
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    assert!(world.runner.ended(Duration::from_secs(10)).await.success());
+    assert_eq!((heard.count("STOPPING=1"), heard.count("READY=1")), (1, 1));
+    assert_eq!(heard.count("WATCHDOG=1"), 0, "nobody wants signs of life");
+}
+
+#[tokio::test]
+async fn interrupted_it_asks_for_the_time_to_wind_up_and_for_no_more() {
+    let (mut world, mut heard) = managed(&["--grace", "2"], &[]).await;
+    let (id, _gate) = gated(&world);
+    heard.wait("(execute)", 0).await;
+    world.runner.signal(Signal::SIGTERM);
+    heard.wait("STOPPING=1", 0).await;
+    world.runner.signal(Signal::SIGTERM);
+    heard.wait("EXTEND_TIMEOUT_USEC=66000000", 0).await;
+    world.answer(&id).await;
+    assert!(world.runner.ended(Duration::from_secs(15)).await.success());
+}
+
+#[tokio::test]
+async fn signs_of_life_come_in_time_whatever_the_backend_and_the_tasks_do() {
+    let (mut world, mut heard) = managed(&["--check-interval", "30"], &[("WATCHDOG_USEC", "1000000")]).await;
+    heard.wait("WATCHDOG=1", 0).await;
+    let idle = heard.signs(Duration::from_secs(4)).await;
+    // A busy machine may be late, but nothing makes them come more often.
+    assert!((3..=9).contains(&idle), "{idle} in 4 s, where 8 are due");
+    // A backend that is away.
+    let folder = world.folder().to_owned();
+    world.runner.kill();
+    let mut away = command(&folder);
+    away.args(["--mock", "--backend-url", "http://127.0.0.1:9", "--check-interval", "1"])
+        .arg("--state-dir")
+        .arg(folder.join("state"))
+        .envs([("NOTIFY_SOCKET", heard.name.as_str()), ("WATCHDOG_USEC", "1000000")]);
+    world.runner = Runner::spawn(&folder, away);
+    heard.wait("; the backend cannot be reached: ", 0).await;
+    let without = heard.signs(Duration::from_secs(4)).await;
+    assert!((3..=9).contains(&without), "{without} in 4 s, where 8 are due");
+    // A runner that is stopped from outside.
+    world.runner.signal(Signal::SIGSTOP);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(heard.signs(Duration::from_secs(2)).await, 0);
+    world.runner.signal(Signal::SIGCONT);
+    assert!(heard.signs(Duration::from_secs(3)).await >= 2);
+}
+
+#[tokio::test]
+async fn a_poll_loop_that_is_stuck_gives_no_sign_of_life() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let mut heard = Heard::at("", UnixDatagram::bind(&path).unwrap());
+    let manager = Manager::at(path.as_os_str(), Some(Duration::from_millis(500))).unwrap();
+    let (observe, stop) = (Observe::default(), Stop::default());
+    let run = manager.run(&observe, &stop, Duration::ZERO);
+    let story = async {
+        // It may pause for a second, and half a minute more where the machine is slow.
+        observe.phase(Phase::Pausing, Some(Duration::from_secs(1)));
+        assert!(heard.signs(Duration::from_secs(28)).await >= 40, "a slow one is not stuck");
+        heard.signs(Duration::from_secs(4)).await;
+        assert_eq!(heard.signs(Duration::from_secs(3)).await, 0, "{:?}", heard.words());
+        observe.phase(Phase::Full, None);
+        assert!(heard.signs(Duration::from_secs(2)).await >= 2, "it goes on");
+    };
+    tokio::select! {
+        () = run => unreachable!("it never ends"),
+        () = story => {}
+    }
+}
+
+#[tokio::test]
+async fn a_reload_has_a_beginning_with_its_time_and_an_end() {
+    let (world, mut heard) = managed(&[], &[]).await;
+    heard.wait("STATUS=idle", 0).await;
+    let now = || Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap());
+    let before = now();
+    world.runner.signal(Signal::SIGHUP);
+    let begins = heard.wait("RELOADING=1", 0).await;
+    heard.wait("READY=1", begins).await;
+    let words = heard.words();
+    let micros = words[begins].strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+    let at = Duration::from_micros(micros.parse().unwrap());
+    assert!(before <= at && at <= now(), "{before:?} {at:?}");
+    assert!(world.runner.log().contains("the settings were read again"));
+}
+
+#[tokio::test]
+async fn no_child_learns_of_the_manager() {
+    let mut world = World::start().await;
+    let socket = world.fresh("notify");
+    let _heard = UnixDatagram::bind(&socket).unwrap();
+    let found = world.fresh("environments");
+    let programs = world.fresh("programs");
+    fs::create_dir_all(&programs).unwrap();
+    // What makes the suite's environment is trusted and inherits much; its first call is enough here.
+    for name in ["uv", "python3"] {
+        let script = format!("#!/bin/sh\n/usr/bin/env >> {}\nexit 1\n", found.display());
+        let path = programs.join(name);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let variables =
+        [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "20000000"), ("KEPT", "as it is")];
+    let student = world.fresh("student-environment");
+    let id = world.submit(&format!("/usr/bin/env > {}; {PASS}", student.display()));
+    world.restart_with(&variables);
+    world.answer(&id).await;
+    let seen = fs::read_to_string(&student).unwrap();
+    assert!(
+        seen.contains("PATH=") && !seen.contains("NOTIFY_SOCKET") && !seen.contains("WATCHDOG"),
+        "{seen}"
+    );
+    fs::remove_dir_all(world.folder().join("state/environments")).unwrap();
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    world.restart_with(&[&variables[..], &[("PATH", &path)]].concat());
+    eventually("the environment's maker is called", || found.exists()).await;
+    eventually("it has an environment", || fs::read_to_string(&found).unwrap().contains("KEPT=as it is"))
+        .await;
+    let seen = fs::read_to_string(&found).unwrap();
+    assert!(!seen.contains("NOTIFY_SOCKET") && !seen.contains("WATCHDOG"), "{seen}");
+}
+
+#[tokio::test]
+async fn an_abstract_socket_serves_and_none_that_works_is_no_trouble() {
+    let name = format!("ostest-notify-{:016x}", fastrand::u64(..));
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let mut heard = Heard::at(&name, UnixDatagram::bind_addr(&address).unwrap());
+    let mut world = World::start().await;
+    world.restart_with(&[("NOTIFY_SOCKET", &format!("@{name}"))]);
+    heard.wait("READY=1", 0).await;
+    heard.wait("STATUS=idle", 0).await;
+    for nowhere in ["/nobody/listens/here", "relative", "vsock:2:1234"] {
+        world.restart_with(&[("NOTIFY_SOCKET", nowhere), ("WATCHDOG_USEC", "soon")]);
+        // And no question of the runner before it is under way any more, which would take the task with it.
+        eventually("it is ready", || world.runner.log().contains("the suite is ready")).await;
+        assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true, "{nowhere}");
+        let log = world.runner.log();
+        let warned =
+            log.contains("NOTIFY_SOCKET cannot be used") || log.contains("WATCHDOG_USEC is no number");
+        assert!(warned, "{log}");
+    }
+}
