@@ -47,7 +47,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     if let Some(Command::Spool(command)) = &cli.command {
         let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
-        let code = spool_command::run(&cli.settings.folders.state()?, command, &mut out, &mut err);
+        let code = spool_command::run(&cli.settings.folders.the_state()?, command, &mut out, &mut err);
         return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
     }
     if let Some(Command::Config(command)) = &cli.command {
@@ -74,7 +74,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args)).await,
             Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args)).await,
             Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
-            Some(Command::Demo) => Box::pin(demo::run(cli.settings, &mut std::io::stdout())).await,
+            Some(Command::Demo(args)) => {
+                Box::pin(demo::run(cli.settings, args, &mut std::io::stdout())).await
+            }
             // Done above, without a log or a runtime.
             Some(_) => Ok(ExitCode::SUCCESS),
         }

@@ -71,7 +71,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show the whole way of a task on sample repositories, with a backend inside
-    Demo,
+    Demo(DemoArgs),
     /// Print what makes a shell complete the runner's options
     Completions {
         /// The shell
@@ -79,6 +79,14 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// What `runner demo` takes.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Only write the sample repositories there, and tasks.json for the mock backend
+    #[arg(long, value_name = "FOLDER")]
+    pub samples: Option<PathBuf>,
 }
 
 /// Reads the command line, the environment and the file of settings. An error is one line that names the flag, what

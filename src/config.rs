@@ -4,12 +4,14 @@
 pub mod file;
 pub mod origin;
 pub mod running;
+mod slot;
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use clap::error::ErrorKind;
@@ -77,7 +79,7 @@ pub struct Settings {
 #[group(skip)]
 pub struct FolderSettings {
     /// Folder for what outlives a run: the suite, its environments [default: $STATE_DIRECTORY, else
-    /// ~/.local/state/ostest-runner]
+    /// ~/.local/state/ostest-runner]; with /{slot} at its end, the first of 1, 2, 3, … there that no other runner uses
     #[arg(long, global = true, env = "RUNNER_STATE_DIR", value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
 
@@ -90,6 +92,13 @@ impl FolderSettings {
     /// The state folder, as given or by default; it need not be there.
     pub fn state(&self) -> anyhow::Result<PathBuf> {
         self.state_dir.clone().map_or_else(default_state_dir, Ok)
+    }
+
+    /// The same, where there is one: not one for each of several runners.
+    pub fn the_state(&self) -> anyhow::Result<PathBuf> {
+        let state = self.state()?;
+        slot::shared(&state).map_or(Ok(()), |shared| Err(slot::ask(shared)))?;
+        Ok(state)
     }
 }
 
@@ -173,6 +182,8 @@ pub struct Config {
     pub folders: Folders,
     /// Those of the settings that can change.
     pub running: Running,
+    /// Held as long as this process works in its state folder, where several runners were given one.
+    _slot: Option<Arc<fs::File>>,
 }
 
 impl Config {
@@ -181,13 +192,17 @@ impl Config {
         if let Some(password) = read_passwords(&settings.backend)? {
             settings.backend.password = password;
         }
-        let state = make("--state-dir", &settings.folders.state()?)?;
+        let state = settings.folders.state()?;
+        let (state, slot) = match slot::shared(&state) {
+            Some(shared) => slot::take(shared).map(|(state, held)| (state, Some(Arc::new(held))))?,
+            None => (make("--state-dir", &state)?, None),
+        };
         let work = match &settings.folders.work_dir {
             Some(folder) => make("--work-dir", folder)?,
             None => make("--state-dir", &state.join("work"))?,
         };
         let running = Running::new(&settings);
-        Ok(Self { settings, folders: Folders { state, work }, running })
+        Ok(Self { settings, folders: Folders { state, work }, running, _slot: slot })
     }
 }
 

@@ -4,14 +4,17 @@
 mod samples;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use mock_backend::{Event, MockBackend, NewTask, StoredResult, TaskId};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::app::{Daemon, OWN_BINARY};
+use crate::cli::DemoArgs;
 use crate::config::{Config, Settings};
 use crate::execute::{Preset, find_program};
 use crate::repository::RepositoryUrl;
@@ -26,7 +29,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs the demo; exits with 0 where every verdict is what it should be.
-pub async fn run(settings: Settings, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub async fn run(settings: Settings, args: DemoArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = args.samples {
+        write_samples(&folder, out).with_context(|| format!("--samples {}", folder.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(missing) = missing() {
         bail!(missing);
     }
@@ -36,6 +43,38 @@ pub async fn run(settings: Settings, out: &mut impl Write) -> anyhow::Result<Exi
         told = tell(settings, &stop, out) => told,
         () = signals => Ok(ExitCode::FAILURE),
     }
+}
+
+/// Writes the sample repositories for a backend and a runner elsewhere. Those that are there stay as they are, so that
+/// this can be done at each start of both.
+fn write_samples(folder: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let folder = folder.canonicalize()?;
+    let tasks = folder.join("tasks.json");
+    if !tasks.exists() {
+        // Aside first: what is killed in the middle leaves nothing that looks whole.
+        let aside = TempDir::with_prefix_in(".samples-", &folder)?;
+        samples::suite(aside.path())?;
+        let mut lines = Vec::new();
+        for student in samples::STUDENTS {
+            samples::repository(aside.path(), student)?;
+            let url = format!("file://{}/students/{}", folder.display(), student.name);
+            let task = json!({"repositoryUrl": url, "branch": "main", "laboratoryNumber": 1});
+            writeln!(lines, "{task}")?;
+        }
+        for name in ["suite", "students"] {
+            std::fs::rename(aside.path().join(name), folder.join(name)).context(name)?;
+        }
+        std::fs::write(&tasks, lines)?;
+    }
+    writeln!(out, "suite          file://{}/suite", folder.display())?;
+    writeln!(
+        out,
+        "tasks          {}, one for each of {} students",
+        tasks.display(),
+        samples::STUDENTS.len()
+    )?;
+    Ok(())
 }
 
 /// What the demo needs and this machine has not, with the command that installs it.

@@ -6,7 +6,7 @@ set -uo pipefail
 
 level=$1
 # What the runner is told about its sandbox.
-sandbox=(--sandbox auto --sandbox-require basic --timeout 10 --memory 256M --pids 64 --disk 64M)
+sandbox=(--sandbox auto --sandbox-require "${level%-*}" --timeout 10 --memory 256M --pids 64 --disk 64M)
 
 export HOME=/tmp/home "${offline[@]}"
 mkdir -p "$HOME"

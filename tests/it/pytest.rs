@@ -32,3 +32,35 @@ fn the_demo_names_what_is_missing_and_how_to_install_it() {
     assert!(error.contains("apt-get install python3 python3-venv make gcc"), "{error}");
     assert_eq!(error.lines().count(), 1);
 }
+
+#[test]
+fn the_samples_are_written_once_and_the_mock_backend_reads_their_tasks() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("samples");
+    let write = || command(home.path()).args(["demo", "--samples"]).arg(&folder).output().unwrap();
+    let output = write();
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(folder.join("tasks.json")).unwrap();
+    assert_eq!(mock_backend::read_tasks(&text).unwrap().len(), 4);
+    for task in text.lines() {
+        let task: serde_json::Value = serde_json::from_str(task).unwrap();
+        let url = task["repositoryUrl"].as_str().unwrap();
+        let repository = git2::Repository::open(url.strip_prefix("file://").unwrap()).unwrap();
+        assert!(repository.revparse_single("main:calc.c").is_ok(), "{url}");
+    }
+    let head = || git2::Repository::open(folder.join("suite")).unwrap().head().unwrap().target();
+    let before = head();
+    std::fs::write(folder.join("tasks.json"), "kept").unwrap();
+    assert!(write().status.success());
+    assert_eq!(
+        (head(), std::fs::read_to_string(folder.join("tasks.json")).unwrap().as_str()),
+        (before, "kept")
+    );
+    let entries = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(entries, 3, "the suite, the students, the tasks");
+    std::fs::remove_file(folder.join("tasks.json")).unwrap();
+    let output = write();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("suite: ") && error.lines().count() == 1, "{error}");
+    assert_eq!(output.status.code(), Some(2));
+}
