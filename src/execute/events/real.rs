@@ -123,9 +123,10 @@ impl Suite {
     fn start(&self, python: &Path, arguments: &[&str], theirs: UnixStream) -> Child {
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let output = fs::File::create(at("output")).unwrap();
-        // The shell moves the socket away from the standard input, which pytest has its own plans for.
+        // The shell moves the socket away from the standard input, which pytest has its own plans for. Whoever started
+        // the tests may have left SIGINT ignored (a shell's background job), as the supervisor never does.
         command(Path::new("sh"))
-            .args(["-c", "exec 9<&0 </dev/null; exec \"$@\"", "sh"])
+            .args(["-c", "exec 9<&0 </dev/null; exec env --default-signal=INT \"$@\"", "sh"])
             .arg(python)
             .args(["-m", "pytest", "--continue-on-collection-errors", "--junit-xml"])
             .arg(at("report.xml"))
