@@ -2,7 +2,7 @@
 //! was told wins, and nothing that is missing or odd makes a pass.
 
 use crate::junit::JunitError;
-use crate::process::{Exit, Stopped};
+use crate::process::{Exit, Hit, Stopped};
 use crate::report::{Cause, Fault, Limits, Outcome, Report, Stage};
 use crate::sandbox;
 use crate::task::Task;
@@ -57,6 +57,11 @@ impl Evidence<'_> {
             let message = format!("{why}, {ended} of {all} tests had finished{}", words(exit, allowed));
             report.fault = Some(Fault::new(Stage::Execute, cause, message));
         }
+        // Of these nobody tells which case they belong to; a run that was ended for one says so already.
+        let missed = exit.hits.iter().filter(|hit| matches!(hit, Hit::Disk | Hit::Files | Hit::Output));
+        for hit in missed.filter(|_| events.complete()) {
+            explain(&mut report, &format!("the task {}", hit.words(allowed)));
+        }
         contradictions(&mut report, task, exit, allowed, selects_here);
         (report, warnings)
     }
@@ -77,7 +82,9 @@ impl Evidence<'_> {
                     let message = format!("{why}{}", words(exit, allowed));
                     report.fault = Some(Fault::new(Stage::Execute, cause, message));
                 }
-                explain(&mut report, exit, allowed);
+                if let Some(why) = over(exit, allowed) {
+                    explain(&mut report, &why);
+                }
                 contradictions(&mut report, task, exit, allowed, selects_here);
                 report
             }
@@ -134,8 +141,7 @@ fn without_failure(exit: &Exit, allowed: &sandbox::Limits) -> (Cause, String) {
 }
 
 /// Where nobody told which case met a limit: all that failed say it.
-fn explain(report: &mut Report, exit: &Exit, allowed: &sandbox::Limits) {
-    let Some(why) = over(exit, allowed) else { return };
+fn explain(report: &mut Report, why: &str) {
     for case in &mut report.cases {
         if matches!(case.outcome, Outcome::Failed | Outcome::Errored) {
             case.description = format!("while the tests ran: {why}\n{}", case.description);

@@ -25,8 +25,9 @@ int main(void) {
         change(path);
     }
     change("/usr/bin/env");
+    /* Its mode alone: a new time would be told as a change of the suite. */
     snprintf(path, sizeof path, "%s/run_tests.py", suite());
-    change(path);
+    ATTEMPT(chmod(path, 0444), "mode of %s", path);
     if (getenv("VIRTUAL_ENV")) change(getenv("VIRTUAL_ENV"));
     return 0;
 }

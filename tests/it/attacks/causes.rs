@@ -31,10 +31,10 @@ fn causes() -> Vec<Cause> {
     // For a moment: it is gone when the test ends.
     let short = "for i in 1 2 3; do head -c 30M /dev/zero > f$i; done; sleep 1; rm f*; exit 1";
     let files = "i=0; while : > f$i; do i=$((i+1)); done; exit 1";
-    let no_room = ["the disk was full: the task may use 64 MB", "killed: wrote more than 64 MB to disk"];
+    let no_room = ["the disk was full: the task may use 64 MB", "wrote more than 64 MB to disk"];
     let many = [
         "the disk was full: the task may have 16384 files and folders",
-        "killed: made more than 16384 files and folders",
+        "made more than 16384 files and folders",
     ];
     let crowd = "i=0; while [ $i -lt 100 ]; do sleep 2 & i=$((i+1)); done; wait; exit 1";
     vec![
