@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 # An attack takes half a minute at each of two levels on a busy machine, with the good student after it.
-limit=${OSTEST_VM_TIMEOUT:-$((480 + 60 * $(attacks | wc -l)))}
+limit=${OSTEST_VM_TIMEOUT:-$((900 + 60 * $(attacks | wc -l)))}
 memory=${OSTEST_VM_MEMORY:-2048}
 # Emulation, not KVM: a virtual machine may have a /dev/kvm that opens and then stops the guest in the middle of its boot
 # ("KVM internal error"), and no fallback list notices that.
