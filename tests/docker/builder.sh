@@ -10,11 +10,11 @@ make_builder() {
     # The same path there as here, for cargo compares what it has built with where its sources are.
     home=$(realpath "${CARGO_HOME:-$HOME/.cargo}")
     mkdir -p "$context"/{toolchain,home/registry,release}
-    # Links, not copies, where that can be.
+    # Links, not copies, where that can be; into a folder that is there, for the second try finds what the first has made.
     link() { cp -al "$@" 2>/dev/null || cp -a "$@"; }
     mkdir "$context/toolchain/bin"
     link "$sysroot"/bin/{cargo,rustc} "$context/toolchain/bin/"
-    link "$sysroot/lib" "$context/toolchain/lib"
+    link "$sysroot/lib" "$context/toolchain/"
     rm -rf "$context"/toolchain/lib/rustlib/{src,wasm*}
     link "$home"/registry/{cache,index} "$context/home/registry/"
     if [ "${OSTEST_DOCKER_COLD:-}" != 1 ] && [ -d "$target/release/.fingerprint" ]; then
@@ -30,6 +30,9 @@ COPY home $home/
 COPY release /build/target/release/
 ENV CARGO_HOME=$home CARGO_NET_OFFLINE=true
 END
-    docker build --quiet --network host --tag "$1" "$context" >/dev/null
+    docker build --network host --tag "$1" "$context" >"$work/build.log" 2>&1 || {
+        tail -n 20 "$work/build.log" >&2
+        die "FAILED: the builder $1 is not built"
+    }
     rm -rf "$context"
 }
