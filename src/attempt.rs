@@ -56,13 +56,13 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Answers a claim: runs `task`, or says what is wrong with it.
+    /// Answers a claim: runs `task`, or says what is wrong with it. What the task has left is still being removed then.
     pub async fn answer(
         &self,
         mut recorded: Recorded,
         task: Result<Task, Fault>,
         interrupt: CancellationToken,
-    ) {
+    ) -> Clearing {
         let started = Instant::now();
         let again = matches!(&recorded, Recorded::Spooled(claimed) if !claimed.is_fresh());
         let watched = Arc::new(self.observe.task(recorded.id(), again));
@@ -73,7 +73,7 @@ impl Attempts {
             }
             Ok(task) => {
                 if !begin(&mut recorded, &interrupt).await {
-                    return;
+                    return Clearing::default();
                 }
                 self.run(task, started, interrupt.clone(), watched.clone()).await
             }
@@ -81,7 +81,7 @@ impl Attempts {
         let interrupted = report.fault.as_ref().is_some_and(|fault| fault.cause == Cause::Interruption);
         if interrupted && self.on_interrupt == OnInterrupt::Resume {
             put_back(recorded);
-            return clearing.end().await;
+            return clearing;
         }
         watched.done(&report);
         let body = self.worker.body(recorded.id(), &report);
@@ -93,8 +93,7 @@ impl Attempts {
                 }
             }
         }
-        // Only then the next task: what tasks leave must not pile up.
-        clearing.end().await;
+        clearing
     }
 
     async fn run(

@@ -202,7 +202,7 @@ impl Poll {
             return Asked::Idle;
         };
         let recorded = write_down(place, id, body).await;
-        self.start(recorded, task, (slot, held), round);
+        self.start(recorded, task, (slot, Some(held)), round);
         Asked::Taken
     }
 
@@ -223,18 +223,21 @@ impl Poll {
         self.start(Recorded::Spooled(claimed), task, (slot, held), round);
     }
 
-    /// `held` is let go when the answer is written down, and only then.
+    /// The id is let go when the answer is written down, and only then: from there on the backend may give it again. The
+    /// slot is let go when nothing of the task is left, or what tasks leave would pile up.
     fn start<T: Send + 'static>(
         &self,
         recorded: Recorded,
         task: Result<Task, Fault>,
-        held: T,
+        (slot, id): (Slot, Option<T>),
         round: &mut Round<'_>,
     ) {
         let (attempts, interrupt) = (self.attempts.clone(), round.stop.interrupt.clone());
         round.tasks.spawn(async move {
-            attempts.answer(recorded, task, interrupt).await;
-            drop(held);
+            let clearing = attempts.answer(recorded, task, interrupt).await;
+            drop(id);
+            clearing.end().await;
+            drop(slot);
         });
     }
 

@@ -122,16 +122,7 @@ impl Worker {
         bounds: &Bounds<'_>,
     ) -> Result<Report, Fault> {
         (bounds.progress)(Stage::Checkout);
-        let mut get = Box::pin(bounds.until.bound(Stage::Checkout, self.get(task, source, workspace)));
-        // Meanwhile: the suite may be due for a look. The run finds it ready, or meets what was wrong once more.
-        let mut look = Box::pin(self.execute.warm_up(&bounds.until));
-        tokio::select! {
-            got = &mut get => {
-                got?;
-                look.await.ok();
-            }
-            _ = &mut look => get.await?,
-        }
+        bounds.until.bound(Stage::Checkout, self.get(task, source, workspace)).await?;
         self.execute.run(task, workspace, bounds).await
     }
 

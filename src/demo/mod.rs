@@ -20,6 +20,7 @@ use crate::execute::{Preset, find_program};
 use crate::repository::RepositoryUrl;
 use crate::stop::Stop;
 use crate::units::show;
+use crate::workspace;
 use samples::Student;
 
 /// How long a task may take here: the endless program is shown to the deadline.
@@ -62,10 +63,14 @@ fn write_samples(folder: &Path, out: &mut impl Write) -> anyhow::Result<()> {
             let task = json!({"repositoryUrl": url, "branch": "main", "laboratoryNumber": 1});
             writeln!(lines, "{task}")?;
         }
+        std::fs::write(aside.path().join("tasks.json"), lines)?;
         for name in ["suite", "students"] {
+            // What was killed between these steps.
+            workspace::remove_tree(&folder.join(name)).ok();
             std::fs::rename(aside.path().join(name), folder.join(name)).context(name)?;
         }
-        std::fs::write(&tasks, lines)?;
+        // The last: where this is there, all is.
+        std::fs::rename(aside.path().join("tasks.json"), &tasks)?;
     }
     writeln!(out, "suite          file://{}/suite", folder.display())?;
     writeln!(

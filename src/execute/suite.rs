@@ -78,6 +78,14 @@ pub(super) struct Suite {
 }
 
 impl Suite {
+    /// Whether all of it is there: a person, or another runner on the same state folder, may have removed some. That it
+    /// is used is noted.
+    fn is_there(&self) -> bool {
+        let parts = self.parts();
+        parts.iter().copied().for_each(stale::note_use);
+        parts.iter().all(|part| part.is_dir()) && self.python.exists()
+    }
+
     /// The folders that it consists of: its tree and its environment.
     fn parts(&self) -> Vec<&Path> {
         let environment = self.python.parent().and_then(Path::parent);
@@ -123,7 +131,9 @@ impl SuiteKeeper {
     pub(super) async fn current(&self) -> Result<Arc<Suite>, Fault> {
         let mut known = self.known.lock().await;
         let last = match &*known {
-            Some((suite, at)) if at.elapsed() < self.settings.suite_max_age => return Ok(suite.clone()),
+            Some((suite, at)) if at.elapsed() < self.settings.suite_max_age && suite.is_there() => {
+                return Ok(suite.clone());
+            }
             Some((suite, _)) => Some(suite.clone()),
             None => None,
         };
@@ -147,8 +157,7 @@ impl SuiteKeeper {
         let started = Instant::now();
         let reference = self.settings.tests_ref.as_deref();
         let (commit, tree) = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await?;
-        if let Some(last) = last.filter(|last| last.commit == commit) {
-            last.parts().into_iter().for_each(stale::note_use);
+        if let Some(last) = last.filter(|last| last.commit == commit && last.is_there()) {
             return Ok(last.clone());
         }
         let python = self.environments.interpreter(&tree, &Until::within(ENVIRONMENT)).await?;

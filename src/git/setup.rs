@@ -154,21 +154,25 @@ pub(super) fn switches() {
 #[expect(unsafe_code, reason = "libgit2's switches are global; the child has one thread")]
 pub(super) fn trust(url: &str, environment: &Environment) -> Result<(), Failure> {
     static DONE: std::sync::Once = std::sync::Once::new();
+    let given = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     // Also from http:// a server may lead to https://.
-    let Some(file) = environment.get(super::CERTIFICATES).filter(|_| url.starts_with("http")) else {
+    let Some(file) = given(super::CERTIFICATES).filter(|_| url.starts_with("http") && !DONE.is_completed())
+    else {
         return Ok(());
     };
-    if DONE.is_completed() {
-        return Ok(());
-    }
-    // SAFETY: nothing else uses libgit2 at this moment.
-    unsafe { git2::opts::set_ssl_cert_file(Path::new(file)) }.map_err(|error| {
-        let file = file.display();
-        let message = format!("cannot read the certificates in SSL_CERT_FILE ({file}): {}", error.message());
-        Failure::new(Kind::Certificate, message)
-    })?;
     DONE.call_once(|| {});
-    Ok(())
+    // SAFETY: nothing else uses libgit2 at this moment.
+    let read = unsafe { git2::opts::set_ssl_cert_file(Path::new(file)) };
+    match read {
+        // OpenSSL goes on without a file that it cannot use; without anything else there is no use in that.
+        Err(error) if url.starts_with("https") && given("SSL_CERT_DIR").is_none() => {
+            let file = file.display();
+            let message =
+                format!("cannot read the certificates in SSL_CERT_FILE ({file}): {}", error.message());
+            Err(Failure::new(Kind::Certificate, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A delta or zip bomb meets this before it meets the machine: libgit2 then fails with "out of memory".

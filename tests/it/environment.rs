@@ -56,6 +56,17 @@ async fn a_remote_that_is_gone_means_what_is_there() {
 }
 
 #[tokio::test]
+async fn what_somebody_has_removed_is_made_anew() {
+    let world = World::with(Settings::default(), &["--suite-max-age", "1h"]).await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    for folder in ["environments", "suite"] {
+        fs::remove_dir_all(world.folder().join("state").join(folder)).unwrap();
+        let answer = world.answer(&world.submit(PASS)).await;
+        assert_eq!(answer["isPassed"], true, "without {folder}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn no_task_is_taken_before_the_suite_is_ready() {
     let world = World::with(Settings::default(), &["--tests-ref", "not-yet"]).await;
     let id = world.submit(PASS);

@@ -71,6 +71,21 @@ async fn the_same_id_is_not_run_twice_at_a_time_but_again_later() {
 }
 
 #[tokio::test]
+async fn an_id_may_come_again_while_what_its_task_has_left_is_removed() {
+    let world = World::start().await;
+    let id = world.submit(&format!("seq 40000 | xargs touch; {PASS}"));
+    let answers = || world.backend.results().iter().filter(|stored| stored.id == id).count();
+    eventually("it is answered", || answers() == 1).await;
+    let left = std::fs::read_dir(world.work()).unwrap().count();
+    let attempt =
+        world.backend.attempts().into_iter().find(|attempt| attempt.id.as_ref() == Some(&id)).unwrap();
+    world.backend.submit_raw(attempt.claim);
+    assert_eq!(left, 1, "the result waits for no removal");
+    eventually("it runs again", || answers() == 2).await;
+    world.assert_clean();
+}
+
+#[tokio::test]
 async fn sigterm_while_idle_ends_at_once() {
     let mut world = World::with(Settings::default(), &["--check-interval", "30"]).await;
     eventually("it asks", || claims(&world) > 0).await;
