@@ -20,7 +20,6 @@ use crate::execute::{Preset, find_program};
 use crate::repository::RepositoryUrl;
 use crate::stop::Stop;
 use crate::units::show;
-use crate::workspace;
 use samples::Student;
 
 /// How long a task may take here: the endless program is shown to the deadline.
@@ -65,9 +64,13 @@ fn write_samples(folder: &Path, out: &mut impl Write) -> anyhow::Result<()> {
         }
         std::fs::write(aside.path().join("tasks.json"), lines)?;
         for name in ["suite", "students"] {
-            // What was killed between these steps.
-            workspace::remove_tree(&folder.join(name)).ok();
-            std::fs::rename(aside.path().join(name), folder.join(name)).context(name)?;
+            // What is there may be a person's own, so it is not removed here.
+            std::fs::rename(aside.path().join(name), folder.join(name)).with_context(|| {
+                let folder = folder.display();
+                format!(
+                    "demo: {folder} has a {name}, but no tasks.json; remove the former or name another folder"
+                )
+            })?;
         }
         // The last: where this is there, all is.
         std::fs::rename(aside.path().join("tasks.json"), &tasks)?;

@@ -61,6 +61,9 @@ fn the_samples_are_written_once_and_the_mock_backend_reads_their_tasks() {
     std::fs::remove_file(folder.join("tasks.json")).unwrap();
     let output = write();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(error.contains("suite: ") && error.lines().count() == 1, "{error}");
+    assert!(
+        error.contains("has a suite, but no tasks.json; remove") && error.lines().count() == 1,
+        "{error}"
+    );
     assert_eq!(output.status.code(), Some(2));
 }
