@@ -146,6 +146,7 @@ async fn daemon(config: &Config, given: Given, log: &Log) -> anyhow::Result<Exit
         } else {
             daemon.flush().await;
         }
+        daemon.worker.execute.settle().await;
     };
     let overrun = stop.interrupt_after(config.running.drain.clone());
     tokio::select! {
@@ -278,6 +279,7 @@ async fn run_once(mut settings: Settings, args: run::Args) -> anyhow::Result<Exi
     tokio::select! {
         code = run::run(&worker, args, interrupt, &mut out) => {
             out.flush().ok();
+            worker.execute.settle().await;
             Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
         }
         () = signals => Ok(ExitCode::FAILURE),

@@ -89,6 +89,11 @@ impl Execute {
         until.bound(Stage::Prepare, self.suite.current()).await.map(|_| ())
     }
 
+    /// Waits until nothing runs any more of what was given up.
+    pub async fn settle(&self) {
+        self.launcher.settle().await;
+    }
+
     /// Runs the tests of `task` on what is checked out in `workspace`.
     pub async fn run(
         &self,

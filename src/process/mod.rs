@@ -12,6 +12,7 @@ mod meter;
 mod output;
 mod seal;
 mod start;
+mod supervised;
 pub mod supervisor;
 mod teardown;
 mod tree;
@@ -34,9 +35,11 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::observe::{Child, ChildEnd, Observe};
 use crate::sandbox::{Plan, Sandbox};
+use supervised::Supervised;
 
 /// The variable that marks all that a step starts, so that it is found even where its supervisor was killed.
 const MARK: &str = "OSTEST_STEP";
@@ -202,14 +205,26 @@ pub struct Launcher {
     settings: Settings,
     sandbox: Arc<Sandbox>,
     observe: Observe,
+    /// The supervisors of steps that nobody waits for any more.
+    ending: TaskTracker,
 }
+
+/// How long [`Launcher::settle`] waits for them; longer only where the kernel itself holds a process.
+const SETTLE: Duration = Duration::from_secs(5);
 
 impl Launcher {
     /// A launcher that starts `exe` (the runner's own binary; `/proc/self/exe` in the runner, since the path of a
     /// running program is wrong after an upgrade in place) as supervisor. `mark` begins the mark of all it starts.
     pub fn new(exe: impl Into<PathBuf>, mark: impl Into<String>, settings: Settings) -> Self {
         let sandbox = Arc::new(Sandbox::off(crate::sandbox::Settings::default()));
-        Self { exe: exe.into(), mark: mark.into(), settings, sandbox, observe: Observe::default() }
+        Self {
+            exe: exe.into(),
+            mark: mark.into(),
+            settings,
+            sandbox,
+            observe: Observe::default(),
+            ending: TaskTracker::new(),
+        }
     }
 
     /// The same, with what confines its steps.
@@ -239,6 +254,13 @@ impl Launcher {
         &self.exe
     }
 
+    /// Waits until the steps that were dropped have ended too, with all that they started. To be called at the end: no
+    /// program that is done leaves others behind.
+    pub async fn settle(&self) {
+        self.ending.close();
+        timeout(SETTLE, self.ending.wait()).await.ok();
+    }
+
     /// Starts `spec` under a supervisor of its own.
     pub async fn start(&self, mut spec: Spec) -> Result<Running, StartError> {
         let mark = format!("{}-{:016x}{:016x}", self.mark, fastrand::u64(..), fastrand::u64(..));
@@ -254,7 +276,7 @@ impl Launcher {
         let stdout = output::drain(supervisor.stdout.take(), file("stdout"), keep, flow.clone());
         let stderr = output::drain(supervisor.stderr.take(), file("stderr"), keep, flow.clone());
         let mut running = Running {
-            supervisor,
+            supervisor: Supervised::new(supervisor, self.ending.clone()),
             mark: format!("{MARK}={mark}"),
             control,
             events: BufReader::new(events),
@@ -344,7 +366,7 @@ struct Ended {
 /// A step that runs. Dropping it ends the step and everything it started.
 #[derive(Debug)]
 pub struct Running {
-    supervisor: tokio::process::Child,
+    supervisor: Supervised,
     mark: String,
     control: OwnedWriteHalf,
     events: BufReader<OwnedReadHalf>,
@@ -432,10 +454,6 @@ impl Running {
         if let Some(watched) = self.watched.take() {
             watched.ended(end, ended.hits.iter().map(|hit| hit.name()));
         }
-        // The supervisor exits right after its last event, but a mount namespace takes a moment to go: nobody waits for
-        // that, and no zombie is left to chance.
-        let mut supervisor = self.supervisor;
-        tokio::spawn(async move { supervisor.wait().await.ok() });
         Exit {
             code: ended.code,
             signal: ended.signal,

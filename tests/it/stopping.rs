@@ -20,6 +20,30 @@ async fn a_drain_has_a_limit() {
 }
 
 #[tokio::test]
+async fn what_it_gives_up_has_ended_before_it_does() {
+    // A remote that takes the connection and says nothing: the suite is never ready.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://127.0.0.1:{}/suite.git", silent.local_addr().unwrap().port());
+    for _ in 0..5 {
+        let mut world = World::with(Settings::default(), &["--tests-url", &url]).await;
+        let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
+        let read = || std::fs::read_to_string(&children).unwrap_or_default();
+        eventually("it asks the remote", || !read().is_empty()).await;
+        let supervisors = read();
+        world.runner.signal(Signal::SIGTERM);
+        assert!(world.runner.ended(Duration::from_secs(5)).await.success());
+        let left: Vec<_> = supervisors.split_whitespace().filter(|pid| runs(pid)).collect();
+        assert!(left.is_empty(), "the supervisors {left:?} run on after their runner");
+    }
+}
+
+/// Whether a process is there and no zombie.
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+}
+
+#[tokio::test]
 async fn as_pid_1_it_reaps_hands_signals_on_and_gives_the_exit_code() {
     if !have("unshare", "util-linux") {
         return;
