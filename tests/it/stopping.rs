@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use mock_backend::Settings;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::support::{World, command, eventually, have, running};
 
@@ -24,17 +25,21 @@ async fn what_it_gives_up_has_ended_before_it_does() {
     // A remote that takes the connection and says nothing: the suite is never ready.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("git://127.0.0.1:{}/suite.git", silent.local_addr().unwrap().port());
-    for _ in 0..5 {
-        let mut world = World::with(Settings::default(), &["--tests-url", &url]).await;
-        let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
-        let read = || std::fs::read_to_string(&children).unwrap_or_default();
-        eventually("it asks the remote", || !read().is_empty()).await;
-        let supervisors = read();
-        world.runner.signal(Signal::SIGTERM);
-        assert!(world.runner.ended(Duration::from_secs(5)).await.success());
-        let left: Vec<_> = supervisors.split_whitespace().filter(|pid| runs(pid)).collect();
-        assert!(left.is_empty(), "the supervisors {left:?} run on after their runner");
-    }
+    let mut world = World::with(Settings::default(), &["--tests-url", &url]).await;
+    let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
+    let read = || std::fs::read_to_string(&children).unwrap_or_default();
+    eventually("it asks the remote", || !read().is_empty()).await;
+    let supervisor = read().trim().to_owned();
+    let signal = |signal| kill(Pid::from_raw(supervisor.parse().unwrap()), signal).unwrap();
+    // It would end at once.
+    signal(Signal::SIGSTOP);
+    world.runner.signal(Signal::SIGTERM);
+    eventually("it stops", || world.runner.log().contains("stopped: everything")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(world.runner.is_alive(), "it has left its supervisor alone");
+    signal(Signal::SIGCONT);
+    assert!(world.runner.ended(Duration::from_secs(4)).await.success());
+    assert!(!runs(&supervisor), "the supervisor {supervisor} runs on after its runner");
 }
 
 /// Whether a process is there and no zombie.
