@@ -11,13 +11,9 @@ fn main() -> ExitCode {
     // In every mode: a git child, say, holds the login of a repository.
     password::seal();
     // The child modes come first: they must not carry a runtime, a log or settings of their own.
-    match arguments.get(1).and_then(|mode| mode.to_str()) {
-        Some(process::supervisor::MODE) => return process::supervisor::main(),
-        Some(git::MODE) => return git::main(),
-        Some(sandbox::stage::MODE) => {
-            return sandbox::stage::main(arguments.get(2).and_then(|fd| fd.to_str()));
-        }
-        _ => {}
+    let words: Vec<&str> = arguments.iter().skip(1).map_while(|word| word.to_str()).collect();
+    if let Some(code) = child_mode(&words) {
+        return code;
     }
     if let Some(code) = init::split() {
         return code;
@@ -32,6 +28,19 @@ fn main() -> ExitCode {
             answer.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
         }
         Err(error) => wrong(&cli::one_line(&error)),
+    }
+}
+
+/// Does what the runner's children do, if `words` name one of their modes.
+fn child_mode(words: &[&str]) -> Option<ExitCode> {
+    match *words {
+        [process::supervisor::MODE, ..] => Some(process::supervisor::main()),
+        [git::MODE, ..] => Some(git::main()),
+        [sandbox::stage::MODE, ref rest @ ..] => {
+            let mode = |word: &str| (word == git::MODE).then_some(git::main as fn() -> ExitCode);
+            Some(sandbox::stage::main(rest.first().copied(), mode))
+        }
+        _ => None,
     }
 }
 

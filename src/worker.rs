@@ -121,9 +121,9 @@ impl Worker {
         source: &Source,
         bounds: &Bounds<'_>,
     ) -> Result<Report, Fault> {
-        (bounds.progress)(Stage::Checkout);
-        bounds.until.bound(Stage::Checkout, self.get(task, source, workspace)).await?;
-        self.execute.run(task, workspace, bounds).await
+        // Boxed: they are large, and all that waits for a task holds them.
+        let checkout = Box::pin(self.get(task, source, workspace));
+        Box::pin(self.execute.run(task, workspace, checkout, bounds)).await
     }
 
     async fn get(&self, task: &Task, source: &Source, workspace: &Workspace) -> Result<(), Fault> {

@@ -28,7 +28,9 @@ impl Workspace {
         let held = File::open(&root)?;
         held.try_lock()?;
         let workspace = Self { root, _held: held };
-        for folder in [workspace.home(), workspace.temp(), workspace.out(), workspace.stage()] {
+        let folders =
+            [workspace.checkout(), workspace.home(), workspace.temp(), workspace.out(), workspace.stage()];
+        for folder in folders {
             fs::create_dir(folder)?;
         }
         Ok(workspace)
@@ -44,9 +46,14 @@ impl Workspace {
         &self.root
     }
 
+    /// All that the checkout may write to.
+    pub fn checkout(&self) -> PathBuf {
+        self.root.join("checkout")
+    }
+
     /// Where the student's repository goes.
     pub fn source(&self) -> PathBuf {
-        self.root.join("src")
+        self.checkout().join("src")
     }
 
     /// Where the suite's copy goes.
@@ -241,6 +248,11 @@ fn move_up(folder: &Path, top: &Held, number: &mut u64) -> io::Result<()> {
 /// Copies a folder with its modes and symlinks; what is neither file, folder nor symlink is left out.
 pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
+    fill_tree(from, to)
+}
+
+/// The same into a folder that is there and empty.
+pub fn fill_tree(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));

@@ -32,6 +32,10 @@ impl Mock {
 }
 
 impl Executor for Mock {
+    async fn ahead(&mut self) {}
+
+    async fn give_up(&mut self) {}
+
     async fn prepare(&mut self) -> Result<(), Fault> {
         Ok(())
     }

@@ -40,6 +40,10 @@ pub struct Settings {
 
 /// The phases of a run. An executor holds no timers: dropping a phase's future, or the child, is the abort.
 trait Executor {
+    /// Makes ready what it can before there is a checkout. What it could not is told by the phases that follow.
+    async fn ahead(&mut self);
+    /// Ends what [`Self::ahead`] began, where nothing will follow.
+    async fn give_up(&mut self);
     /// Makes ready what the run needs.
     async fn prepare(&mut self) -> Result<(), Fault>;
     /// Starts the run; none: there is nothing to wait for.
@@ -94,14 +98,23 @@ impl Execute {
         self.launcher.settle().await;
     }
 
-    /// Runs the tests of `task` on what is checked out in `workspace`.
+    /// Runs the tests of `task` on what `checkout` brings into `workspace`. What the run needs besides is made ready
+    /// meanwhile.
     pub async fn run(
         &self,
         task: &Task,
         workspace: &Workspace,
+        checkout: impl Future<Output = Result<(), Fault>>,
         bounds: &Bounds<'_>,
     ) -> Result<Report, Fault> {
-        let pytest = pytest::Pytest::new(task, workspace, &self.suite, &self.launcher, &self.limits);
+        let mut pytest = pytest::Pytest::new(task, workspace, &self.suite, &self.launcher, &self.limits);
+        (bounds.progress)(Stage::Checkout);
+        let checkout = bounds.until.bound(Stage::Checkout, checkout);
+        let (checked_out, ()) = tokio::join!(checkout, pytest.ahead());
+        if let Err(fault) = checked_out {
+            pytest.give_up().await;
+            return Err(fault);
+        }
         drive(pytest, bounds, self.settings.check_proc_interval).await
     }
 
@@ -132,7 +145,10 @@ pub struct Folders {
 async fn drive(mut executor: impl Executor, bounds: &Bounds<'_>, pace: Duration) -> Result<Report, Fault> {
     let Bounds { until, progress } = bounds;
     progress(Stage::Prepare);
-    until.bound(Stage::Prepare, executor.prepare()).await?;
+    if let Err(fault) = until.bound(Stage::Prepare, executor.prepare()).await {
+        executor.give_up().await;
+        return Err(fault);
+    }
     progress(Stage::Execute);
     let started = until.bound(Stage::Execute, executor.startup()).await?;
     let (exit, mut ended_early) = match started {

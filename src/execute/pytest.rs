@@ -10,7 +10,7 @@ use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
 use super::verdict::Evidence;
 use crate::junit;
-use crate::process::{Exit, Launcher, Running, Spec, StartError};
+use crate::process::{Exit, Held, Launcher, Running, Spec, StartError};
 use crate::report::{Cause, Fault, Limits, Report, Stage};
 use crate::sandbox::{Level, Sandbox};
 use crate::task::Task;
@@ -32,6 +32,8 @@ pub(super) struct Pytest<'a> {
     limits: &'a Limits,
     suite: Option<Arc<Suite>>,
     confined: Option<Confined>,
+    /// Ready to begin, with `suite` and `confined`.
+    held: Option<Held>,
 }
 
 impl<'a> Pytest<'a> {
@@ -42,7 +44,14 @@ impl<'a> Pytest<'a> {
         launcher: &'a Launcher,
         limits: &'a Limits,
     ) -> Self {
-        Self { task, workspace, keeper, launcher, limits, suite: None, confined: None }
+        Self { task, workspace, keeper, launcher, limits, suite: None, confined: None, held: None }
+    }
+
+    async fn confine(&mut self, suite: Arc<Suite>) -> std::io::Result<()> {
+        let readable = of_interpreter(&suite.python);
+        let ready = confine(self.launcher, self.workspace, &suite.tree, readable, self.limits).await?;
+        (self.suite, self.confined) = (Some(suite), Some(ready));
+        Ok(())
     }
 
     fn spec(&self, suite: &Suite) -> Spec {
@@ -98,20 +107,41 @@ impl<'a> Pytest<'a> {
 }
 
 impl Executor for Pytest<'_> {
+    async fn ahead(&mut self) {
+        // Only there does the making take its time, and is all of it out of the checkout's reach.
+        if self.launcher.sandbox().level != Level::Bwrap {
+            return;
+        }
+        let Some(suite) = self.keeper.last() else { return };
+        if self.confine(suite.clone()).await.is_ok() {
+            self.held = self.launcher.hold(self.spec(&suite)).await.ok();
+        }
+    }
+
+    async fn give_up(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.give_up().await;
+        }
+    }
+
     async fn prepare(&mut self) -> Result<(), Fault> {
         let suite = self.keeper.current().await?;
-        let readable = of_interpreter(&suite.python);
-        let ready = confine(self.launcher, self.workspace, &suite.tree, readable, self.limits).await;
-        self.confined = Some(ready.map_err(|error| {
+        if self.suite.as_ref().is_some_and(|ahead| Arc::ptr_eq(ahead, &suite)) {
+            return Ok(());
+        }
+        self.give_up().await;
+        self.confine(suite).await.map_err(|error| {
             Fault::new(Stage::Prepare, Cause::Infrastructure, format!("cannot prepare the suite: {error}"))
-        })?);
-        self.suite = Some(suite);
-        Ok(())
+        })
     }
 
     async fn startup(&mut self) -> Result<Option<Running>, Fault> {
         let Some(suite) = self.suite.clone() else { return Ok(None) };
-        match self.launcher.start(self.spec(&suite)).await {
+        let started = match self.held.take() {
+            Some(held) => held.go().await,
+            None => self.launcher.start(self.spec(&suite)).await,
+        };
+        match started {
             Ok(running) => Ok(Some(running)),
             Err(error @ StartError::Program { .. }) => {
                 Err(Fault::new(Stage::Execute, Cause::Suite, error.to_string()))

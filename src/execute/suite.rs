@@ -127,6 +127,12 @@ impl SuiteKeeper {
         self.settings.proxy_timeout.as_secs() + u64::from(self.settings.proxy_timeout.subsec_nanos() > 0)
     }
 
+    /// The suite that was in force at the last look, however long ago; none where nobody knows, or where one is at it.
+    pub(super) fn last(&self) -> Option<Arc<Suite>> {
+        let known = self.known.try_lock().ok()?;
+        known.as_ref().map(|(suite, _)| suite.clone()).filter(|suite| suite.is_there())
+    }
+
     /// The suite in force. Whoever comes while it is being refreshed waits for that refresh.
     pub(super) async fn current(&self) -> Result<Arc<Suite>, Fault> {
         let mut known = self.known.lock().await;

@@ -3,8 +3,9 @@
 mod unnamed;
 mod walk;
 
+use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::statvfs::statvfs;
 use nix::time::{ClockId, clock_gettime};
@@ -19,6 +20,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The longest one, after a look at very many files.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// Pause between two looks into folders that their owner has closed: for that they are opened for a moment.
+const OPENING: Duration = Duration::from_secs(1);
+
 /// The shortest, while a disk of the step's own is about to be full.
 const SHORTEST: Duration = Duration::from_millis(2);
 
@@ -32,8 +36,26 @@ pub(super) enum Disk {
     Free,
     /// A filesystem of its own, mounted there: it refuses what does not fit.
     Own(PathBuf),
-    /// Folders on the machine's, and the user that the step runs as, where that is another one.
-    Watched(Vec<PathBuf>, Option<u32>),
+    /// Folders on the machine's.
+    Watched(Watched),
+}
+
+/// Folders that are weighed again and again.
+pub(super) struct Watched {
+    folders: Vec<PathBuf>,
+    /// The user that the step runs as, where that is another one.
+    user: Option<u32>,
+    /// When folders were last opened whose owner had closed them.
+    opened: Cell<Instant>,
+}
+
+/// How much of the task's own a look may disturb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// While it runs: a program that tests what a closed folder refuses must not find it open, or hardly ever.
+    Running,
+    /// When it has ended.
+    Last,
 }
 
 impl Disk {
@@ -42,7 +64,8 @@ impl Disk {
             (View::Suite(view), Level::Bwrap, _) => Self::Own(view.stage.clone()),
             (View::Suite(view), Level::Basic, Some(_)) => {
                 let folders = [&view.source, &view.suite, &view.home, &view.temp, &view.out];
-                Self::Watched(folders.map(Clone::clone).to_vec(), plan.user)
+                let folders = folders.map(Clone::clone).to_vec();
+                Self::Watched(Watched { folders, user: plan.user, opened: Cell::new(Instant::now()) })
             }
             _ => Self::Free,
         }
@@ -53,7 +76,7 @@ impl Disk {
     }
 
     /// The limit that is hit now, and how long to wait before the next look.
-    pub(super) fn look(&self, limits: &Limits) -> (Option<Hit>, Duration) {
+    pub(super) fn look(&self, limits: &Limits, depth: Depth) -> (Option<Hit>, Duration) {
         match self {
             Self::Free => (None, LOOK),
             Self::Own(mount) => {
@@ -69,13 +92,17 @@ impl Disk {
                 let pause = if hit.is_some() { LOOK } else { at_best.clamp(SHORTEST, LOOK) };
                 (hit, pause)
             }
-            Self::Watched(folders, user) => {
+            Self::Watched(watched) => {
                 let before = cpu();
-                let mut walk = Walk::new(limits);
-                for folder in folders {
+                let open = depth == Depth::Last || watched.opened.get().elapsed() >= OPENING;
+                if open {
+                    watched.opened.set(Instant::now());
+                }
+                let mut walk = Walk::new(limits, open);
+                for folder in &watched.folders {
                     walk.weigh(folder);
                 }
-                unnamed::weigh(&mut walk, *user);
+                unnamed::weigh(&mut walk, watched.user);
                 // Looking must not become the work itself. On a busy machine it takes long without being much.
                 (walk.hit(), LOOK.max(cpu().saturating_sub(before) * 5).min(LONGEST))
             }

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeVal;
 use nix::unistd::{Pid, getpid};
 
-use super::disk::Disk;
+use super::disk::{Depth, Disk};
 use super::hit::Hit;
 use super::tree::{self, Process};
 use crate::sandbox::cgroup::Group;
@@ -100,7 +100,7 @@ impl Meter {
             self.next_sample = Instant::now() + SAMPLE.max(started.elapsed() * 3);
         }
         if started >= self.next_disk {
-            hit = hit.or(self.look_at_disk());
+            hit = hit.or(self.look_at_disk(Depth::Running));
         }
         if started >= self.next_look {
             hit = hit.or_else(|| self.cpu_hit());
@@ -110,8 +110,8 @@ impl Meter {
     }
 
     /// Looks at the disk out of turn too; what was written there in vain is noted, and what is to end the step returned.
-    pub(super) fn look_at_disk(&mut self) -> Option<Hit> {
-        let (hit, pause) = self.disk.look(&self.limits);
+    pub(super) fn look_at_disk(&mut self, depth: Depth) -> Option<Hit> {
+        let (hit, pause) = self.disk.look(&self.limits, depth);
         self.next_disk = Instant::now() + pause;
         if let Some(hit) = hit {
             self.note(hit);
@@ -147,7 +147,7 @@ impl Meter {
             Some(self.sampled.peak.saturating_sub(self.sampled.baseline))
         };
         if matches!(self.disk, Disk::Own(_)) {
-            self.look_at_disk();
+            self.look_at_disk(Depth::Running);
         }
         let group = self.group.as_ref();
         let kills = group.map_or(self.sampled.kills, Group::memory_kills);

@@ -7,6 +7,7 @@
 mod channel;
 pub mod confine;
 mod disk;
+mod held;
 mod hit;
 mod meter;
 mod output;
@@ -18,6 +19,7 @@ mod teardown;
 mod tree;
 mod until;
 
+pub use held::Held;
 pub use hit::Hit;
 pub use output::Captured;
 pub use until::Until;
@@ -262,7 +264,12 @@ impl Launcher {
     }
 
     /// Starts `spec` under a supervisor of its own.
-    pub async fn start(&self, mut spec: Spec) -> Result<Running, StartError> {
+    pub async fn start(&self, spec: Spec) -> Result<Running, StartError> {
+        self.hold(spec).await?.go().await
+    }
+
+    /// Has a supervisor of its own make ready all that `spec` needs, up to the program under test.
+    pub async fn hold(&self, mut spec: Spec) -> Result<Held, StartError> {
         let mark = format!("{}-{:016x}{:016x}", self.mark, fastrand::u64(..), fastrand::u64(..));
         spec.env.push((MARK.to_owned(), mark.clone()));
         let started = Instant::now();
@@ -297,23 +304,7 @@ impl Launcher {
         let length = u32::try_from(request.len()).map_err(io::Error::other)?;
         running.control.write_all(&length.to_le_bytes()).await?;
         running.control.write_all(&request).await?;
-        match running.next_event().await? {
-            Event::Started => {
-                running.watched = Some(self.observe.child());
-                Ok(running)
-            }
-            Event::Failed { reason, sandbox: false } => {
-                Err(StartError::Program { program: spec.program, reason })
-            }
-            Event::Failed { reason, sandbox: true } => {
-                // bubblewrap's own words say more than that it ended.
-                let words = output::collect(running.stderr.take()).await.last_line();
-                Err(StartError::Sandbox(words.map_or(reason.clone(), |words| format!("{reason}: {words}"))))
-            }
-            Event::Told(_) | Event::Ended(_) => {
-                Err(io::Error::other("the supervisor ended before it began").into())
-            }
-        }
+        Ok(Held { running, program: spec.program, observe: self.observe.clone() })
     }
 
     /// Runs `spec` to its own end or to the one that `until` sets.

@@ -1,7 +1,7 @@
 //! Starts a step's program: as it is, or confined as its plan says.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -24,12 +24,31 @@ pub(super) const BWRAP: &str = "/usr/bin/bwrap";
 /// How long a confined program may take to begin.
 const PATIENCE: u16 = 20_000;
 
-/// A program that runs.
+/// A program that runs, or waits in its confinement for [`Started::go`].
 pub(super) struct Started {
     /// The child of this process; its end is the step's end.
     pub(super) child: Pid,
-    /// The leader of the program's group, where signals go.
-    pub(super) leader: Pid,
+    /// What is told of its confinement, and the word for it to go on.
+    confined: Option<(PipeReader, PipeWriter)>,
+    level: Level,
+}
+
+impl Started {
+    /// Lets it begin, and returns when it has: with the leader of its group, where signals go. The end of `control`, the
+    /// runner's, ends the waiting.
+    pub(super) fn go(&mut self, control: &impl AsFd) -> Result<Pid, Failure> {
+        let Some((mut heard, mut word)) = self.confined.take() else { return Ok(self.child) };
+        // One that has ended is found out in the next line.
+        word.write_all(b"g").ok();
+        wait_ready(&mut heard, control, self.level)?;
+        let inner = if self.level == Level::Bwrap {
+            // bubblewrap, its first process within, the program.
+            tree::first_child(self.child).and_then(tree::first_child)
+        } else {
+            None
+        };
+        Ok(inner.unwrap_or(self.child))
+    }
 }
 
 /// Why it does not run.
@@ -40,12 +59,11 @@ pub(super) enum Failure {
     Sandbox(io::Error),
 }
 
-/// Starts `spec`; `events` is the program's end of the channel, `control` the runner's, whose end ends the waiting.
+/// Starts `spec`; `events` is the program's end of the channel. Where it is confined, it waits when that is done.
 pub(super) fn start(
     spec: &Spec,
     group: Option<&Group>,
     events: Option<&OwnedFd>,
-    control: &impl AsFd,
 ) -> Result<Started, Failure> {
     let plan = &spec.plan;
     if plan.level == Level::None {
@@ -61,9 +79,9 @@ pub(super) fn start(
                 io::Error::other(format!("no folder {}", spec.dir.display()))
             })
         })?;
-        return Ok(Started { child, leader: child });
+        return Ok(Started { child, confined: None, level: plan.level });
     }
-    confined(spec, plan, group, events, control)
+    confined(spec, plan, group, events)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that starts a step's program")]
@@ -86,13 +104,14 @@ fn confined(
     plan: &Plan,
     group: Option<&Group>,
     events: Option<&OwnedFd>,
-    control: &impl AsFd,
 ) -> Result<Started, Failure> {
     let sandbox = Failure::Sandbox;
     let own = File::open("/proc/self/exe").map_err(sandbox)?;
-    let (mut heard, status) = std::io::pipe().map_err(sandbox)?;
+    let (heard, status) = std::io::pipe().map_err(sandbox)?;
+    let (go, word) = std::io::pipe().map_err(sandbox)?;
     let orders = Orders {
         program: spec.program.clone(),
+        own: is_own(&spec.program),
         args: spec.args.clone(),
         dir: spec.dir.clone(),
         limits: plan.limits,
@@ -102,6 +121,7 @@ fn confined(
         allowed: Allowed { inet: true, ptrace: true, hidden_memory: true, queues: true },
         events: events.map(AsRawFd::as_raw_fd),
         status: status.as_raw_fd(),
+        go: go.as_raw_fd(),
     };
     let orders = memory_file(
         &serde_json::to_vec(&view::orders(plan, orders)).map_err(io::Error::other).map_err(sandbox)?,
@@ -122,19 +142,19 @@ fn confined(
         Some(own.as_raw_fd()),
         Some(orders.as_raw_fd()),
         Some(status.as_raw_fd()),
+        Some(go.as_raw_fd()),
         events.map(AsRawFd::as_raw_fd),
     ];
     let kept: Vec<RawFd> = kept.into_iter().flatten().collect();
     let child = spawn(spec, command, group, kept, plan.user).map_err(sandbox)?;
-    drop(status);
-    wait_ready(&mut heard, control, plan.level)?;
-    let leader = if plan.level == Level::Bwrap {
-        // bubblewrap, its first process within, the program.
-        tree::first_child(child).and_then(tree::first_child).unwrap_or(child)
-    } else {
-        child
-    };
-    Ok(Started { child, leader })
+    Ok(Started { child, confined: Some((heard, word)), level: plan.level })
+}
+
+/// Whether `program` is the binary that runs here.
+fn is_own(program: &str) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &str| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    matches!((identity(program), identity("/proc/self/exe")), (Ok(given), Ok(own)) if given == own)
 }
 
 #[expect(unsafe_code, reason = "what a child must do to itself before it is another program")]
@@ -176,7 +196,7 @@ fn spawn(
 }
 
 /// Waits until the last stage says that all is in force and the program has begun.
-fn wait_ready(heard: &mut io::PipeReader, control: &impl AsFd, level: Level) -> Result<(), Failure> {
+fn wait_ready(heard: &mut PipeReader, control: &impl AsFd, level: Level) -> Result<(), Failure> {
     let mut said = Vec::new();
     loop {
         let mut fds =

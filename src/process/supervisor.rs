@@ -19,10 +19,11 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getpid, setsid};
 
 use super::channel::{Channel, Kind};
+use super::disk::Depth;
 use super::hit::Hit;
 use super::meter::{Meter, cpu_of_ended};
 use super::seal::Seal;
-use super::start::{self, Failure, Started, start};
+use super::start::{self, Failure, start};
 use super::{Ended, Event, Spec, Told, teardown, tree};
 use crate::sandbox::cgroup::Group;
 use crate::sandbox::{Level, view};
@@ -33,6 +34,8 @@ pub const MODE: &str = "__supervise";
 pub(super) const INTERRUPT: u8 = b'i';
 /// SIGTERM to the step's group.
 pub(super) const TERMINATE: u8 = b't';
+/// All that the step needs is there: it may begin. The first request of all; where it is another, there will be no step.
+pub(super) const GO: u8 = b'g';
 /// SIGKILL to all below the supervisor.
 pub(super) const KILL: u8 = b'k';
 /// The same, for too much output.
@@ -111,7 +114,10 @@ impl Supervisor {
 
     fn run(mut self) -> io::Result<()> {
         if let Err(failure) = self.begin() {
-            self.sweep();
+            self.kill_all();
+            if let Some(group) = self.meter.group() {
+                group.remove();
+            }
             let event = match failure {
                 Failure::Program(error) => Event::Failed { reason: error.to_string(), sandbox: false },
                 Failure::Sandbox(error) => Event::Failed { reason: error.to_string(), sandbox: true },
@@ -132,7 +138,7 @@ impl Supervisor {
         // What was said right before the end.
         self.listen();
         // While what has no name is still there.
-        self.meter.look_at_disk();
+        self.meter.look_at_disk(Depth::Last);
         self.sweep();
         self.look_at_seal();
         self.finish();
@@ -140,8 +146,11 @@ impl Supervisor {
         self.tell(&Event::Ended(ended))
     }
 
-    /// Makes what the plan asks for, and starts the program in it.
+    /// Makes what the plan asks for, and starts the program in it when it may begin.
     fn begin(&mut self) -> Result<(), Failure> {
+        if self.spec.plan.level == Level::None {
+            self.wait_for_go()?;
+        }
         view::make(&self.spec.plan).map_err(Failure::Sandbox)?;
         self.seal = Seal::of(&self.spec.plan).map_err(Failure::Sandbox)?;
         // New credentials, as a user namespace gives them, take the death signal away.
@@ -155,12 +164,43 @@ impl Supervisor {
         self.meter = Meter::new(plan, group);
         let channel = if plan.events { Some(Channel::new().map_err(Failure::Sandbox)?) } else { None };
         let (ours, theirs) = channel.map_or((None, None), |(ours, theirs)| (Some(ours), Some(theirs)));
-        let started = start(&self.spec, self.meter.group(), theirs.as_ref(), &self.control)?;
-        let Started { child, leader } = started;
+        let mut started = start(&self.spec, self.meter.group(), theirs.as_ref())?;
+        drop(theirs);
         self.channel = ours;
-        self.main = Some(child);
-        self.leader = Some(leader);
+        self.main = Some(started.child);
+        if self.spec.plan.level != Level::None {
+            self.wait_for_go()?;
+        }
+        view::fill(&self.spec.plan).map_err(Failure::Sandbox)?;
+        self.leader = Some(started.go(&self.control)?);
         Ok(())
+    }
+
+    /// Waits for [`GO`]; anything else, as a signal that ends the runner's children, means that there will be no step.
+    fn wait_for_go(&mut self) -> Result<(), Failure> {
+        let unwanted = || Failure::Sandbox(io::Error::other("it is not wanted any more"));
+        loop {
+            let mut fds = [
+                PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(Failure::Sandbox(error.into())),
+            }
+            let asked = fds[0].any().unwrap_or(false);
+            // What has ended by itself is found out when it is to begin.
+            while let Ok(Some(signal)) = self.signals.read_signal() {
+                if signal.ssi_signo != Signal::SIGCHLD as u32 {
+                    return Err(unwanted());
+                }
+            }
+            let mut request = [0];
+            if asked {
+                let said = self.control.read(&mut request);
+                return if matches!(said, Ok(1)) && request[0] == GO { Ok(()) } else { Err(unwanted()) };
+            }
+        }
     }
 
     /// What is left to do when nothing runs any more.

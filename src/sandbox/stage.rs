@@ -1,5 +1,6 @@
 //! The second stage: the runner's own binary, started in the sandbox, that takes the last rights away from itself and
-//! becomes the step's program.
+//! becomes the step's program. Where that is a mode of the same binary it goes on as it is: to execute itself once more
+//! would cost some 2 ms, most of them for the libraries' relocations.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -24,6 +25,8 @@ pub const MODE: &str = "__confine";
 pub struct Orders {
     /// The step's program and its arguments.
     pub program: String,
+    /// Whether the program is this binary itself.
+    pub own: bool,
     /// See `program`.
     pub args: Vec<String>,
     /// Its working directory.
@@ -42,18 +45,30 @@ pub struct Orders {
     pub events: Option<RawFd>,
     /// Gets [`READY`] right before the program begins, or what went wrong.
     pub status: RawFd,
+    /// Gets a byte when all is there that the program needs; its end means that the program is not wanted any more.
+    pub go: RawFd,
 }
 
 /// What the status descriptor gets when all is in force.
 pub const READY: u8 = b'k';
 
-/// The program of this mode.
-pub fn main(descriptor: Option<&str>) -> ExitCode {
+/// The program of this mode. `mode` knows what this binary can go on with by itself.
+pub fn main(descriptor: Option<&str>, mode: impl FnOnce(&str) -> Option<fn() -> ExitCode>) -> ExitCode {
     let Some(orders) = descriptor.and_then(read) else { return ExitCode::FAILURE };
-    let Some(mut status) = take(orders.status) else { return ExitCode::FAILURE };
+    let (Some(mut status), Some(mut go)) = (take(orders.status), take(orders.go)) else {
+        return ExitCode::FAILURE;
+    };
     let error = match confine(&orders) {
         Ok(()) => {
+            if go.read_exact(&mut [0]).is_err() {
+                return ExitCode::FAILURE;
+            }
             status.write_all(&[READY]).ok();
+            if let Some(go_on) = orders.args.first().filter(|_| orders.own).and_then(|word| mode(word)) {
+                // The end of the one says that the program has begun.
+                drop((status, go));
+                return go_on();
+            }
             #[expect(clippy::disallowed_methods, reason = "this does not start a process, it becomes one")]
             Command::new(&orders.program).args(&orders.args).exec()
         }
@@ -80,7 +95,7 @@ fn take(number: RawFd) -> Option<File> {
 type Step = Result<(), (&'static str, io::Error)>;
 
 fn confine(orders: &Orders) -> Step {
-    close_all_but(&[orders.status, orders.events.unwrap_or(-1)]);
+    close_all_but(&[orders.status, orders.go, orders.events.unwrap_or(-1)]);
     // A group of its own, so that it can be interrupted alone. It is one already where nothing lies between.
     setpgid(Pid::from_raw(0), Pid::from_raw(0)).ok();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));

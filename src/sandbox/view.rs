@@ -1,5 +1,6 @@
 //! What a confined step sees, made by its supervisor before the step begins: the task's own disk in a mount namespace
-//! of its own, and the arguments for bubblewrap; or, without namespaces, owners and modes.
+//! of its own, and the arguments for bubblewrap; or, without namespaces, owners and modes. With namespaces nothing of
+//! that needs the program under test, which may still be on its way then: it comes last.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -14,7 +15,7 @@ use nix::unistd::{Uid, getegid, geteuid};
 use super::filter::Allowed;
 use super::stage::Orders;
 use super::{Level, Network, Plan, SuiteView, ToolView, View};
-use crate::workspace::copy_tree;
+use crate::workspace::{copy_tree, fill_tree};
 
 /// What of `/etc` programs need: names of users and hosts are the sandbox's own.
 const ETC: &[&str] = &[
@@ -51,13 +52,21 @@ const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random",
 /// Folders of a task's disk.
 const DISK: &[&str] = &["src", "suite", "home", "temp", "out", "tmp", "vartmp", "shm"];
 
-/// Makes what `plan` lets its step see.
+/// Makes what `plan` lets its step see, but for the program under test where the task has a disk of its own.
 pub fn make(plan: &Plan) -> io::Result<()> {
     match (&plan.view, plan.level) {
         (View::Suite(view), Level::Bwrap) => disk(view, plan),
         (View::Suite(view), Level::Basic) => owners(view, plan.user),
         _ => Ok(()),
     }
+}
+
+/// Brings the program under test into what [`make`] made. Nothing else may be in its place there yet.
+pub fn fill(plan: &Plan) -> io::Result<()> {
+    let (View::Suite(view), Level::Bwrap) = (&plan.view, plan.level) else { return Ok(()) };
+    let source = view.stage.join("src");
+    fill_tree(&view.source, &source).map_err(fits)?;
+    plan.user.map_or(Ok(()), |uid| give(&source, uid))
 }
 
 /// A mount namespace of this process's own. A plain user gets the right to it by a user namespace.
@@ -92,21 +101,16 @@ fn disk(view: &SuiteView, plan: &Plan) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("ostest"), stage, Some("tmpfs"), flags, Some(options.as_str()))
         .map_err(|error| io::Error::other(format!("a disk of its own: {error}")))?;
-    for folder in DISK.iter().filter(|name| !matches!(**name, "src" | "suite")) {
+    for folder in DISK.iter().filter(|name| **name != "suite") {
         fs::create_dir(stage.join(folder))?;
     }
     for folder in ["tmp", "vartmp", "shm"] {
         fs::set_permissions(stage.join(folder), Permissions::from_mode(0o1777))?;
     }
-    let fits = |error: io::Error| match error.raw_os_error() {
-        Some(nix::libc::ENOSPC) => io::Error::other(TOO_SMALL),
-        _ => error,
-    };
-    copy_tree(&view.source, &stage.join("src")).map_err(fits)?;
     if let Some(uid) = plan.user {
         copy_tree(&view.tree, &stage.join("suite")).map_err(fits)?;
         keep_from(&stage.join("suite"))?;
-        for folder in DISK.iter().filter(|name| **name != "suite") {
+        for folder in DISK.iter().filter(|name| !matches!(**name, "src" | "suite")) {
             give(&stage.join(folder), uid)?;
         }
     } else {
@@ -122,6 +126,13 @@ fn disk(view: &SuiteView, plan: &Plan) -> io::Result<()> {
 
 /// What a disk says that cannot hold the checkout and the suite.
 pub const TOO_SMALL: &str = "checkout and suite do not fit into the task's disk";
+
+fn fits(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(nix::libc::ENOSPC) => io::Error::other(TOO_SMALL),
+        _ => error,
+    }
+}
 
 /// An `/etc` of the task's own: what programs need of the machine's, and names of users and hosts within. Put together
 /// here, for bubblewrap takes its time for each mount.
@@ -252,8 +263,9 @@ fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
 /// Without namespaces: the task's own folders for the user that it runs as.
 fn owners(view: &SuiteView, user: Option<u32>) -> io::Result<()> {
     let Some(uid) = user else { return close(&view.suite) };
-    if let Some(root) = view.source.parent() {
-        fs::set_permissions(root, Permissions::from_mode(0o711))?;
+    // The checkout's folder, and the task's.
+    for folder in view.source.ancestors().skip(1).take(2) {
+        fs::set_permissions(folder, Permissions::from_mode(0o711))?;
     }
     keep_from(&view.suite)?;
     [&view.source, &view.home, &view.temp, &view.out].into_iter().try_for_each(|folder| give(folder, uid))

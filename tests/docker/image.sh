@@ -9,6 +9,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/docker/builder.sh
 . "$(dirname "$0")/builder.sh"
+# shellcheck source=tests/docker/composer.sh
+. "$(dirname "$0")/composer.sh"
 
 # How many runners compose starts.
 runners=${OSTEST_DOCKER_RUNNERS:-4}
@@ -134,17 +136,21 @@ single() {
 health() { [ "$(look "$1" '{{.State.Health.Status}}')" = healthy ]; }
 task_runs() { [ "$(docker top runner | grep -c run_tests)" -gt 0 ]; }
 
-compose() { (cd "$root" && docker-compose --project-name ostest "$@" 2>&1); }
+# $composer: the program, as it is called.
+compose() { (cd "$root" && "$composer" --project-name ostest "$@" 2>&1); }
+# running FILTER…: how many containers of compose's runners there are.
+running() { docker ps --filter label=com.docker.compose.service=runner "$@" --quiet | wc -l; }
 # Sorted names of the folders in the volume of the state.
 slots() { docker run --rm --user root --entrypoint sh --volume ostest_state:/s ostest-runner -c 'ls /s' | xargs; }
 codes() {
     local id
     for id in $(compose ps --quiet runner); do look "$id" '{{.State.ExitCode}}'; done | sort | uniq -c | xargs
 }
-all_healthy() { [ "$(docker ps --filter name=ostest_runner --filter health=healthy --quiet | wc -l)" = "$runners" ]; }
+all_healthy() { [ "$(running --filter health=healthy)" = "$runners" ]; }
 
+# several NAME: with the composer of that name.
 several() {
-    local backend round expected
+    local backend round expected name=$1
     expected=$(seq "$runners" | sort | xargs)
     OSTEST_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     export OSTEST_PORT
@@ -153,14 +159,14 @@ several() {
         backend=http://127.0.0.1:$OSTEST_PORT/mock
         until_ok 30 curl -sf -o /dev/null "$backend/attempts" || true
         until_ok 120 answered "$backend" || true
-        equal "compose, the $round time: the verdicts" 'ERROR FAILURE FAILURE SUCCESS' "$(statuses "$backend")"
+        equal "$name, the $round time: the verdicts" 'ERROR FAILURE FAILURE SUCCESS' "$(statuses "$backend")"
         # Before they are warm, all of them have a folder.
-        equal "compose, the $round time: a folder for each" "$expected" "$(slots)"
+        equal "$name, the $round time: a folder for each" "$expected" "$(slots)"
         if [ "$round" = first ]; then
             until_ok 90 all_healthy || true
-            equal 'compose: all are healthy' "$runners" "$(docker ps --filter name=ostest_runner --filter health=healthy --quiet | wc -l)"
+            equal "$name: all are healthy" "$runners" "$(running --filter health=healthy)"
             compose stop runner >/dev/null
-            equal 'compose: all have stopped as asked' "$runners 0" "$(codes)"
+            equal "$name: all have stopped as asked" "$runners 0" "$(codes)"
             # Other containers, with other names, and what those before them left.
             compose down >/dev/null
         fi
@@ -177,6 +183,12 @@ build ostest-runner
 image
 demo
 single
-several
+composer=docker-compose several 'compose, version 1'
+if composer=$(newer_compose); then
+    several "compose, version $("$composer" version --short)"
+else
+    say "SKIPPED: the newer compose cannot be had: $(tail -n 1 "$cache/compose/log")"
+    [ "${RUNNER_TEST_NO_SKIP:-}" != 1 ] || fail 'the newer compose' 'it cannot be had, and nothing may be skipped here'
+fi
 [ "$bad" = 0 ] || die "FAILED after $SECONDS s: $bad of $((good + bad)) checks"
 say "$good checks passed after $SECONDS s"

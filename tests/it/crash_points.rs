@@ -180,12 +180,16 @@ async fn when_the_task_has_its_folder() {
 
 #[tokio::test]
 async fn when_the_checkout_has_begun() {
-    die_when("src/ is there", &[], Duplicates::None, |scene| scene.in_task_folder("src")).await;
+    die_when("checkout/src/ is there", &[], Duplicates::None, |scene| scene.in_task_folder("checkout/src"))
+        .await;
 }
 
 #[tokio::test]
 async fn when_the_checkout_is_filled() {
-    die_when("src/run.sh is there", &[], Duplicates::None, |scene| scene.in_task_folder("src/run.sh")).await;
+    die_when("checkout/src/run.sh is there", &[], Duplicates::None, |scene| {
+        scene.in_task_folder("checkout/src/run.sh")
+    })
+    .await;
 }
 
 #[tokio::test]

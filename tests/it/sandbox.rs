@@ -8,7 +8,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Repository, command, have};
+use crate::support::{Repository, World, command, have};
 
 /// A folder with a student's program and a state in which an environment with pytest is made once.
 struct Bench {
@@ -294,4 +294,26 @@ fn a_package_of_the_suite_sees_neither_the_spool_nor_the_password() {
         ],
     );
     assert_eq!(answer["isPassed"], false, "without a sandbox the spy must see: {answer}\n{log}");
+}
+
+/// A plain user.
+const USER: u32 = 65_531;
+
+#[tokio::test]
+async fn a_closed_folder_is_hardly_ever_opened_while_its_owner_tests_that_it_is_closed() {
+    let world = World::with(mock_backend::Settings::default(), &[]).await.confined("basic", Some(USER));
+    // To open it changes its ctime; to close it again once more.
+    let script = "python3 - <<'END' && echo \"$PASS\" >\"$REPORT\"
+import os, sys, time
+os.mkdir('closed', 0)
+seen, end = set(), time.monotonic() + 3
+while time.monotonic() < end:
+    seen.add(os.stat('closed').st_ctime_ns)
+    time.sleep(0.002)
+os.rmdir('closed')
+sys.exit(f'opened {len(seen) - 1} times' if len(seen) > 9 else 0)
+END";
+    let answer = world.answer(&world.submit(script)).await;
+    assert_eq!(answer["isPassed"], true, "{answer}\n{}", world.runner.log());
+    world.assert_clean();
 }

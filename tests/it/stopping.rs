@@ -28,7 +28,10 @@ async fn what_it_gives_up_has_ended_before_it_does() {
     let mut world = World::with(Settings::default(), &["--tests-url", &url]).await;
     let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
     let read = || std::fs::read_to_string(&children).unwrap_or_default();
-    eventually("it asks the remote", || !read().is_empty()).await;
+    // Not before it is one: who starts a program waits until it has begun.
+    let begun = |pid: &str| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let is_one = |pid: &str| String::from_utf8_lossy(&begun(pid)).contains("__supervise");
+    eventually("it asks the remote", || is_one(read().trim())).await;
     let supervisor = read().trim().to_owned();
     let signal = |signal| kill(Pid::from_raw(supervisor.parse().unwrap()), signal).unwrap();
     // It would end at once.

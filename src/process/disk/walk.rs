@@ -28,6 +28,8 @@ pub(super) type Identity = (u64, u64);
 /// What has been counted so far, and what may be.
 pub(super) struct Walk {
     most: (u64, u64),
+    /// Whether folders that their owner has closed are opened for it.
+    open: bool,
     bytes: u64,
     files: u64,
     /// Those that have more than one name, or none.
@@ -45,9 +47,9 @@ struct Level {
 }
 
 impl Walk {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, open: bool) -> Self {
         let most = (limits.disk.0.unwrap_or(u64::MAX), limits.files().unwrap_or(u64::MAX));
-        Self { most, bytes: 0, files: 0, seen: HashSet::new() }
+        Self { most, open, bytes: 0, files: 0, seen: HashSet::new() }
     }
 
     pub(super) fn hit(&self) -> Option<Hit> {
@@ -75,7 +77,7 @@ impl Walk {
         while self.hit().is_none() {
             let Some(level) = levels.last_mut() else { return };
             if let Some(name) = level.left.pop() {
-                let Some((fd, mode)) = enter(&here, &name) else { continue };
+                let Some((fd, mode)) = enter(&here, &name, self.open) else { continue };
                 if let Some(below) = self.list(&fd, name, mode) {
                     levels.push(below);
                     here = fd;
@@ -129,15 +131,16 @@ impl Walk {
     }
 }
 
-/// Opens a folder in `here`; where its owner may not, and that is this user, with the rights that he lacks. Then with
-/// the mode to give it again.
-fn enter(here: &OwnedFd, name: &CString) -> Option<(OwnedFd, Option<u32>)> {
+/// Opens a folder in `here`; where its owner may not, and that is this user, with the rights that he lacks, if that is
+/// to be. Then with the mode to give it again.
+fn enter(here: &OwnedFd, name: &CString, open: bool) -> Option<(OwnedFd, Option<u32>)> {
     let opened = openat(here, name.as_c_str(), FOLDER, Mode::empty());
     let path = match opened {
         // A folder that can be listed may still keep what is in it to itself.
         Ok(fd) if nix::unistd::geteuid().is_root() || mode_of(&fd)? & 0o500 == 0o500 => {
             return Some((fd, None));
         }
+        Ok(_) | Err(Errno::EACCES) if !open => return None,
         Ok(fd) => fd,
         Err(Errno::EACCES) => openat(here, name.as_c_str(), FOLDER | OFlag::O_PATH, Mode::empty()).ok()?,
         Err(_) => return None,
@@ -201,7 +204,7 @@ mod tests {
     }
 
     fn weighed(top: &Path) -> (u64, u64) {
-        let mut walk = Walk::new(&limits(1 << 30));
+        let mut walk = Walk::new(&limits(1 << 30), true);
         walk.weigh(top);
         (walk.bytes, walk.files)
     }
@@ -237,7 +240,7 @@ mod tests {
     fn more_than_may_be_there_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let hit = |disk| {
-            let mut walk = Walk::new(&limits(disk));
+            let mut walk = Walk::new(&limits(disk), true);
             walk.weigh(folder.path());
             walk.hit()
         };

@@ -34,7 +34,7 @@ int main(void) {
         while ((entry = readdir(folder))) {
             if (strncmp(entry->d_name, "task-", 5)) continue;
             struct stat status;
-            snprintf(path, sizeof path, "%s/%s/src", work, entry->d_name);
+            snprintf(path, sizeof path, "%s/%s/checkout/src", work, entry->d_name);
             if (!stat(path, &status) && status.st_ino == own.st_ino && status.st_dev == own.st_dev) continue;
             snprintf(path, sizeof path, "%s/%s/%s", work, entry->d_name, outside("MARK"));
             ATTEMPT(open(path, O_WRONLY | O_CREAT, 0600), "%s", path);

@@ -1,5 +1,7 @@
-//! One worker, one task after the other; between the rounds the same is done by hand, so that both meet the same machine.
+//! One worker, one task after the other, at several levels of confinement and by hand, in turn, so that all meet the same
+//! machine.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mock_backend::{Attempt, MockBackend, NewTask, TaskId};
@@ -28,40 +30,87 @@ pub(crate) struct Latency {
     gaps: Vec<f64>,
     /// From the hand-in of a task to its claim, where the runner was idle.
     waits: Vec<f64>,
-    hands: Vec<hand::Task>,
+    hands: Arc<[hand::Task]>,
     pub(crate) stages: Stages,
 }
 
 /// The interval of an idle runner here: a bench cannot wait five seconds each time.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Measures with `--sandbox asked`.
-pub(crate) async fn measure(world: &World, form: Form, asked: &'static str) -> Result<Latency, String> {
-    let (backend, by_hand) = (world.backend().await?, world.backend().await?);
-    let interval = format!("{}ms", INTERVAL.as_millis());
-    let options = Options { sandbox: asked, interval: &interval, log: "debug", ..Options::default() };
-    let daemon = Daemon::start(world, &backend, options)?;
-    world.submit(&backend, &format!("warm-{asked}"), 0, WARM);
-    all_answered(&backend).await.map_err(|error| format!("{error}\n{}", daemon.log()))?;
-    let hand = Hand::new(world, &daemon.state, &by_hand)?;
+/// Measures with each `--sandbox` of `levels`, and by hand, round by round in turn.
+pub(crate) async fn measure<const N: usize>(
+    world: &World,
+    form: Form,
+    levels: [&'static str; N],
+) -> Result<[Latency; N], String> {
+    let mut lanes = Vec::new();
+    for asked in levels {
+        lanes.push(Lane::start(world, asked).await?);
+    }
+    let by_hand = world.backend().await?;
+    let hand = Hand::new(world, &lanes[0].daemon.state, &by_hand)?;
     let mut hands = Vec::new();
     for round in 0..form.rounds {
-        // Its last delivery is to be over, and the pause at which a task meets it by chance.
-        sleep(Duration::from_millis(fastrand::u64(50..250))).await;
-        world.submit(&backend, asked, round * form.in_a_round, form.in_a_round);
-        all_answered(&backend).await?;
+        // Each is the first as often as the others.
+        for turn in 0..N {
+            lanes[(round + turn) % N].round(world, round, form.in_a_round).await?;
+        }
         sleep(Duration::from_millis(50)).await;
         hands.extend(do_by_hand(world, &hand, &by_hand, form.in_a_round, hands.len()).await?);
     }
-    let clock = (Instant::now(), epoch());
-    let (level, log) = (daemon.level(), daemon.log());
-    daemon.stop().await?;
-    let attempts = &backend.attempts()[WARM..];
-    let stages = Stages::of(&level, attempts, &log, &hands, clock);
-    let mut latency =
-        Latency { asked, level, answers: Vec::new(), gaps: Vec::new(), waits: Vec::new(), hands, stages };
-    latency.note(attempts, form.in_a_round);
-    Ok(latency)
+    let hands: Arc<[hand::Task]> = hands.into();
+    let mut measured = Vec::new();
+    for lane in lanes {
+        measured.push(lane.end(form, hands.clone()).await?);
+    }
+    measured.try_into().map_err(|_| "a level was lost".to_owned())
+}
+
+/// A runner at one level, with a backend of its own.
+struct Lane {
+    asked: &'static str,
+    backend: MockBackend,
+    daemon: Daemon,
+}
+
+impl Lane {
+    async fn start(world: &World, asked: &'static str) -> Result<Self, String> {
+        let backend = world.backend().await?;
+        let interval = format!("{}ms", INTERVAL.as_millis());
+        // They run at the same time.
+        let state = format!("state-{asked}");
+        let options = Options {
+            state: &state,
+            sandbox: asked,
+            interval: &interval,
+            log: "debug",
+            ..Options::default()
+        };
+        let daemon = Daemon::start(world, &backend, options)?;
+        world.submit(&backend, &format!("warm-{asked}"), 0, WARM);
+        all_answered(&backend).await.map_err(|error| format!("{error}\n{}", daemon.log()))?;
+        Ok(Self { asked, backend, daemon })
+    }
+
+    async fn round(&self, world: &World, round: usize, tasks: usize) -> Result<(), String> {
+        // The last delivery is to be over, and the pause at which a task meets it by chance.
+        sleep(Duration::from_millis(fastrand::u64(50..250))).await;
+        world.submit(&self.backend, self.asked, round * tasks, tasks);
+        all_answered(&self.backend).await
+    }
+
+    async fn end(self, form: Form, hands: Arc<[hand::Task]>) -> Result<Latency, String> {
+        let Self { asked, backend, daemon } = self;
+        let clock = (Instant::now(), epoch());
+        let (level, log) = (daemon.level(), daemon.log());
+        daemon.stop().await?;
+        let attempts = &backend.attempts()[WARM..];
+        let stages = Stages::of(&level, attempts, &log, &hands, clock);
+        let (answers, gaps, waits) = (Vec::new(), Vec::new(), Vec::new());
+        let mut latency = Latency { asked, level, answers, gaps, waits, hands, stages };
+        latency.note(attempts, form.in_a_round);
+        Ok(latency)
+    }
 }
 
 /// Rounds by hand, beside the runtime's own thread, which serves the two requests.
@@ -122,6 +171,19 @@ impl Latency {
         .value("above_ms", above)
         .value("answer_ms", answer)
         .value("suite_ms", suite)
+    }
+
+    /// What this level costs a task above `bare`, which was measured in turn with it.
+    pub(crate) fn cost_row(&self, bare: &Self, bar: f64) -> Row {
+        let figure = "what the sandbox costs a task: the same tasks in turn without and with it";
+        if self.level == bare.level {
+            return Row::skipped(figure, format!("no sandbox works here: {}", self.level));
+        }
+        let (without, with) = (median(&bare.answers), median(&self.answers));
+        let cost = with - without;
+        let measured =
+            format!("{cost:.1} ms: {with:.1} with {} - {without:.1} with {}", self.level, bare.level);
+        Row::told(figure, measured).bar(format!("<= {bar} ms"), cost <= bar).value("cost_ms", cost)
     }
 
     /// How soon a task is taken.

@@ -137,9 +137,8 @@ async fn measure(world: &World, form: Form, real: &Real) -> Result<Table, String
     let first = first::measure(world).await?;
     let idle = Idle::begin(world).await?;
     say("one task after the other, and the same by hand");
-    let bare = latency::measure(world, form, "none").await?;
-    let confined = latency::measure(world, form, "auto").await?;
-    table.rows.extend([bare.row(60.0), confined.row(90.0)]);
+    let [bare, confined] = latency::measure(world, form, ["none", "auto"]).await?;
+    table.rows.extend([bare.row(60.0), confined.row(90.0), confined.cost_row(&bare, 15.0)]);
     table.rows.extend(first.rows());
     say("as many tasks as 1, 2 and 8 workers take");
     let mut rates = Vec::new();
