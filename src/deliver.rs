@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Error, wire};
 use crate::observe::Observe;
-use crate::spool::{Finished, Spool};
+use crate::spool::{Depth, Finished, Spool};
 use crate::task::TaskId;
 
 /// The longest pause between two attempts, before jitter; for a suspect result the second one.
@@ -112,15 +112,15 @@ impl Deliver {
         }
     }
 
-    /// Gives every result one more attempt at once; says how many the backend has not taken.
-    pub async fn drain(&self) -> usize {
+    /// Gives every result one more attempt at once; says what is in the spool after that.
+    pub async fn drain(&self) -> io::Result<Depth> {
         let inner = &self.0;
         inner.hurry.cancel();
         let mut under_way = inner.under_way.lock().await;
         timeout(FLUSH, async { while under_way.join_next().await.is_some() {} }).await.ok();
         under_way.shutdown().await;
         let spool = inner.spool.clone();
-        blocking(move || spool.depth()).await.map_or(0, |depth| depth.results)
+        blocking(move || spool.depth()).await
     }
 }
 
