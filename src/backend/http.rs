@@ -135,7 +135,12 @@ impl Http {
         };
         let mut response = request.send().await.map_err(|error| failed(error, Vec::new()))?;
         let mut reply = head(&response);
-        match read(&mut response, &mut reply.body).await {
+        let read = read(&mut response, &mut reply.body).await;
+        if read.is_err() && !reply.is_success() {
+            // What a failure says is no task, whatever it calls its own id.
+            reply.body.clear();
+        }
+        match read {
             Ok(()) => Ok(reply),
             Err(ReadError::Broken(error)) => Err(failed(error, reply.body)),
             Err(ReadError::TooLong) => Err(Error::Unreachable {

@@ -149,7 +149,7 @@ pub enum Error {
         reason: String,
         /// Whether the request may have reached the backend.
         sent: bool,
-        /// What had arrived of the answer's body.
+        /// What had arrived of the body of an answer of success.
         received: Vec<u8>,
     },
     /// An answer came that cannot be read.

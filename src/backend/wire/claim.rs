@@ -1,5 +1,7 @@
 //! `GET /api/task/available`: the answer is work, no work, or something that must not be dropped in silence.
 
+mod cut;
+
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -57,7 +59,7 @@ impl Fields {
     }
 }
 
-/// Fills the fields it was made for, so that those before a break in the JSON are still there.
+/// Fills the fields it was made for.
 struct Filler<'a>(&'a mut Fields);
 
 impl<'de> Visitor<'de> for Filler<'_> {
@@ -68,23 +70,15 @@ impl<'de> Visitor<'de> for Filler<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        // A value counts only once what follows it was read too: `{"id": 12` may have been about to say 123.
-        let mut pending: Option<(String, Box<RawValue>)> = None;
-        loop {
-            let key = map.next_key::<String>()?;
-            if let Some((name, value)) = pending.take()
-                && let Some(field) = self.0.field(&name)
-            {
-                *field = Some(value).filter(|value| value.get() != "null");
-            }
-            let Some(key) = key else { return Ok(()) };
-            if self.0.field(&key).is_some() {
-                let value = map.next_value()?;
-                pending = Some((key, value));
-            } else {
-                map.next_value::<IgnoredAny>()?;
+        while let Some(key) = map.next_key::<String>()? {
+            match self.0.field(&key) {
+                Some(field) => {
+                    *field = Some(map.next_value()?).filter(|value: &Box<RawValue>| value.get() != "null")
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
+        Ok(())
     }
 }
 
@@ -105,6 +99,10 @@ pub fn claim(status: u16, body: &[u8]) -> Claim {
     let mut json = serde_json::Deserializer::from_str(&text);
     let read = json.deserialize_map(Filler(&mut fields)).and_then(|()| json.end());
     let broken = read.err().map(|error| format!("the answer is no JSON object: {error}"));
+    if broken.is_some() {
+        // What was read of it may end anywhere, the id too.
+        fields.id = cut::id(&text);
+    }
     judge(&fields, broken)
 }
 
