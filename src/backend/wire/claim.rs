@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::report::{Cause, Fault, Stage};
 use crate::task::{Task, TaskId};
-use crate::text::{one_line, shorten};
+use crate::text::{one_line, shorten, without_secrets};
 
 /// What the backend answered to the question for work.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,7 +98,11 @@ pub fn claim(status: u16, body: &[u8]) -> Claim {
     let mut fields = Fields::default();
     let mut json = serde_json::Deserializer::from_str(&text);
     let read = json.deserialize_map(Filler(&mut fields)).and_then(|()| json.end());
-    let broken = read.err().map(|error| format!("the answer is no JSON object: {error}"));
+    let broken = read.err().map(|error| {
+        // It quotes what it has met.
+        let error = error.to_string();
+        format!("the answer is no JSON object: {}", without_secrets(&error))
+    });
     if broken.is_some() {
         // What was read of it may end anywhere, the id too.
         fields.id = cut::id(&text);
@@ -208,8 +212,9 @@ fn wrong(name: &str, raw: &RawValue, taken: &str) -> String {
     format!("`{name}` is {}, expected {taken}", show(raw))
 }
 
+/// A value for messages. What could be a secret goes before anything is cut: half a URL does not look like one.
 fn show(raw: &RawValue) -> String {
-    shorten(&one_line(raw.get()), 80).into_owned()
+    shorten(&without_secrets(&one_line(raw.get())), 80).into_owned()
 }
 
 #[cfg(test)]
