@@ -95,3 +95,22 @@ async fn what_a_backend_says_is_logged_without_passwords() {
     let told: Vec<&str> = log.lines().filter(|line| line.contains("secr")).collect();
     assert!(told.is_empty(), "{told:#?}");
 }
+
+#[tokio::test]
+async fn a_token_that_no_header_takes_is_a_login_that_failed() {
+    let home = TempDir::new().unwrap();
+    let backend = Odd::start(|line| match line {
+        line if line.contains("/login") => (200, r#"{"accessToken":"aa\nbb","refreshToken":"r"}"#.to_owned()),
+        _ => (200, r#"{"status":"UNAVAILABLE"}"#.to_owned()),
+    })
+    .await;
+    let runner = runner(&home, &backend, &["--auth", "--request-timeout", "2"]);
+    eventually("it logs in again", || backend.count("/login") >= 2).await;
+    eventually("no token is said", || runner.log().contains("no token: ")).await;
+    let log = runner.log();
+    assert!(log.contains("cannot log in; trying again") && log.contains("`accessToken` holds"), "{log}");
+    assert!(!log.contains("aa") && !log.contains("builder error"), "{log}");
+    assert_eq!(backend.count("available"), 0, "nothing is asked without a token");
+    // A second, and up to one, two, four more.
+    assert!(backend.count("/login") <= 5, "{}", backend.count("/login"));
+}
