@@ -1,6 +1,7 @@
 //! All settings in one place: each module owns its own, this one gathers them from the command line, the environment
 //! and a file, in that order of precedence, and checks them before anything starts.
 
+mod bounded;
 pub mod file;
 pub mod origin;
 pub mod running;
@@ -22,6 +23,9 @@ use crate::execute::{self, Folders, SuiteSettings};
 use crate::text::without_secrets;
 use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, worker};
 use running::Running;
+
+/// A file that is longer holds no password.
+const LONGEST_PASSWORD: usize = 64 << 10;
 
 /// The settings of all modules, as flags and environment give them.
 #[derive(Debug, Clone, clap::Args)]
@@ -237,7 +241,7 @@ pub fn read_passwords(settings: &backend::Settings) -> anyhow::Result<Option<Sec
 }
 
 fn read_password(file: &Path) -> anyhow::Result<SecretString> {
-    let text = fs::read_to_string(file)?;
+    let (text, _) = bounded::read(file, LONGEST_PASSWORD)?;
     // Editors and `echo` end a file with a newline; a password has none.
     let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     ensure!(!text.is_empty(), "it is empty");
