@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, FromArgMatches};
 use secrecy::SecretString;
 
@@ -122,7 +122,10 @@ pub fn read(
     arguments: Vec<OsString>,
     with_file: impl FnOnce(&ArgMatches) -> WithFile,
 ) -> Result<(ArgMatches, Settings, Given), clap::Error> {
-    let mut matches = command.clone().try_get_matches_from(&arguments)?;
+    let mut matches = command
+        .clone()
+        .try_get_matches_from(&arguments)
+        .map_err(|error| named(error, command, &arguments))?;
     let given = matches.get_one::<PathBuf>("config");
     let file = match (with_file(&matches), given) {
         (WithFile::Never, _) => Ok(None),
@@ -147,6 +150,30 @@ pub fn read(
     origin::settle_password(&mut settings, &mut values);
     settings.config = file.map(|file| file.path);
     Ok((matches, settings, Given { arguments, values }))
+}
+
+/// Clap calls a wrong value of the environment one of the flag, which nobody has given: this names the variable.
+fn named(error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
+    // As help writes it: `--flag <VALUE>`.
+    let long = flag.split_whitespace().next().and_then(|flag| flag.strip_prefix("--"));
+    let Some(argument) =
+        command.get_arguments().find(|argument| long.is_some() && argument.get_long() == long)
+    else {
+        return error;
+    };
+    let is_given = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word.strip_prefix("--").and_then(|word| word.split('=').next()) == long
+    };
+    match argument.get_env() {
+        Some(variable) if std::env::var_os(variable).is_some() && !arguments.iter().any(is_given) => {
+            let text = one_line(&error).trim_start_matches("error: ").to_owned();
+            let both = format!("{} ({flag})", variable.display());
+            clap::Error::raw(error.kind(), text.replacen(&format!("'{flag}'"), &both, 1))
+        }
+        _ => error,
+    }
 }
 
 /// Whether a subcommand needs the file of settings.
