@@ -71,12 +71,12 @@ impl<'de> Visitor<'de> for Filler<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            match self.0.field(&key) {
-                Some(field) => {
-                    *field = Some(map.next_value()?).filter(|value: &Box<RawValue>| value.get() != "null")
-                }
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
+            let Some(field) = self.0.field(&key) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value: Box<RawValue> = map.next_value()?;
+            *field = (value.get() != "null").then_some(value);
         }
         Ok(())
     }
