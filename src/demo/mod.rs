@@ -101,6 +101,8 @@ fn missing() -> Option<String> {
 
 async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let home = TempDir::with_prefix("runner-demo-").context("demo: a temporary folder")?;
+    // A task may have a user of its own, who passes through it.
+    std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
     let suite = samples::suite(home.path()).context("demo: the sample suite")?;
     let backend = mock_backend::Settings { auth: true, ..mock_backend::Settings::default() };
     let backend = MockBackend::start(backend).await.context("demo: the mock backend")?;

@@ -74,6 +74,8 @@ pub(super) struct Suite {
     pub(super) python: PathBuf,
     /// Its command line.
     pub(super) template: Template,
+    /// The file in its tree with its configuration of pytest.
+    pub(super) configuration: Option<&'static str>,
     commit: String,
 }
 
@@ -91,6 +93,23 @@ impl Suite {
         let environment = self.python.parent().and_then(Path::parent);
         std::iter::once(self.tree.as_path()).chain(environment).collect()
     }
+}
+
+/// The file with the suite's configuration of pytest, by pytest's own order.
+fn configuration(tree: &Path) -> Option<&'static str> {
+    let files = [
+        ("pytest.toml", "[pytest]"),
+        (".pytest.toml", "[pytest]"),
+        ("pytest.ini", ""),
+        (".pytest.ini", ""),
+        ("pyproject.toml", "[tool.pytest"),
+        ("tox.ini", "[pytest]"),
+        ("setup.cfg", "[tool:pytest]"),
+    ];
+    let holds = |(name, section): &(&str, &str)| {
+        fs::read_to_string(tree.join(name)).is_ok_and(|text| text.contains(section))
+    };
+    files.into_iter().find(holds).map(|(name, _)| name)
 }
 
 /// Keeps the suite.
@@ -172,7 +191,8 @@ impl SuiteKeeper {
             None => self.template(&tree, &python, &commit).await?,
         };
         tracing::info!(%commit, elapsed = ?started.elapsed(), "the suite is ready");
-        let suite = Arc::new(Suite { tree, python, template, commit });
+        let configuration = configuration(&tree);
+        let suite = Arc::new(Suite { tree, python, template, configuration, commit });
         let used = suite.clone();
         tokio::task::spawn_blocking(move || {
             for part in used.parts() {

@@ -144,7 +144,7 @@ running() { docker ps --filter label=com.docker.compose.service=runner "$@" --qu
 slots() { docker run --rm --user root --entrypoint sh --volume ostest_state:/s ostest-runner -c 'ls /s' | xargs; }
 codes() {
     local id
-    for id in $(compose ps --quiet runner); do look "$id" '{{.State.ExitCode}}'; done | sort | uniq -c | xargs
+    for id in $(compose ps --quiet --all runner); do look "$id" '{{.State.ExitCode}}'; done | sort | uniq -c | xargs
 }
 all_healthy() { [ "$(running --filter health=healthy)" = "$runners" ]; }
 

@@ -21,6 +21,7 @@ mod doctor;
 mod environment;
 mod execution;
 mod fleet;
+mod forging;
 mod layering;
 mod login;
 mod logs;
