@@ -144,7 +144,9 @@ impl SuiteKeeper {
 
     /// Looks for something newer than `last`. What only fails for now leaves the last one in force.
     async fn refresh(&self, last: Option<Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
-        match (self.look(last.as_ref()).await, last) {
+        let found = self.look(last.as_ref()).await;
+        self.launcher.observe().suite_step(None);
+        match (found, last) {
             (Err(fault), Some(last)) if fault.cause == Cause::Infrastructure => {
                 tracing::warn!(%fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
                 Ok(last)
@@ -155,6 +157,7 @@ impl SuiteKeeper {
 
     async fn look(&self, last: Option<&Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
         let started = Instant::now();
+        self.launcher.observe().suite_step(Some("fetching the suite"));
         let reference = self.settings.tests_ref.as_deref();
         let (commit, tree) = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await?;
         if let Some(last) = last.filter(|last| last.commit == commit && last.is_there()) {
@@ -195,6 +198,7 @@ impl SuiteKeeper {
         }
         let fail = |what: String| Fault::new(Stage::Prepare, Cause::Infrastructure, what);
         let io = |error: std::io::Error| fail(format!("cannot look at the suite's command line: {error}"));
+        self.launcher.observe().suite_step(Some("looking at the suite's command line"));
         // In a copy: a run_tests.py that knows no --help may well begin to run, and write.
         let folder = Workspace::new(&self.work).map_err(io)?;
         fs::create_dir(folder.source()).map_err(io)?;
