@@ -20,6 +20,7 @@ mod until;
 
 pub use hit::Hit;
 pub use output::Captured;
+pub use start::BWRAP;
 pub use until::Until;
 
 use std::io;
