@@ -40,6 +40,12 @@ use crate::{
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
 
+/// Why the daemon cannot work, though its settings are right: it may be otherwise at the next start. So it is no exit
+/// code 2, after which the units do not start it again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotNow(String);
+
 /// Does what the command line asks for. An error is one line about a wrong setting.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::ParseReport { files, id }) = &cli.command {
@@ -73,7 +79,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
-            None => daemon(&Config::check(cli.settings)?, cli.given, &log, &screen).await,
+            None => match daemon(&Config::check(cli.settings)?, cli.given, &log, &screen).await {
+                Err(error) if error.is::<NotNow>() => {
+                    writeln!(std::io::stderr(), "runner: {error}")?;
+                    Ok(ExitCode::FAILURE)
+                }
+                done => done,
+            },
             Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args, &screen)).await,
             Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args, &screen)).await,
             Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
@@ -138,7 +150,9 @@ async fn daemon(config: &Config, given: Given, log: &Log, screen: &Screen) -> an
             manager.ready().await;
         }
     };
-    let listener = serve::bind(&config.settings.serve).await?;
+    // At boot the address may not be there yet.
+    let listener = serve::bind(&config.settings.serve).await;
+    let listener = listener.map_err(|error| NotNow(format!("{error:#}")))?;
     let mut daemon = Daemon::new(config, OWN_BINARY).await?;
     let show = serve::run(listener, daemon.shown(config));
     manager.ready().await;
@@ -328,7 +342,8 @@ async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe) -> 
 /// Finds out how strongly tasks can be confined here, and says so in one line.
 async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow::Result<Launcher> {
     let sandbox = find_sandbox(config, &launcher, prefix).await;
-    let sandbox = sandbox.map_err(|why| anyhow::anyhow!("--sandbox: {why}"))?;
+    // On a machine under load a trial may have taken too long.
+    let sandbox = sandbox.map_err(|why| NotNow(format!("--sandbox: {why}")))?;
     let (level, enforced) = (sandbox.level.name(), sandbox.line());
     let weaker_because = sandbox.weaker_because.clone();
     launcher.observe().confined(Confinement { level, line: enforced.clone(), weaker_because });
