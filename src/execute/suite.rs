@@ -19,7 +19,7 @@ use crate::checkout::Checkout;
 use crate::process::{Launcher, Spec, Until};
 use crate::report::{Cause, Fault, Limits, Stage};
 use crate::repository::RepositoryUrl;
-use crate::units::duration;
+use crate::units::{duration, show};
 use crate::workspace::Workspace;
 
 /// Which suite, and how it is called.
@@ -190,7 +190,8 @@ impl SuiteKeeper {
         Ok(Template::of_preset(self.settings.suite_preset, &help))
     }
 
-    /// What `run_tests.py --help` prints; asked once for each commit.
+    /// What `run_tests.py --help` prints; asked once for each commit. One that exits with an error has nothing to say, which
+    /// is an answer; one that was killed or took too long has given none.
     async fn help(&self, tree: &Path, python: &Path, commit: &str) -> Result<String, Fault> {
         let kept = self.home.join(format!("help-{commit}"));
         if let Ok(help) = fs::read_to_string(&kept) {
@@ -215,6 +216,18 @@ impl SuiteKeeper {
         };
         let exit =
             self.launcher.run(spec, &Until::within(LOOK)).await.map_err(|error| fail(error.to_string()))?;
+        // On a machine under load it may not have come to its answer. To go on with a guess would be to call a suite of
+        // the other generation wrongly, and to answer every student's task by that.
+        if exit.stopped.is_some() || exit.code.is_none() {
+            let how = if exit.stopped.is_some() {
+                format!("did not end within {}", show(LOOK))
+            } else {
+                format!("ended with {}", exit.describe())
+            };
+            return Err(fail(format!(
+                "run_tests.py --help {how}, so that it is not known how the suite is called; it is asked again (--test-command would say it)"
+            )));
+        }
         let help = exit.stdout.text();
         if exit.success() {
             fs::write(&kept, &help).map_err(io)?;
