@@ -64,9 +64,8 @@ pub async fn find(launcher: &Launcher, settings: &Settings, ground: Ground<'_>) 
         Choice::Auto | Choice::None => None,
     };
     let required = settings.sandbox_require.max(asked).unwrap_or(Level::None);
-    if geteuid().is_root() && settings.sandbox != Choice::None && !found.as_ref().is_some_and(gives_users) {
-        let more = found.and_then(|found| found.weaker_because);
-        return Err(as_root(&because.into_iter().chain(more).collect::<Vec<_>>().join("; ")));
+    if geteuid().is_root() && settings.sandbox != Choice::None && found.is_none() {
+        return Err(as_root(&because.join("; ")));
     }
     let mut found = found.unwrap_or(sandbox);
     if !because.is_empty() {
@@ -84,16 +83,12 @@ pub async fn find(launcher: &Launcher, settings: &Settings, ground: Ground<'_>) 
     Ok(found)
 }
 
-fn gives_users(sandbox: &Sandbox) -> bool {
-    sandbox.users.is_some()
-}
-
 /// Root is no user for strangers' code, unless somebody says so.
 fn as_root(why: &str) -> String {
     format!(
-        "as root each task is to have a user of its own, and here it cannot ({why}); install bubblewrap, or give a \
-         --state-dir that every user can pass to, such as /var/lib/ostest-runner, or do not run this as root; \
-         --sandbox none runs strangers' code as root"
+        "as root each task is to have a user of its own, and here it cannot ({why}); install bubblewrap, or give \
+         a --state-dir that every user can pass to, such as /var/lib/ostest-runner, and a python3 in the PATH that every \
+         user can execute, or do not run this as root; --sandbox none runs strangers' code as root"
     )
 }
 
@@ -118,17 +113,7 @@ async fn attempt(
     if level == Level::Basic {
         close_state(ground).map_err(|error| format!("the state folder: {error}"))?;
     }
-    match trial(launcher, &candidate, ground).await {
-        Ok(()) => Ok(candidate),
-        Err(why) if level == Level::Basic => {
-            // As the runner's own user at least.
-            let candidate = Sandbox { users: None, ..candidate };
-            let why = format!("no user of its own for a task: {why}");
-            trial(launcher, &candidate, ground).await?;
-            Ok(Sandbox { weaker_because: Some(why), ..candidate })
-        }
-        Err(why) => Err(why),
-    }
+    trial(launcher, &candidate, ground).await.map(|()| candidate)
 }
 
 /// Runs a shell in it, which looks whether the interpreter is in reach.

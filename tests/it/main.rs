@@ -37,5 +37,6 @@ mod sandbox;
 mod spool_files;
 mod stopping;
 mod surviving;
+mod terminal;
 mod transport;
 mod units;
