@@ -30,7 +30,7 @@ use crate::reload::Reload;
 use crate::report::Fault;
 use crate::sandbox::Sandbox;
 use crate::screen::Screen;
-use crate::spool::{Found, Spool};
+use crate::spool::{Depth, Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
 use crate::{
@@ -263,10 +263,29 @@ impl Daemon {
         self.flush().await;
     }
 
+    /// Hands in what can be, and says what is left: nothing that waits in the spool is answered.
     async fn flush(&self) {
         match self.deliver.drain().await {
-            0 => tracing::info!("stopped: everything that was taken is answered"),
-            left => tracing::warn!(left, "stopped: results that the backend has not taken wait in the spool"),
+            Ok(Depth { claimed: 0, results: 0, .. }) => {
+                tracing::info!("stopped: everything that was taken is answered");
+            }
+            Ok(Depth { claimed, results, .. }) => {
+                if results > 0 {
+                    tracing::warn!(
+                        left = results,
+                        "stopped: results that the backend has not taken wait in the spool"
+                    );
+                }
+                if claimed > 0 {
+                    tracing::warn!(
+                        left = claimed,
+                        "stopped: claims that are not answered wait in the spool; they are run again at the next start"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "stopped: whether everything that was taken is answered, the spool does not tell");
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Error, wire};
 use crate::observe::Observe;
-use crate::spool::{Finished, Spool};
+use crate::spool::{Depth, Finished, Spool};
 use crate::task::TaskId;
 
 /// The longest pause between two attempts, before jitter; for a suspect result the second one.
@@ -33,6 +33,9 @@ const SUSPICIOUS: u32 = 5;
 
 /// How often the spool is looked at for results that people put there.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// What a backend, or a proxy before it, answers to a body that is larger than it takes.
+const TOO_LARGE: u16 = 413;
 
 /// Requests at a time: as many bodies are in memory.
 const POSTS: usize = 4;
@@ -109,15 +112,15 @@ impl Deliver {
         }
     }
 
-    /// Gives every result one more attempt at once; says how many the backend has not taken.
-    pub async fn drain(&self) -> usize {
+    /// Gives every result one more attempt at once; says what is in the spool after that.
+    pub async fn drain(&self) -> io::Result<Depth> {
         let inner = &self.0;
         inner.hurry.cancel();
         let mut under_way = inner.under_way.lock().await;
         timeout(FLUSH, async { while under_way.join_next().await.is_some() {} }).await.ok();
         under_way.shutdown().await;
         let spool = inner.spool.clone();
-        blocking(move || spool.depth()).await.map_or(0, |depth| depth.results)
+        blocking(move || spool.depth()).await
     }
 }
 
@@ -132,8 +135,6 @@ struct Delivery {
     empty_receipts: u32,
     /// How often in a row the backend itself answered with the same status.
     same_status: (u16, u32),
-    /// How often it was told that the body is too large.
-    too_large: u32,
 }
 
 /// What becomes of a result after an attempt that failed.
@@ -153,7 +154,6 @@ impl Delivery {
             refused_before: false,
             empty_receipts: 0,
             same_status: (0, 0),
-            too_large: 0,
         }
     }
 
@@ -205,11 +205,17 @@ impl Delivery {
                 }
             },
         };
-        for _ in 0..self.too_large {
-            body = wire::shrink(&body).unwrap_or(body);
+        loop {
+            inner.observe.delivery_attempt();
+            match inner.backend.post(&body).await {
+                // At once: the same size would be refused again, whenever it came. Each time from the whole, for who
+                // refuses it may have been set right meanwhile.
+                Err(error @ Error::Status { status: TOO_LARGE, .. }) => {
+                    body = wire::shrink(&body).ok_or(Failed::Backend(error))?;
+                }
+                other => return other.map_err(Failed::Backend),
+            }
         }
-        inner.observe.delivery_attempt();
-        inner.backend.post(&body).await.map_err(Failed::Backend)
     }
 
     /// Decides what a failure means for this result.
@@ -235,14 +241,20 @@ impl Delivery {
         let suspect = self.same_status.1 >= SUSPICIOUS && others_get_through;
         match status {
             404 if suspect => Next::Reject(status),
-            413 => {
-                self.too_large += 1;
-                Next::Wait(Duration::from_millis(100))
-            }
-            500..=599 if suspect => {
+            TOO_LARGE | 500..=599 if suspect => {
                 let (id, times) = (self.id(), self.same_status.1);
                 tracing::error!(task.id = id, %error, times, "the backend fails on this result while it takes others");
                 Next::Wait(self.pause(error, LONGEST_PAUSE[1]))
+            }
+            TOO_LARGE => {
+                if self.same_status.1 == 1 {
+                    tracing::error!(
+                        target: "critical",
+                        { task.id = self.id(), %error },
+                        "the backend, or a proxy before it, finds this result too large though nothing more can be taken from it; it is tried ever more rarely: raise the limit there"
+                    );
+                }
+                Next::Wait(self.pause(error, LONGEST_PAUSE[0]))
             }
             _ => Next::Wait(self.pause(error, LONGEST_PAUSE[0])),
         }
@@ -250,7 +262,10 @@ impl Delivery {
 
     /// Exponential backoff with full jitter, from a floor that keeps it from spinning; `Retry-After` is honoured.
     fn pause(&self, error: &Error, longest: Duration) -> Duration {
-        let ceiling = Duration::from_millis(500).saturating_mul(1 << self.attempt.min(13)).min(longest);
+        // A limit on sizes is a setting of somebody's, no weather that passes; and each attempt is several requests.
+        let too_large = matches!(error, Error::Status { status: TOO_LARGE, .. });
+        let attempt = self.attempt + if too_large { 5 } else { 0 };
+        let ceiling = Duration::from_millis(500).saturating_mul(1 << attempt.min(13)).min(longest);
         let own = Duration::from_millis(100) + ceiling.mul_f64(fastrand::f64());
         match error {
             Error::Status { retry_after: Some(asked), .. } => own.max((*asked).min(LONGEST_ASKED)),

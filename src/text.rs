@@ -171,20 +171,30 @@ fn boundary_before(text: &str, at: usize) -> usize {
     at
 }
 
-/// Hides the user and the password of every URL in `text`: `https://***@host/`. The bare user of an ssh URL stays.
+/// Hides the user and the password of every URL in `text`: `https://***@host/`, also where JSON escapes the slashes, and
+/// also of a URL at whose password the text was cut. The bare user of an ssh URL stays.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let start = at + 3;
+    while let Some((at, start)) = scheme_end(rest) {
         let authority = &rest[start..];
         let end = authority
             .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>'))
             .unwrap_or(authority.len());
+        let is_cut = |authority: &str| {
+            end == rest.len() - start
+                && authority
+                    .split_once(':')
+                    .is_some_and(|(_, port)| port.contains(|c: char| !c.is_ascii_digit()))
+        };
         match authority[..end].rfind('@') {
             Some(user) if !rest[..at].ends_with("ssh") || authority[..user].contains(':') => {
                 let _ = write!(out, "{}***", &rest[..start]);
                 rest = &authority[user..];
+            }
+            None if is_cut(authority) => {
+                let _ = write!(out, "{}***", &rest[..start]);
+                rest = "";
             }
             _ => {
                 out.push_str(&rest[..start + end]);
@@ -197,6 +207,14 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// Where the first URL's scheme ends, and where what comes after its slashes begins.
+fn scheme_end(text: &str) -> Option<(usize, usize)> {
+    text.match_indices(':').find_map(|(at, _)| {
+        let slashes = ["://", r":\/\/"].into_iter().find(|slashes| text[at..].starts_with(slashes))?;
+        Some((at, at + slashes.len()))
+    })
 }
 
 /// A number with its thousands apart: `25,000`.

@@ -10,6 +10,7 @@ use url::Url;
 use super::{Error, Settings, Timeouts};
 use crate::live::Live;
 use crate::observe::Observe;
+use crate::text::{one_line, shorten, without_secrets};
 
 /// The longest answer that is read. A claim with thousands of test names is far below it.
 const LONGEST_ANSWER: usize = 4 << 20;
@@ -49,9 +50,15 @@ impl Reply {
 
 /// The beginning of a body on one line, for messages.
 pub(super) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(800)]).into_owned();
-    let text = crate::text::one_line(&text);
-    crate::text::shorten(&text, 200).into_owned()
+    show(&String::from_utf8_lossy(body))
+}
+
+/// What the backend said, on a short line. What could be a secret goes before anything is cut: half a URL does not look
+/// like one.
+fn show(text: &str) -> String {
+    let text = without_secrets(text);
+    let text: String = text.chars().take(800).collect();
+    shorten(&one_line(&text), 200).into_owned()
 }
 
 /// Whether a connection to `backend` can be one with TLS: its own, or that to a proxy on the way. Redirects are not
@@ -135,7 +142,12 @@ impl Http {
         };
         let mut response = request.send().await.map_err(|error| failed(error, Vec::new()))?;
         let mut reply = head(&response);
-        match read(&mut response, &mut reply.body).await {
+        let read = read(&mut response, &mut reply.body).await;
+        if read.is_err() && !reply.is_success() {
+            // What a failure says is no task, whatever it calls its own id.
+            reply.body.clear();
+        }
+        match read {
             Ok(()) => Ok(reply),
             Err(ReadError::Broken(error)) => Err(failed(error, reply.body)),
             Err(ReadError::TooLong) => Err(Error::Unreachable {
@@ -164,8 +176,7 @@ fn head(response: &Response) -> Reply {
             httpdate::parse_http_date(text).ok()?.duration_since(date.unwrap_or_else(SystemTime::now)).ok()
         }
     });
-    let location =
-        header(LOCATION).map(|text| crate::text::shorten(&crate::text::one_line(text), 200).into_owned());
+    let location = header(LOCATION).map(show);
     Reply { status: response.status().as_u16(), body: Vec::new(), date, retry_after, location }
 }
 

@@ -149,7 +149,7 @@ pub enum Error {
         reason: String,
         /// Whether the request may have reached the backend.
         sent: bool,
-        /// What had arrived of the answer's body.
+        /// What had arrived of the body of an answer of success.
         received: Vec<u8>,
     },
     /// An answer came that cannot be read.
@@ -285,8 +285,18 @@ impl Backend {
         let Some(keeper) = &self.tokens else {
             let reply = send(None).await?;
             self.note_credentials(reply.status, path);
-            if reply.status == 401 && !self.forbidden_said.swap(true, Ordering::Relaxed) {
-                tracing::error!(target: "critical", route = path, "the backend wants a login (401): start the runner with --auth");
+            match reply.status {
+                401 if self.is_first_refusal() => {
+                    tracing::error!(target: "critical", route = path, "the backend wants a login (401): start the runner with --auth");
+                }
+                403 if self.is_first_refusal() => {
+                    tracing::error!(
+                        target: "critical",
+                        route = path,
+                        "the backend forbids this route (403) and nobody is logged in: start the runner with --auth"
+                    );
+                }
+                _ => {}
             }
             return Ok(reply);
         };
@@ -299,7 +309,7 @@ impl Backend {
             reply = send(Some(&token.secret)).await?;
         }
         self.note_credentials(reply.status, path);
-        if reply.status == 403 && !self.forbidden_said.swap(true, Ordering::Relaxed) {
+        if reply.status == 403 && self.is_first_refusal() {
             tracing::error!(
                 target: "critical",
                 user = self.settings.login,
@@ -310,9 +320,18 @@ impl Backend {
         Ok(reply)
     }
 
+    /// Whether nothing has been said yet of a login that is missing or not enough: once is loud enough.
+    fn is_first_refusal(&self) -> bool {
+        !self.forbidden_said.swap(true, Ordering::Relaxed)
+    }
+
     fn note_credentials(&self, status: u16, path: &str) {
         match status {
             401 => self.observe.credentials(Err(format!("{path} answers 401: it wants a login"))),
+            403 if self.tokens.is_none() => {
+                let trouble = format!("{path} answers 403 and nobody is logged in: give --auth");
+                self.observe.credentials(Err(trouble));
+            }
             403 => {
                 let user = &self.settings.login;
                 self.observe.credentials(Err(format!("{path} answers 403: {user} needs the role ADMIN")));

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use anyhow::Context;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
@@ -21,12 +22,16 @@ const SCARCE: u64 = 1 << 30;
 const FEW: u64 = 20_000;
 
 pub(super) fn look(settings: &Settings) -> Vec<Finding> {
-    let state = match settings.folders.state() {
+    // Absolute, for what is named from here has no folder above it by its name.
+    let state = settings.folders.state().and_then(|state| {
+        std::path::absolute(&state).with_context(|| format!("--state-dir {}", state.display()))
+    });
+    let state = match state {
         Ok(state) => state,
         Err(error) => {
             return vec![Finding::failure(
                 "state folder",
-                error.to_string(),
+                format!("{error:#}"),
                 "export HOME=…, or give --state-dir",
             )];
         }

@@ -42,8 +42,9 @@ pub struct Settings {
     )]
     pub sandbox_readable: Vec<PathBuf>,
 
-    /// First of the user ids under which tasks run where the runner is root, one for each at a time
-    #[arg(long, global = true, env = "RUNNER_SANDBOX_UID", value_name = "UID", default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1_000..4_000_000_000))]
+    /// First of the user ids under which tasks run where the runner is root, one for each at a time; those of the
+    /// machine's own users and groups are passed over
+    #[arg(long, global = true, env = "RUNNER_SANDBOX_UID", value_name = "UID", default_value_t = users::FIRST, value_parser = clap::value_parser!(u32).range(1_000..4_000_000_000))]
     pub sandbox_uid: u32,
 
     #[command(flatten)]
@@ -83,7 +84,7 @@ impl Default for Settings {
             sandbox: Choice::None,
             sandbox_require: None,
             sandbox_readable: Vec::new(),
-            sandbox_uid: 60_000,
+            sandbox_uid: users::FIRST,
             limits: Limits::none(),
             network: Network::None,
         }

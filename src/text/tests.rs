@@ -63,6 +63,11 @@ fn urls_are_shown_without_their_secrets() {
         ("ssh://git:pw@host", "ssh://***@host"),
         ("git@host:x.git", "git@host:x.git"),
         ("https://a:b@c https://d/e@f", "https://***@c https://d/e@f"),
+        (r#"{"url":"https:\/\/u:p@host\/x"}"#, r#"{"url":"https:\/\/***@host\/x"}"#),
+        // Cut within the password; a port is none.
+        (r#"{"a":"https://a:b@c/","url":"https://u:pass"#, r#"{"a":"https://***@c/","url":"https://***"#),
+        ("cannot reach http://localhost:5000", "cannot reach http://localhost:5000"),
+        ("a::b: http:/x", "a::b: http:/x"),
     ] {
         assert_eq!(without_secrets(url), shown);
     }

@@ -76,6 +76,44 @@ async fn what_has_no_id_is_logged_in_full_and_holds_nothing_up() {
 }
 
 #[tokio::test]
+async fn a_claim_that_arrives_cut_is_answered_where_its_id_has_arrived() {
+    let world = World::start().await;
+    // The fault sends half of each answer.
+    world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::CutBody).forever());
+    let submit = |(arrived, rest): (&str, &str)| {
+        let claim = format!("{arrived}{rest:<0$}", arrived.len());
+        assert_eq!(claim.len(), 2 * arrived.len(), "{claim}");
+        world.backend.submit_raw(claim).unwrap()
+    };
+    let enough = [
+        (r#"{"id":75,"#, r#""a":1}"#),
+        (r#"{"repositoryUrl":"https://h/r.git","id":76 "#, "}"),
+        (r#"{"x":"\"id\":998,","id":82,"re"#, r#"po":1}"#),
+    ]
+    .map(submit);
+    let too_little = [
+        (r#"{"marked":1,"id":7"#, "1}"),
+        (r#"{"marked":2,"x":"\"id\":998,"#, r#"","id":5}"#),
+        (r#"{"marked":3,"y":{"id":997},"#, r#""id":6}"#),
+    ]
+    .map(submit);
+    for id in &enough {
+        let answer = world.answer(id).await;
+        assert_eq!(answer["isError"], true, "{answer}");
+        assert!(text(&answer, "errorDetails").contains("no JSON"), "{answer}");
+    }
+    eventually("the others are logged", || {
+        let log = world.runner.log();
+        (1..=3).all(|mark| log.contains(&format!(r#"{{"marked":{mark},"#)))
+    })
+    .await;
+    world.backend.clear_faults();
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    assert!(too_little.iter().all(|id| world.backend.result_of(id).is_none()));
+    assert!(world.backend.refusals().is_empty(), "{:?}", world.backend.refusals());
+}
+
+#[tokio::test]
 async fn local_repositories_need_the_operators_word() {
     let world = World::with(mock_backend::Settings::default(), &["--allow-local-repositories"]).await;
     let repository = student(&world.fresh("student"), PASS);

@@ -94,3 +94,39 @@ async fn one_empty_answer_is_no_receipt() {
     let id = world.submit(PASS);
     assert_eq!(world.answer(&id).await["isPassed"], true);
 }
+
+/// How often the backend was handed a result.
+fn posts(world: &World) -> usize {
+    world.backend.requests().iter().filter(|request| request.endpoint == Some(Endpoint::Result)).count()
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_is_made_smaller_at_once() {
+    let limits = mock_backend::Limits { body: Some(3_000), ..mock_backend::Limits::default() };
+    let world = World::with(mock_backend::Settings { limits, ..Default::default() }, &[]).await;
+    let script = r#"
+        printf '<testsuite><testcase name="a"><failure message="m">%s</failure></testcase></testsuite>' \
+            "$(head -c 12000 /dev/zero | tr '\0' 'x')" > "$REPORT"; exit 1"#;
+    let answer = world.answer(&world.submit(script)).await;
+    let description = answer["testResults"][0]["description"].as_str().unwrap();
+    assert!((200..3_000).contains(&description.len()) && description.contains("cut"), "{description}");
+    assert_eq!(posts(&world), 3, "12,000, 3,000 and 750 bytes of description");
+    assert!(!world.runner.log().contains("was not taken"), "it paused between the sizes");
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_at_every_size_is_said_loudly_and_tried_rarely() {
+    let mut world = World::start().await;
+    world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(413)).forever());
+    let id = world.submit(PASS);
+    let said = "nothing more can be taken from it";
+    eventually("it is said", || world.runner.log().contains(said)).await;
+    // With its case and without it, a round; the next comes after up to 30 s.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert!((2..=8).contains(&posts(&world)), "{} requests within 3 s", posts(&world));
+    assert_eq!(world.runner.log().matches(said).count(), 1);
+    world.backend.clear_faults();
+    world.restart();
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["testResults"].as_array().unwrap().len(), 1, "the whole is sent first: {answer}");
+}

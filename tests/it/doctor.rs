@@ -211,6 +211,27 @@ async fn what_is_wrong_with_the_backend_is_said() {
 }
 
 #[tokio::test]
+async fn a_state_folder_may_be_named_from_where_one_stands() {
+    let ground = Ground::new(Settings::default()).await;
+    let url = ground.backend.url();
+    for (folder, words) in [("ds", "is not there yet"), ("./ds", "is not there yet"), ("ds", "mode 700")] {
+        let mut doctor = command(ground.home.path());
+        doctor.current_dir(ground.home.path()).args(["doctor", "--json", "--backend-url", &url]);
+        doctor.args(["--tests-url", &ground.suite, "--state-dir", folder]);
+        let output = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let (state, says, mend) = check(&said, "state folder");
+        assert!(state == "ok" && says.contains(words) && mend.is_empty(), "{folder}: {state} {says} {mend}");
+        assert_eq!(check(&said, "disk").0, "ok", "{said:#}");
+        if folder == "./ds" {
+            std::fs::create_dir(ground.home.path().join("ds")).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            std::fs::set_permissions(ground.home.path().join("ds"), mode).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_full_or_read_only_disk_is_said() {
     let Some(disk) = SmallDisk::new("40m") else { return };
     let ground = Ground::new(Settings::default()).await;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use mock_backend::{Endpoint, Settings, User};
+use mock_backend::{Endpoint, Fault, FaultKind, Settings, User};
 use nix::sys::signal::Signal;
 
+use crate::observing::{address, get};
 use crate::support::{World, eventually};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
@@ -80,6 +81,21 @@ async fn a_user_without_the_role_is_named_once() {
     let said = log.matches("forbids this user").count();
     assert_eq!(said, 1, "{log}");
     assert!(log.contains("plain") && log.contains("/api/task/available"));
+}
+
+#[tokio::test]
+async fn a_backend_that_forbids_who_did_not_log_in_is_said_once() {
+    let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
+    world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::status(403)).forever());
+    let refused =
+        |world: &World| world.backend.requests().iter().filter(|request| request.status == Some(403)).count();
+    eventually("it has asked several times", || refused(&world) >= 3).await;
+    let log = world.runner.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("nobody is logged in")).collect();
+    assert_eq!(said.len(), 1, "{log}");
+    assert!(said[0].contains("/api/task/available") && said[0].contains("--auth"), "{}", said[0]);
+    let (_, ready) = get(address(&world.runner).await, "/readyz").await;
+    assert!(ready.contains("nobody is logged in") && !ready.contains("dora_explorer"), "{ready}");
 }
 
 #[tokio::test]

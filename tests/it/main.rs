@@ -27,6 +27,7 @@ mod login;
 mod logs;
 mod notifying;
 mod observing;
+mod odd_backends;
 mod poll;
 mod processes;
 mod pytest;

@@ -2,6 +2,7 @@
 //! limit. What it withstands is told by the attacks.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -377,4 +378,33 @@ END";
     let answer = world.answer(&world.submit(script)).await;
     assert_eq!(answer["isPassed"], true, "{answer}\n{}", world.runner.log());
     world.assert_clean();
+}
+
+/// Ended with the test.
+struct Bystander(std::process::Child);
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_this_machine_is_never_a_tasks_and_keeps_its_processes() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("\n!!! SKIPPED: a task has a user of its own where the runner is root\n");
+        return;
+    }
+    // `nobody`, on every machine.
+    #[expect(clippy::disallowed_methods, reason = "a stranger on the machine")]
+    let mut sleep = std::process::Command::new("sleep");
+    let mut bystander = Bystander(sleep.arg("300").uid(65_534).gid(65_534).spawn().unwrap());
+    let world = World::with(mock_backend::Settings::default(), &["--sandbox-uid", "65534"]).await;
+    let world = world.confined("basic", None);
+    let script = r#"printf '<testsuite><testcase name="a"><failure message="user %s"/></testcase></testsuite>' "$(id -u)" > "$REPORT"; exit 1"#;
+    let answer = world.answer(&world.submit(script)).await;
+    let user = answer["testResults"][0]["description"].as_str().unwrap();
+    assert!(user.contains("user 65535"), "{answer}");
+    assert!(bystander.0.try_wait().unwrap().is_none(), "the task's end was a stranger's too");
 }

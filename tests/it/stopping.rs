@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mock_backend::Settings;
+use mock_backend::{Endpoint, Fault, FaultKind, Settings};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -18,6 +18,42 @@ async fn a_drain_has_a_limit() {
     assert!(answer["errorDetails"].as_str().unwrap().contains("the runner was stopped"), "{answer}");
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());
     assert!(world.runner.log().contains("drain has lasted too long"));
+}
+
+#[tokio::test]
+async fn what_is_left_at_the_stop_is_said() {
+    let arguments = ["--drain-timeout", "500ms", "--on-interrupt", "resume"];
+    let mut world = World::with(Settings::default(), &arguments).await;
+    let claimed = "stopped: claims that are not answered wait in the spool";
+    let results = "stopped: results that the backend has not taken wait in the spool";
+    world.submit("sleep 300");
+    eventually("it runs", || world.runner.log().contains("task started")).await;
+    stop(&mut world).await;
+    let log = world.runner.log();
+    let line = log.lines().find(|line| line.contains(claimed)).unwrap_or_default();
+    assert!(line.contains("left=1") && line.contains("run again at the next start"), "{log}");
+    assert!(!log.contains("stopped: everything") && !log.contains(results), "{log}");
+
+    let mut world = World::with(Settings::default(), &arguments).await;
+    world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(500)).forever());
+    world.submit(r#"printf %s "$PASS" > "$REPORT""#);
+    eventually("its result is refused", || world.runner.log().contains("was not taken")).await;
+    stop(&mut world).await;
+    let log = world.runner.log();
+    assert!(log.contains(results) && !log.contains("stopped: everything") && !log.contains(claimed), "{log}");
+
+    world.backend.clear_faults();
+    world.restart();
+    eventually("it is delivered", || !world.backend.results().is_empty()).await;
+    stop(&mut world).await;
+    let log = world.runner.log();
+    assert!(log.contains("stopped: everything that was taken is answered"), "{log}");
+    assert!(!log.contains("wait in the spool"), "{log}");
+}
+
+async fn stop(world: &mut World) {
+    world.runner.signal(Signal::SIGTERM);
+    assert!(world.runner.ended(Duration::from_secs(10)).await.success());
 }
 
 #[tokio::test]

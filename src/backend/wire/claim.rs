@@ -1,5 +1,7 @@
 //! `GET /api/task/available`: the answer is work, no work, or something that must not be dropped in silence.
 
+mod cut;
+
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -7,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::report::{Cause, Fault, Stage};
 use crate::task::{Task, TaskId};
-use crate::text::{one_line, shorten};
+use crate::text::{one_line, shorten, without_secrets};
 
 /// What the backend answered to the question for work.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Fields {
     }
 }
 
-/// Fills the fields it was made for, so that those before a break in the JSON are still there.
+/// Fills the fields it was made for.
 struct Filler<'a>(&'a mut Fields);
 
 impl<'de> Visitor<'de> for Filler<'_> {
@@ -68,23 +70,15 @@ impl<'de> Visitor<'de> for Filler<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        // A value counts only once what follows it was read too: `{"id": 12` may have been about to say 123.
-        let mut pending: Option<(String, Box<RawValue>)> = None;
-        loop {
-            let key = map.next_key::<String>()?;
-            if let Some((name, value)) = pending.take()
-                && let Some(field) = self.0.field(&name)
-            {
-                *field = Some(value).filter(|value| value.get() != "null");
-            }
-            let Some(key) = key else { return Ok(()) };
-            if self.0.field(&key).is_some() {
-                let value = map.next_value()?;
-                pending = Some((key, value));
-            } else {
-                map.next_value::<IgnoredAny>()?;
+        while let Some(key) = map.next_key::<String>()? {
+            match self.0.field(&key) {
+                Some(field) => {
+                    *field = Some(map.next_value()?).filter(|value: &Box<RawValue>| value.get() != "null")
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
+        Ok(())
     }
 }
 
@@ -104,7 +98,15 @@ pub fn claim(status: u16, body: &[u8]) -> Claim {
     let mut fields = Fields::default();
     let mut json = serde_json::Deserializer::from_str(&text);
     let read = json.deserialize_map(Filler(&mut fields)).and_then(|()| json.end());
-    let broken = read.err().map(|error| format!("the answer is no JSON object: {error}"));
+    let broken = read.err().map(|error| {
+        // It quotes what it has met.
+        let error = error.to_string();
+        format!("the answer is no JSON object: {}", without_secrets(&error))
+    });
+    if broken.is_some() {
+        // What was read of it may end anywhere, the id too.
+        fields.id = cut::id(&text);
+    }
     judge(&fields, broken)
 }
 
@@ -210,8 +212,9 @@ fn wrong(name: &str, raw: &RawValue, taken: &str) -> String {
     format!("`{name}` is {}, expected {taken}", show(raw))
 }
 
+/// A value for messages. What could be a secret goes before anything is cut: half a URL does not look like one.
 fn show(raw: &RawValue) -> String {
-    shorten(&one_line(raw.get()), 80).into_owned()
+    shorten(&without_secrets(&one_line(raw.get())), 80).into_owned()
 }
 
 #[cfg(test)]

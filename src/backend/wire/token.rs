@@ -61,6 +61,12 @@ pub fn tokens(body: &[u8]) -> Result<Tokens, &'static str> {
     let given =
         |token: Option<String>| token.filter(|token| !token.trim().is_empty()).map(SecretString::from);
     let access = given(answer.access_token).ok_or("the answer has no `accessToken`")?;
+    // It goes into a header; one that cannot would fail every request to come.
+    if access.expose_secret().chars().any(char::is_control) {
+        return Err(
+            "the `accessToken` holds a line break or another control character, which no header takes",
+        );
+    }
     Ok(Tokens { access, refresh: given(answer.refresh_token) })
 }
 
@@ -128,6 +134,9 @@ mod tests {
             (br#"{"accessToken":""}"#, "no `accessToken`"),
             (br#"{"type":"Basic","accessToken":"aaa"}"#, "`type`"),
             (br#"{"accessToken":5}"#, "no JSON"),
+            (br#"{"accessToken":"aa\nbb"}"#, "no header takes"),
+            (br#"{"accessToken":"aa\u0000"}"#, "no header takes"),
+            (br#"{"accessToken":"aa\u007f"}"#, "no header takes"),
         ] {
             assert!(tokens(body).unwrap_err().contains(wrong), "{}", String::from_utf8_lossy(body));
         }

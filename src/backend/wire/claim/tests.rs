@@ -127,6 +127,10 @@ fn what_cannot_be_run_is_answered_under_its_id() {
         (r#"{"id":7,"repositoryUrl":"u","branch":"b","status":[]}"#, "`status` is []"),
         (r#"{"id":7,"repositoryUrl":"u","bran"#, "no JSON"),
         (r#"{"id":7,"repositoryUrl":"u","branch":"b"} trailing"#, "no JSON"),
+        (r#"{"id":7,"#, "no JSON"),
+        (r#"{"id":7,}"#, "no JSON"),
+        (r#"{"repositoryUrl":"u","id":7 "#, "no JSON"),
+        (r#"{"x":"\"id\":998,","id":7,"re"#, "no JSON"),
     ] {
         let (id, message) = unusable(body);
         assert_eq!(id, "7");

@@ -1,0 +1,116 @@
+//! Backends that answer what the mock never would, each a small server of its own.
+
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{Runner, eventually};
+
+/// A server that answers each request, by its first line, with `answer`: a status and a body.
+struct Odd {
+    url: String,
+    /// The first lines of the requests so far.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Odd {
+    async fn start(answer: impl Fn(&str) -> (u16, String) + Clone + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (answer, heard) = (answer.clone(), heard.clone());
+                tokio::spawn(async move { exchange(client, answer, &heard).await });
+            }
+        });
+        Self { url, asked }
+    }
+
+    /// How many requests to `path` came.
+    fn count(&self, path: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|line| line.contains(path)).count()
+    }
+}
+
+/// One request a connection. Requests of these tests are short: they arrive in one piece.
+async fn exchange(mut client: TcpStream, answer: impl Fn(&str) -> (u16, String), heard: &Mutex<Vec<String>>) {
+    let mut request = vec![0; 64 << 10];
+    let count = client.read(&mut request).await.unwrap_or(0);
+    let text = String::from_utf8_lossy(&request[..count]).into_owned();
+    let line = text.lines().next().unwrap_or_default().to_owned();
+    let (status, body) = answer(&line);
+    heard.lock().unwrap().push(line);
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} Odd\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    client.write_all(format!("{head}{body}").as_bytes()).await.ok();
+}
+
+fn runner(home: &TempDir, backend: &Odd, more: &[&str]) -> Runner {
+    let arguments = [&["--mock", "--check-interval", "50ms"], more].concat();
+    Runner::start(home.path(), &backend.url, &arguments)
+}
+
+#[tokio::test]
+async fn what_a_backend_says_is_logged_without_passwords() {
+    let home = TempDir::new().unwrap();
+    let url = r#""repositoryUrl":"http://u:secretpw@127.0.0.1:1/x.git""#;
+    let far = "x".repeat(80);
+    let answers = [
+        (200, format!(r#"{{"marked":1,{url}}}"#)),
+        (200, r#""http://u:secretpw@127.0.0.1:1/x.git marked2""#.to_owned()),
+        (500, format!(r#"{{"marked":3,{url}}}"#)),
+        // The beginning that is shown of it ends within the password.
+        (500, format!(r#"{{"marked":4,"far":"{far}",{url},"long":"{far}{far}"}}"#)),
+        (200, r#"{"marked":5,"repositoryUrl":"http:\/\/u:secretpw@127.0.0.1:1\/x.git"}"#.to_owned()),
+        (200, r#"{"marked":6,"repositoryUrl":"http://u:secretpw"#.to_owned()),
+        (200, format!(r#"{{"id":7,"branch":{{"marked":7,{url}}},"repositoryUrl":"https://h/r.git"}}"#)),
+    ];
+    let next = Arc::new(Mutex::new(answers.into_iter()));
+    let backend = Odd::start(move |line| match line {
+        line if line.contains("available") => {
+            next.lock().unwrap().next().unwrap_or((200, r#"{"status":"UNAVAILABLE"}"#.to_owned()))
+        }
+        _ => (500, r#"{"marked8":"http://u:secretpw@127.0.0.1:1/x.git"}"#.to_owned()),
+    })
+    .await;
+    let runner = runner(&home, &backend, &[]);
+    for mark in [
+        "\"marked\":1,",
+        "marked2",
+        "\"marked\":3,",
+        "\"marked\":4,",
+        "\"marked\":5,",
+        "\"marked\":6,",
+        "marked\":7",
+        "marked8",
+    ] {
+        let unescaped = || runner.log().replace('\\', "");
+        eventually(mark, || unescaped().contains(mark)).await;
+    }
+    let log = runner.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("secr")).collect();
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+#[tokio::test]
+async fn a_token_that_no_header_takes_is_a_login_that_failed() {
+    let home = TempDir::new().unwrap();
+    let backend = Odd::start(|line| match line {
+        line if line.contains("/login") => (200, r#"{"accessToken":"aa\nbb","refreshToken":"r"}"#.to_owned()),
+        _ => (200, r#"{"status":"UNAVAILABLE"}"#.to_owned()),
+    })
+    .await;
+    let runner = runner(&home, &backend, &["--auth", "--request-timeout", "2"]);
+    eventually("it logs in again", || backend.count("/login") >= 2).await;
+    eventually("no token is said", || runner.log().contains("no token: ")).await;
+    let log = runner.log();
+    assert!(log.contains("cannot log in; trying again") && log.contains("`accessToken` holds"), "{log}");
+    assert!(!log.contains("aa") && !log.contains("builder error"), "{log}");
+    assert_eq!(backend.count("available"), 0, "nothing is asked without a token");
+    // A second, and up to one, two, four more.
+    assert!(backend.count("/login") <= 5, "{}", backend.count("/login"));
+}
