@@ -166,8 +166,8 @@ async fn metrics_count_what_happened() {
 #[tokio::test]
 async fn limits_and_leftovers_are_counted() {
     // With a PID namespace the kernel ends what is left over, before anybody could count it.
-    let arguments = [&LISTEN[..], &["--sandbox", "basic", "--memory", "64M"]].concat();
-    let world = World::with(Settings::default(), &arguments).await;
+    let arguments = [&LISTEN[..], &["--memory", "64M"]].concat();
+    let world = World::with(Settings::default(), &arguments).await.confined("basic", None);
     let address = address(&world.runner).await;
     let id = world.submit(&format!("(setsid sleep 300 >/dev/null 2>&1 &); sleep 0.2; {PASS}"));
     assert_eq!(world.answer(&id).await["isPassed"], true);
