@@ -1,6 +1,7 @@
 //! All settings in one place: each module owns its own, this one gathers them from the command line, the environment
 //! and a file, in that order of precedence, and checks them before anything starts.
 
+mod bounded;
 pub mod file;
 pub mod origin;
 pub mod running;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, FromArgMatches};
 use secrecy::SecretString;
 
@@ -22,6 +23,9 @@ use crate::execute::{self, Folders, SuiteSettings};
 use crate::text::without_secrets;
 use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, worker};
 use running::Running;
+
+/// A file that is longer holds no password.
+const LONGEST_PASSWORD: usize = 64 << 10;
 
 /// The settings of all modules, as flags and environment give them.
 #[derive(Debug, Clone, clap::Args)]
@@ -118,7 +122,10 @@ pub fn read(
     arguments: Vec<OsString>,
     with_file: impl FnOnce(&ArgMatches) -> WithFile,
 ) -> Result<(ArgMatches, Settings, Given), clap::Error> {
-    let mut matches = command.clone().try_get_matches_from(&arguments)?;
+    let mut matches = command
+        .clone()
+        .try_get_matches_from(&arguments)
+        .map_err(|error| named(error, command, &arguments))?;
     let given = matches.get_one::<PathBuf>("config");
     let file = match (with_file(&matches), given) {
         (WithFile::Never, _) => Ok(None),
@@ -143,6 +150,30 @@ pub fn read(
     origin::settle_password(&mut settings, &mut values);
     settings.config = file.map(|file| file.path);
     Ok((matches, settings, Given { arguments, values }))
+}
+
+/// Clap calls a wrong value of the environment one of the flag, which nobody has given: this names the variable.
+fn named(error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
+    // As help writes it: `--flag <VALUE>`.
+    let long = flag.split_whitespace().next().and_then(|flag| flag.strip_prefix("--"));
+    let Some(argument) =
+        command.get_arguments().find(|argument| long.is_some() && argument.get_long() == long)
+    else {
+        return error;
+    };
+    let is_given = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word.strip_prefix("--").and_then(|word| word.split('=').next()) == long
+    };
+    match argument.get_env() {
+        Some(variable) if std::env::var_os(variable).is_some() && !arguments.iter().any(is_given) => {
+            let text = one_line(&error).trim_start_matches("error: ").to_owned();
+            let both = format!("{} ({flag})", variable.display());
+            clap::Error::raw(error.kind(), text.replacen(&format!("'{flag}'"), &both, 1))
+        }
+        _ => error,
+    }
 }
 
 /// Whether a subcommand needs the file of settings.
@@ -238,7 +269,7 @@ pub fn read_passwords(settings: &backend::Settings) -> anyhow::Result<Option<Sec
 }
 
 fn read_password(file: &Path) -> anyhow::Result<SecretString> {
-    let text = fs::read_to_string(file)?;
+    let (text, _) = bounded::read(file, LONGEST_PASSWORD)?;
     // Editors and `echo` end a file with a newline; a password has none.
     let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     ensure!(!text.is_empty(), "it is empty");

@@ -3,8 +3,7 @@
 //! What the keys are and what each takes, clap's declaration of the flags says; the file's values become the flags'
 //! defaults. So flags go before the environment, that before the file, and the file before what is built in.
 
-use std::fs::File as Open;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,10 +14,13 @@ use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::one_line;
+use super::{bounded, one_line};
 
 /// Where the file is looked for when none is named. It need not be there.
 pub const DEFAULT: &str = "/etc/ostest-runner/config.toml";
+
+/// A file that is longer holds no settings.
+const LONGEST: usize = 1 << 20;
 
 /// A file of settings, all of them known and right.
 #[derive(Debug, Clone)]
@@ -58,10 +60,8 @@ impl File {
     /// what is taken.
     pub fn read(path: &Path, command: &Command) -> anyhow::Result<Self> {
         let named = || format!("--config {}", path.display());
-        let mut file = Open::open(path).with_context(named)?;
-        let mode = file.metadata().with_context(named)?.permissions().mode();
-        let mut text = String::new();
-        file.read_to_string(&mut text).with_context(named)?;
+        let (text, meta) = bounded::read(path, LONGEST).with_context(named)?;
+        let mode = meta.permissions().mode();
         let file = Self { path: path.to_owned(), entries: entries(path, &text, command)? };
         let secret = command.get_arguments().filter(|argument| argument.is_hide_env_values_set());
         for argument in secret {

@@ -88,11 +88,44 @@ fn a_wrong_value_is_one_line_that_names_flag_value_and_what_is_taken() {
 #[test]
 fn the_environment_gives_every_setting_too() {
     let home = tempfile::tempdir().unwrap();
-    let output = command(home.path()).env("RUNNER_TIMEOUT", "soon").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("'soon' for '--timeout"), "{}", text(&output.stderr));
-    let output = command(home.path()).env("RUNNER_AUTH", "perhaps").output().unwrap();
-    assert!(text(&output.stderr).contains("perhaps"), "{}", text(&output.stderr));
+    let error = |arguments: &[&str], name: &str, value: &str| {
+        let output = command(home.path()).args(arguments).env(name, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let error = text(&output.stderr);
+        assert_eq!(error.lines().count(), 1, "{error}");
+        error
+    };
+    for (name, value, says) in [
+        (
+            "RUNNER_TIMEOUT",
+            "soon",
+            "invalid value 'soon' for RUNNER_TIMEOUT (--timeout <DURATION>): expected seconds",
+        ),
+        (
+            "RUNNER_CONCURRENT",
+            "0",
+            "invalid value '0' for RUNNER_CONCURRENT (--concurrent <COUNT>): expected",
+        ),
+        ("RUNNER_AUTH", "perhaps", "invalid value 'perhaps' for RUNNER_AUTH (--auth): expected"),
+        (
+            "RUNNER_SANDBOX",
+            "x",
+            "invalid value 'x' for RUNNER_SANDBOX (--sandbox <SANDBOX>); [possible values: auto",
+        ),
+    ] {
+        let said = error(&[], name, value);
+        assert!(said.starts_with(&format!("runner: {says}")), "{said}");
+        assert_eq!(error(&["spool", "list"], name, value), said, "before a subcommand and after it");
+    }
+    // Who gives a flag means the flag.
+    for flag in [&["--timeout", "later"][..], &["--timeout=later"], &["config", "show", "--timeout", "later"]]
+    {
+        let said = error(flag, "RUNNER_TIMEOUT", "soon");
+        assert!(
+            said.starts_with("runner: invalid value 'later' for '--timeout <DURATION>': expected"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -259,6 +259,63 @@ fn a_file_with_a_password_is_its_owners_alone() {
     assert!(desk.runner("config check").output().unwrap().status.success(), "there is nothing to hide in it");
 }
 
+#[test]
+fn a_file_without_an_end_and_a_pipe_without_a_writer_are_one_line() {
+    let desk = Desk::with("timeout = 5\n");
+    let pipe = desk.path().join("pipe").display().to_string();
+    let made = nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::from_bits_truncate(0o600));
+    made.unwrap();
+    let long = desk.path().join("long").display().to_string();
+    fs::write(&long, "#".repeat((1 << 20) + 1)).unwrap();
+    for (option, file, says) in [
+        ("--config", "/dev/zero", "it is longer than 1024 KiB"),
+        ("--config", &long, "it is longer than 1024 KiB"),
+        ("--config", &pipe, "nobody has written to the end of it within 5 s"),
+        ("--password-file", "/dev/zero", "it is longer than 64 KiB"),
+        ("--password-file", &long, "it is longer than 64 KiB"),
+        ("--password-file", &pipe, "nobody has written to the end of it within 5 s"),
+        ("--password-file", "/dev/null", "it is empty"),
+        ("--password-file", "/", "Is a directory (os error 21)"),
+    ] {
+        let output = bounded(&["config", "check", option, file], desk.path());
+        let expected = format!("runner: {option} {file}: {says}\n");
+        assert_eq!((output.status.code(), error(&output)), (Some(2), expected));
+    }
+}
+
+#[test]
+fn a_pipe_is_a_file_too() {
+    let desk = Desk::with("timeout = 5\n");
+    let script = r#"
+        set -e
+        "$0" config check --password-file <(sleep 0.3; printf 'a word') --config <(sleep 0.3; echo 'timeout = 7')
+        printf 'a word' | "$0" config check --password-file /dev/stdin
+        mkfifo pipe
+        { sleep 0.5; echo 'timeout = 8'; sleep 0.3; echo 'attempts = 2'; } > pipe &
+        "$0" config check --config pipe
+        if "$0" config check --password-file <(:); then exit 1; fi"#;
+    let runner = command(desk.path());
+    #[expect(clippy::disallowed_methods, reason = "a shell makes the pipes")]
+    let mut bash = Command::new("bash");
+    bash.env_clear().envs(runner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bash.arg("-c").arg(script).arg(runner.get_program()).current_dir(desk.path());
+    let output = bash.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", error(&output));
+    assert_eq!(said.lines().count(), 3, "{said}");
+    assert!(said.contains("1 by /dev/fd/") && said.contains("2 by pipe"), "{said}");
+    assert!(error(&output).contains("it is empty"), "{}", error(&output));
+}
+
+/// The runner with these arguments, ended after 20 s whatever it does.
+fn bounded(arguments: &[&str], home: &Path) -> Output {
+    let runner = command(home);
+    #[expect(clippy::disallowed_methods, reason = "what does not end must not hold the tests up")]
+    let mut timeout = Command::new("timeout");
+    timeout.env_clear().envs(runner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    timeout.args(["-s", "KILL", "20"]).arg(runner.get_program()).args(arguments).output().unwrap()
+}
+
 fn with_a_user(password: &str) -> Settings {
     Settings { auth: true, users: vec![User::admin("dora_explorer", password)], ..Settings::default() }
 }
