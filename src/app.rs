@@ -19,6 +19,7 @@ use crate::config::{Config, Given, Settings};
 use crate::deliver::Deliver;
 use crate::execute::{Execute, find_program};
 use crate::kept::Kept;
+use crate::live::Live;
 use crate::logging::{self, Log};
 use crate::notify::Manager;
 use crate::observe::{Confinement, Observe};
@@ -28,6 +29,7 @@ use crate::process::{self, Launcher, Until};
 use crate::reload::Reload;
 use crate::report::Fault;
 use crate::sandbox::Sandbox;
+use crate::screen::Screen;
 use crate::spool::{Depth, Found, Spool};
 use crate::stop::Stop;
 use crate::worker::Worker;
@@ -37,6 +39,12 @@ use crate::{
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
+
+/// Why the daemon cannot work, though its settings are right: it may be otherwise at the next start. So it is no exit
+/// code 2, after which the units do not start it again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotNow(String);
 
 /// Does what the command line asks for. An error is one line about a wrong setting.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -60,7 +68,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Man) => return Ok(print(&manual::page(cli::command())?)),
         _ => {}
     }
-    let log = logging::start(&cli.settings.logging, cli.command.is_some())?;
+    let screen = Screen::of_stderr();
+    let log = logging::start(&cli.settings.logging, cli.command.is_some(), &screen)?;
     if cli.settings.backend.password_fd.is_some() {
         tracing::warn!(
             "--password was on the command line: `ps` shows it for a moment, and a shell's history keeps it; prefer --password-file, RUNNER_PASSWORD, or a systemd credential named ostest-runner.password"
@@ -70,12 +79,18 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
-            None => daemon(&Config::check(cli.settings)?, cli.given, &log).await,
-            Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args)).await,
-            Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args)).await,
+            None => match daemon(&Config::check(cli.settings)?, cli.given, &log, &screen).await {
+                Err(error) if error.is::<NotNow>() => {
+                    writeln!(std::io::stderr(), "runner: {error}")?;
+                    Ok(ExitCode::FAILURE)
+                }
+                done => done,
+            },
+            Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args, &screen)).await,
+            Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args, &screen)).await,
             Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
             Some(Command::Demo(args)) => {
-                Box::pin(demo::run(cli.settings, args, &mut std::io::stdout())).await
+                Box::pin(demo::run(cli.settings, args, &screen, &mut screen.beside())).await
             }
             // Done above, without a log or a runtime.
             Some(_) => Ok(ExitCode::SUCCESS),
@@ -89,7 +104,7 @@ fn print(answer: &[u8]) -> ExitCode {
 }
 
 /// Has the doctor look. Where there is no state folder yet, the trials take place in one that goes again.
-async fn examine(given: Settings, args: &doctor::Args) -> anyhow::Result<ExitCode> {
+async fn examine(given: Settings, args: &doctor::Args, screen: &Screen) -> anyhow::Result<ExitCode> {
     let mut settings = given.clone();
     let absent = given.folders.state().is_ok_and(|state| !state.is_dir());
     let spare = absent.then(|| tempfile::TempDir::with_prefix("runner-doctor-")).transpose()?;
@@ -101,13 +116,15 @@ async fn examine(given: Settings, args: &doctor::Args) -> anyhow::Result<ExitCod
     let config = Config::check(settings).map_err(|error| format!("{error:#}"));
     let sandbox = match &config {
         Ok(config) if !given.execute.mock => {
-            Some(find_sandbox(config, &launcher, format!("ostest-{mark}-")).await)
+            let trial = find_sandbox(config, &launcher, format!("ostest-{mark}-"));
+            Some(screen.during(|| "trying the sandbox".to_owned(), trial).await)
         }
         _ => None,
     };
     let config = config.as_ref().map_err(Clone::clone);
-    let patient = doctor::Patient { given: &given, config, launcher, sandbox };
-    let well = doctor::run(patient, args, &mut std::io::stdout()).await?;
+    let doing = Live::new("programs");
+    let patient = doctor::Patient { given: &given, config, launcher, sandbox, doing: &doing };
+    let well = doctor::run(patient, args, screen, &mut std::io::stdout()).await?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -119,10 +136,10 @@ async fn check_health(args: &healthcheck::Args, settings: &Settings) -> anyhow::
 }
 
 /// Takes tasks until it is told to stop.
-async fn daemon(config: &Config, given: Given, log: &Log) -> anyhow::Result<ExitCode> {
+async fn daemon(config: &Config, given: Given, log: &Log, screen: &Screen) -> anyhow::Result<ExitCode> {
     let manager = Manager::from_environment();
     let stop = Stop::default();
-    let signals = stop.listen().context("cannot listen for signals")?;
+    let signals = stop.listen(screen).context("cannot listen for signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut reload = Reload::new(given, config.running.clone(), log.clone());
     let reread = async {
@@ -133,7 +150,9 @@ async fn daemon(config: &Config, given: Given, log: &Log) -> anyhow::Result<Exit
             manager.ready().await;
         }
     };
-    let listener = serve::bind(&config.settings.serve).await?;
+    // At boot the address may not be there yet.
+    let listener = serve::bind(&config.settings.serve).await;
+    let listener = listener.map_err(|error| NotNow(format!("{error:#}")))?;
     let mut daemon = Daemon::new(config, OWN_BINARY).await?;
     let show = serve::run(listener, daemon.shown(config));
     manager.ready().await;
@@ -215,6 +234,11 @@ impl Daemon {
         serve::Source::new(self.observe.clone(), self.spool.clone(), config.folders.state.clone(), suite)
     }
 
+    /// What is known of its run.
+    pub fn observe(&self) -> &Observe {
+        &self.observe
+    }
+
     /// Makes ready what tasks share. Nothing is to be claimed before that.
     pub async fn warm_up(&self, stop: &Stop) -> Result<(), Fault> {
         // Nothing runs yet that a drain would have to wait for.
@@ -284,19 +308,19 @@ impl Daemon {
     }
 }
 
-async fn run_once(mut settings: Settings, args: run::Args) -> anyhow::Result<ExitCode> {
+async fn run_once(mut settings: Settings, args: run::Args, screen: &Screen) -> anyhow::Result<ExitCode> {
     // A folder or URL that a person names is that person's own word for it.
     settings.checkout.allow_local_repositories = true;
     let config = Config::check(settings)?;
-    let worker =
-        worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)), &Observe::default()).await?;
+    let observe = Observe::default();
+    let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)), &observe).await?;
     let stop = Stop::default();
     // For a person at a terminal the first Ctrl-C interrupts: there is nothing to drain.
     let interrupt: CancellationToken = stop.drain.clone();
-    let signals = stop.listen()?;
+    let signals = stop.listen(screen)?;
     let mut out = std::io::stdout();
     tokio::select! {
-        code = run::run(&worker, args, interrupt, &mut out) => {
+        code = run::run(&worker, args, (&observe, screen), interrupt, &mut out) => {
             out.flush().ok();
             worker.execute.settle().await;
             Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
@@ -337,7 +361,8 @@ async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe) -> 
 /// Finds out how strongly tasks can be confined here, and says so in one line.
 async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow::Result<Launcher> {
     let sandbox = find_sandbox(config, &launcher, prefix).await;
-    let sandbox = sandbox.map_err(|why| anyhow::anyhow!("--sandbox: {why}"))?;
+    // On a machine under load a trial may have taken too long.
+    let sandbox = sandbox.map_err(|why| NotNow(format!("--sandbox: {why}")))?;
     let (level, enforced) = (sandbox.level.name(), sandbox.line());
     let weaker_because = sandbox.weaker_because.clone();
     launcher.observe().confined(Confinement { level, line: enforced.clone(), weaker_because });

@@ -232,6 +232,7 @@ impl Config {
             Some(folder) => make("--work-dir", folder)?,
             None => make("--state-dir", &state.join("work"))?,
         };
+        settings.sandbox.check(&[&state, &work]).map_err(anyhow::Error::msg)?;
         let running = Running::new(&settings);
         Ok(Self { settings, folders: Folders { state, work }, running, _slot: slot })
     }

@@ -48,6 +48,7 @@ pub mod repository;
 pub mod retry;
 pub mod run;
 pub mod sandbox;
+pub mod screen;
 pub mod serve;
 pub mod spool;
 pub mod spool_command;

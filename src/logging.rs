@@ -20,6 +20,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::live::Live;
+use crate::screen::{self, Screen};
 
 /// How much is logged, by the names of the reference document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -147,12 +148,12 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Starts the log. `for_subcommand` sends it to stderr and shows less by default.
-pub fn start(settings: &Settings, for_subcommand: bool) -> anyhow::Result<Log> {
+/// Starts the log. `for_subcommand` sends it to stderr and shows less by default. Its lines go past what `screen` shows.
+pub fn start(settings: &Settings, for_subcommand: bool, screen: &Screen) -> anyhow::Result<Log> {
     let file = LogFile::open(settings.logger_output.as_ref())?;
     let log = Log { file: file.clone(), level: Live::new(settings.level(for_subcommand)) };
-    let target = Target { file, stderr: for_subcommand };
-    let colours = target.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let target = Target { file, stderr: for_subcommand, screen: screen.clone() };
+    let colours = target.is_terminal() && screen::colours();
     let journal = target.is_journal();
     let text = tracing_subscriber::fmt::layer();
     let layer = match settings.log_format {
@@ -189,6 +190,7 @@ fn shows(level: Level, meta: &Metadata<'_>) -> bool {
 struct Target {
     file: LogFile,
     stderr: bool,
+    screen: Screen,
 }
 
 impl Target {
@@ -217,8 +219,8 @@ impl<'a> MakeWriter<'a> for Target {
     fn make_writer(&'a self) -> Writer<'a> {
         match &self.file.0 {
             Some(file) => Writer::File(file.1.lock().unwrap_or_else(PoisonError::into_inner)),
-            None if self.stderr => Writer::Stderr,
-            None => Writer::Stdout,
+            None if self.stderr => Writer::Stderr(&self.screen),
+            None => Writer::Stdout(&self.screen),
         }
     }
 }
@@ -226,24 +228,24 @@ impl<'a> MakeWriter<'a> for Target {
 /// One line's way out.
 enum Writer<'a> {
     File(MutexGuard<'a, File>),
-    Stdout,
-    Stderr,
+    Stdout(&'a Screen),
+    Stderr(&'a Screen),
 }
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::File(file) => file.write(bytes),
-            Self::Stdout => io::stdout().write(bytes),
-            Self::Stderr => io::stderr().write(bytes),
+            Self::Stdout(screen) => screen.aside(|| io::stdout().write(bytes)),
+            Self::Stderr(screen) => screen.aside(|| io::stderr().write(bytes)),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::File(file) => file.flush(),
-            Self::Stdout => io::stdout().flush(),
-            Self::Stderr => io::stderr().flush(),
+            Self::Stdout(_) => io::stdout().flush(),
+            Self::Stderr(_) => io::stderr().flush(),
         }
     }
 }

@@ -8,7 +8,10 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::execute::Bounds;
+use crate::live::Live;
+use crate::observe::Observe;
 use crate::report::{Case, Outcome, Report, Stage, Verdict};
+use crate::screen::Screen;
 use crate::task::{Task, TaskId};
 use crate::units::show;
 use crate::worker::{Source, Worker};
@@ -45,6 +48,7 @@ fn laboratory(text: &str) -> Result<u32, String> {
 pub async fn run(
     worker: &Worker,
     args: Args,
+    (observe, screen): (&Observe, &Screen),
     interrupt: CancellationToken,
     out: &mut impl Write,
 ) -> io::Result<u8> {
@@ -64,9 +68,12 @@ pub async fn run(
         tests: args.tests.into_iter().filter(|name| !name.is_empty()).collect(),
     };
     let started = Instant::now();
-    let progress = move |stage| say_stage(stage, started.elapsed());
+    let stage = Live::new(Stage::Claim);
+    let progress = |now| stage.set(now);
     let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };
-    let (report, clearing) = worker.run(&task, &source, started, bounds).await;
+    let say = || doing(stage.get(), observe);
+    let work = Box::pin(worker.run(&task, &source, started, bounds));
+    let (report, clearing) = screen.during(say, work).await;
     if args.json {
         out.write_all(&worker.body(&task.id, &report))?;
         writeln!(out)?;
@@ -87,16 +94,15 @@ fn looks_like_a_path(src: &str) -> bool {
     !src.contains(':') || Path::new(src).is_absolute()
 }
 
-fn say_stage(stage: Stage, elapsed: Duration) {
-    let doing = match stage {
-        Stage::Claim => return,
+fn doing(stage: Stage, observe: &Observe) -> String {
+    let words = match stage {
+        Stage::Claim => "beginning",
         Stage::Checkout => "getting the program",
-        Stage::Prepare => "preparing the suite",
+        Stage::Prepare => observe.health().suite.doing.unwrap_or("preparing the suite"),
         Stage::Execute => "running the tests",
         Stage::Report => "reading the report",
     };
-    // A terminal that is gone is no reason to stop testing.
-    writeln!(io::stderr(), "[{:>6.1} s] {doing}", elapsed.as_secs_f64()).ok();
+    words.to_owned()
 }
 
 fn table(report: &Report, elapsed: Duration, out: &mut impl Write) -> io::Result<()> {

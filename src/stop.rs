@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Live;
+use crate::screen::Screen;
 
 /// What the rest of the runner sees of its end.
 #[derive(Debug, Clone, Default)]
@@ -19,8 +20,9 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Listens for SIGTERM and SIGINT. The returned future never ends: at the third signal the process does.
-    pub fn listen(&self) -> io::Result<impl Future<Output = ()>> {
+    /// Listens for SIGTERM and SIGINT. The returned future never ends: at the third signal the process does, and leaves
+    /// nothing on `screen`.
+    pub fn listen(&self, screen: &Screen) -> io::Result<impl Future<Output = ()>> {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         Ok(async move {
@@ -31,6 +33,7 @@ impl Stop {
             tracing::warn!("stopping now: what runs is interrupted and reported as such");
             self.interrupt.cancel();
             either(&mut term, &mut int).await;
+            screen.clear();
             exit_at_once()
         })
     }

@@ -17,7 +17,9 @@ use crate::app::{Daemon, OWN_BINARY};
 use crate::cli::DemoArgs;
 use crate::config::{Config, Settings};
 use crate::execute::{Preset, find_program};
+use crate::observe::{Delivery, Observe};
 use crate::repository::RepositoryUrl;
+use crate::screen::Screen;
 use crate::stop::Stop;
 use crate::units::show;
 use samples::Student;
@@ -29,7 +31,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs the demo; exits with 0 where every verdict is what it should be.
-pub async fn run(settings: Settings, args: DemoArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    settings: Settings,
+    args: DemoArgs,
+    screen: &Screen,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
     if let Some(folder) = args.samples {
         write_samples(&folder, out).with_context(|| format!("--samples {}", folder.display()))?;
         return Ok(ExitCode::SUCCESS);
@@ -38,9 +45,9 @@ pub async fn run(settings: Settings, args: DemoArgs, out: &mut impl Write) -> an
         bail!(missing);
     }
     let stop = Stop::default();
-    let signals = stop.listen()?;
+    let signals = stop.listen(screen)?;
     tokio::select! {
-        told = tell(settings, &stop, out) => told,
+        told = tell(settings, &stop, screen, out) => told,
         () = signals => Ok(ExitCode::FAILURE),
     }
 }
@@ -99,8 +106,15 @@ fn missing() -> Option<String> {
     })
 }
 
-async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+async fn tell(
+    settings: Settings,
+    stop: &Stop,
+    screen: &Screen,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
     let home = TempDir::with_prefix("runner-demo-").context("demo: a temporary folder")?;
+    // A task may have a user of its own, who passes through it.
+    std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
     let suite = samples::suite(home.path()).context("demo: the sample suite")?;
     let backend = mock_backend::Settings { auth: true, ..mock_backend::Settings::default() };
     let backend = MockBackend::start(backend).await.context("demo: the mock backend")?;
@@ -110,7 +124,9 @@ async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> anyhow::
     let mut daemon = Daemon::new(&config, OWN_BINARY).await?;
     writeln!(out, "suite          making its mirror and its environment, once, before the first claim …")?;
     let started = Instant::now();
-    daemon.warm_up(stop).await.context("demo: the suite is not ready")?;
+    let observe = daemon.observe().clone();
+    let say = || observe.health().suite.doing.unwrap_or("making the suite ready").to_owned();
+    screen.during(say, Box::pin(daemon.warm_up(stop))).await.context("demo: the suite is not ready")?;
     writeln!(out, "suite          ready after {}", show(started.elapsed()))?;
 
     let tasks = submit(&backend, &home).context("demo: a sample repository")?;
@@ -128,8 +144,9 @@ async fn tell(settings: Settings, stop: &Stop, out: &mut impl Write) -> anyhow::
         stop.drain.cancel();
         all
     };
+    let run = Box::pin(async { tokio::join!(daemon.run(stop), finish) });
     let ((), results) = tokio::select! {
-        both = async { tokio::join!(daemon.run(stop), finish) } => both,
+        both = screen.during(|| doing(&observe, &tasks), run) => both,
         broken = narrate => {
             broken?;
             bail!("demo: the backend has ended");
@@ -169,7 +186,16 @@ fn submit(backend: &MockBackend, home: &TempDir) -> io::Result<Vec<(TaskId, &'st
         .collect()
 }
 
-/// An event with the students' names in place of the ids.
+/// How far all of it is.
+fn doing(observe: &Observe, tasks: &[(TaskId, &Student)]) -> String {
+    let answered = observe.ended().iter().filter(|task| task.delivery != Delivery::Waits).count();
+    let working = observe.working();
+    let working: Vec<_> = working.iter().map(|task| format!("{}: {}", task.id, task.stage)).collect();
+    let line = format!("{answered} of {} tasks answered; {}", tasks.len(), working.join(", "));
+    narrated(line.trim_end_matches([';', ' ']), tasks)
+}
+
+/// A line with the students' names in place of the ids.
 fn narrated(event: &str, tasks: &[(TaskId, &Student)]) -> String {
     let named = tasks
         .iter()

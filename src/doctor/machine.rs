@@ -1,6 +1,7 @@
 //! Settings of the kernel and of this process that a run feels.
 
 use std::fs;
+use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::geteuid;
@@ -73,18 +74,79 @@ fn namespaces() -> Finding {
     if geteuid().is_root() {
         return Finding::ok("user namespaces", "not needed as root");
     }
-    let refusing = [
-        ("user.max_user_namespaces", "0", "15000"),
-        ("kernel.unprivileged_userns_clone", "0", "1"),
-        ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+    match refusing(Path::new("/proc/sys")).as_slice() {
+        [] => Finding::ok("user namespaces", "allowed"),
+        refusing => {
+            let are: Vec<_> = refusing.iter().map(Refusing::says).collect();
+            let says = format!("{}: bubblewrap cannot work", are.join(", "));
+            Finding::warning("user namespaces", says, mend(refusing))
+        }
+    }
+}
+
+/// A setting of the kernel that forbids namespaces to users without privileges.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusing {
+    name: &'static str,
+    is: &'static str,
+    better: &'static str,
+}
+
+impl Refusing {
+    fn says(&self) -> String {
+        format!("{} is {}", self.name, self.is)
+    }
+}
+
+/// All that forbid them here; each alone is enough.
+pub(super) fn refusing(settings: &Path) -> Vec<Refusing> {
+    let known = [
+        Refusing { name: "user.max_user_namespaces", is: "0", better: "15000" },
+        Refusing { name: "kernel.unprivileged_userns_clone", is: "0", better: "1" },
+        Refusing { name: "kernel.apparmor_restrict_unprivileged_userns", is: "1", better: "0" },
     ];
-    let found = refusing.into_iter().find(|(name, refuses, _)| sysctl(name).as_deref() == Some(refuses));
-    match found {
-        Some((name, value, better)) => Finding::warning(
-            "user namespaces",
-            format!("{name} is {value}: bubblewrap cannot work"),
-            format!("sysctl -w {name}={better}"),
-        ),
-        None => Finding::ok("user namespaces", "allowed"),
+    let is = |setting: &Refusing| {
+        let text = fs::read_to_string(settings.join(setting.name.replace('.', "/")));
+        text.is_ok_and(|text| text.trim() == setting.is)
+    };
+    known.into_iter().filter(is).collect()
+}
+
+/// The command that allows them; it lasts to the next boot.
+pub(super) fn mend(refusing: &[Refusing]) -> String {
+    let settings: Vec<_> =
+        refusing.iter().map(|setting| format!("{}={}", setting.name, setting.better)).collect();
+    format!("sysctl -w {}; a file in /etc/sysctl.d keeps that over a boot", settings.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_that_refuses_is_named_with_the_value_that_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = |name: &str, value: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, format!("{value}\n")).unwrap();
+        };
+        assert_eq!(refusing(folder.path()), [], "a kernel that has none of them");
+        for (name, fine, refuses, command) in [
+            ("user/max_user_namespaces", "10", "0", "sysctl -w user.max_user_namespaces=15000;"),
+            ("kernel/unprivileged_userns_clone", "1", "0", "sysctl -w kernel.unprivileged_userns_clone=1;"),
+            (
+                "kernel/apparmor_restrict_unprivileged_userns",
+                "0",
+                "1",
+                "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0;",
+            ),
+        ] {
+            set(name, refuses);
+            let mend = mend(&refusing(folder.path()));
+            assert!(mend.starts_with(command), "{mend}");
+            set(name, fine);
+            assert_eq!(refusing(folder.path()), []);
+        }
     }
 }

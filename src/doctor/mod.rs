@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 
 use crate::checkout::Checkout;
 use crate::config::{Config, Settings};
+use crate::live::Live;
 use crate::process::Launcher;
 use crate::sandbox::Sandbox;
+use crate::screen::Screen;
 use crate::text::{one_line, without_secrets};
 
 /// What `runner doctor` takes.
@@ -82,11 +84,19 @@ pub struct Patient<'a> {
     pub launcher: Launcher,
     /// What confines tasks.
     pub sandbox: Option<Result<Sandbox, String>>,
+    /// Told what is looked at, for one who waits.
+    pub doing: &'a Live<&'static str>,
 }
 
 /// Looks at everything and says what it found; whether nothing failed.
-pub async fn run(patient: Patient<'_>, args: &Args, out: &mut impl Write) -> io::Result<bool> {
-    let findings = look(patient).await;
+pub async fn run(
+    patient: Patient<'_>,
+    args: &Args,
+    screen: &Screen,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let doing = patient.doing;
+    let findings = screen.during(|| format!("looking at {}", doing.get()), look(patient)).await;
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
     let (failures, warnings) = (count(State::Failure), count(State::Warning));
     if args.json {
@@ -111,14 +121,17 @@ async fn look(patient: Patient<'_>) -> Vec<Finding> {
     if let Err(why) = &patient.config {
         findings.push(Finding::failure("settings", why, "correct the option that the line names"));
     }
+    patient.doing.set("programs");
     if !settings.execute.mock {
         findings.extend(programs::look(&patient.launcher).await);
     }
     findings.extend(state::look(settings));
     if let Ok(config) = patient.config {
+        patient.doing.set("the backend");
         // Only there the password is in its place.
         findings.extend(backend::look(&config.settings.backend).await);
         if !settings.execute.mock {
+            patient.doing.set("the suite");
             let confined = match &patient.sandbox {
                 Some(Ok(sandbox)) => patient.launcher.clone().confined(sandbox.clone()),
                 _ => patient.launcher.clone(),

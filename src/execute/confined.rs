@@ -53,6 +53,11 @@ pub(super) async fn confine(
     Ok(Confined { plan, _loan: loan })
 }
 
+/// The configuration of pytest that says nothing, beside the list of the suite's files.
+pub(super) fn nothing(listed: &Path) -> PathBuf {
+    listed.with_file_name("pytest.ini")
+}
+
 /// Writes the names of all files in `tree` to `file`, each with a NUL behind it.
 fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
     let (mut names, mut left) = (Vec::new(), vec![tree.to_owned()]);
@@ -72,8 +77,12 @@ fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
         fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     }
-    fs::write(file, names)?;
-    fs::set_permissions(file, Permissions::from_mode(0o644))
+    // And nothing, for pytest, where the suite has no configuration: it would take what somebody lays into its folder.
+    for (path, content) in [(file, names.as_slice()), (&nothing(file), b"[pytest]\n")] {
+        fs::write(path, content)?;
+        fs::set_permissions(path, Permissions::from_mode(0o644))?;
+    }
+    Ok(())
 }
 
 /// The folders that an environment's interpreter needs: the environment itself and the Python that it was made from.

@@ -55,10 +55,13 @@ impl Environments {
         if is_whole(home) {
             return Ok(());
         }
+        let step = |doing| self.launcher.observe().suite_step(Some(doing));
+        step("waiting for another runner that makes the suite's environment");
         let _lock = self.lock(home, until).await?;
         if is_whole(home) {
             return Ok(());
         }
+        step("making the suite's environment");
         let started = Instant::now();
         tracing::info!(folder = %home.display(), "making the suite's environment");
         self.make(home, base, tree, until).await?;
@@ -116,6 +119,7 @@ impl Environments {
         };
         self.step(create, &self.folder, until).await?;
         let Some(tree) = tree else { return Ok(()) };
+        self.launcher.observe().suite_step(Some("installing the suite's packages"));
         let install = match &uv {
             Some(uv) => command(
                 uv,

@@ -100,6 +100,8 @@ pub(super) struct Events {
     /// What `begin` says, of cases remembered and not.
     begun: Option<u64>,
     exit: Option<i64>,
+    /// The exit code of the first session that did not end well, where another one followed.
+    failed: Option<i64>,
     /// The first lines that make no sense where they stand, and how many there are.
     odd: Vec<String>,
     odd_lines: u64,
@@ -159,11 +161,18 @@ impl Events {
     }
 
     fn take(&mut self, message: Message, line: &Line<'_>, limits: &Limits) {
-        if self.exit.is_some() {
+        if self.exit.is_some() && !matches!(message, Message::Hello { .. }) {
             return self.note_odd("an event came after the end".to_owned());
         }
         match message {
-            Message::Hello { .. } => self.note_odd("a second hello came".to_owned()),
+            // One session after the other in one interpreter: what has ended badly stays so.
+            Message::Hello { .. } => match self.exit.take() {
+                Some(exit) => {
+                    self.begun = None;
+                    self.failed = self.failed.or(Some(exit).filter(|&exit| exit != 0));
+                }
+                None => self.note_odd("a second hello came".to_owned()),
+            },
             Message::Collected { cases } => cases.iter().for_each(|name| self.add(name)),
             Message::Begin { count } => {
                 let known = self.cases.len() as u64 + self.surplus;
@@ -176,7 +185,7 @@ impl Events {
             Message::End { case, outcome, duration, description } => {
                 self.end(case, &outcome, duration, &description, line, limits);
             }
-            Message::Finish { exit } => self.exit = Some(exit),
+            Message::Finish { exit } => self.exit = Some(self.failed.unwrap_or(exit)),
         }
     }
 

@@ -1,11 +1,10 @@
 //! The pytest executor: the suite's own `run_tests.py`, or a command of the operator's, on the student's checkout.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Executor;
-use super::confined::{Confined, confine, of_interpreter};
+use super::confined::{Confined, confine, nothing, of_interpreter};
 use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
 use super::verdict::Evidence;
@@ -81,8 +80,10 @@ impl<'a> Pytest<'a> {
         // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.
         // With a root it looks for the suite's configuration only above all that; it is told where that is.
         let mut options = vec![format!("--rootdir={}", copy.display())];
-        if let Some(name) = configuration(&suite.tree) {
-            options.extend(["-c".to_owned(), copy.join(name).display().to_string()]);
+        let own = suite.configuration.map(|name| copy.join(name));
+        let none = || (sandbox.level > Level::None).then(|| nothing(&self.workspace.listed()));
+        if let Some(file) = own.or_else(none) {
+            options.extend(["-c".to_owned(), file.display().to_string()]);
         }
         // pytest splits it as a shell would. A word with a NUL cannot be quoted, and no path has one.
         let options = shlex::try_join(options.iter().map(String::as_str)).unwrap_or_default();
@@ -197,21 +198,6 @@ impl Executor for Pytest<'_> {
         about(self.workspace, sandbox, exit, &report, &warnings);
         report
     }
-}
-
-/// The file with the suite's configuration of pytest, by pytest's own order.
-fn configuration(tree: &Path) -> Option<&'static str> {
-    let files = [
-        ("pytest.ini", ""),
-        (".pytest.ini", ""),
-        ("pyproject.toml", "[tool.pytest"),
-        ("tox.ini", "[pytest]"),
-        ("setup.cfg", "[tool:pytest]"),
-    ];
-    let holds = |(name, section): &(&str, &str)| {
-        fs::read_to_string(tree.join(name)).is_ok_and(|text| text.contains(section))
-    };
-    files.into_iter().find(holds).map(|(name, _)| name)
 }
 
 /// Writes beside the report how it came about, for whoever looks at it later.

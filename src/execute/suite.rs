@@ -19,7 +19,7 @@ use crate::checkout::Checkout;
 use crate::process::{Launcher, Spec, Until};
 use crate::report::{Cause, Fault, Limits, Stage};
 use crate::repository::RepositoryUrl;
-use crate::units::duration;
+use crate::units::{duration, show};
 use crate::workspace::Workspace;
 
 /// Which suite, and how it is called.
@@ -74,6 +74,8 @@ pub(super) struct Suite {
     pub(super) python: PathBuf,
     /// Its command line.
     pub(super) template: Template,
+    /// The file in its tree with its configuration of pytest.
+    pub(super) configuration: Option<&'static str>,
     commit: String,
 }
 
@@ -91,6 +93,23 @@ impl Suite {
         let environment = self.python.parent().and_then(Path::parent);
         std::iter::once(self.tree.as_path()).chain(environment).collect()
     }
+}
+
+/// The file with the suite's configuration of pytest, by pytest's own order.
+fn configuration(tree: &Path) -> Option<&'static str> {
+    let files = [
+        ("pytest.toml", "[pytest]"),
+        (".pytest.toml", "[pytest]"),
+        ("pytest.ini", ""),
+        (".pytest.ini", ""),
+        ("pyproject.toml", "[tool.pytest"),
+        ("tox.ini", "[pytest]"),
+        ("setup.cfg", "[tool:pytest]"),
+    ];
+    let holds = |(name, section): &(&str, &str)| {
+        fs::read_to_string(tree.join(name)).is_ok_and(|text| text.contains(section))
+    };
+    files.into_iter().find(holds).map(|(name, _)| name)
 }
 
 /// Keeps the suite.
@@ -150,7 +169,9 @@ impl SuiteKeeper {
 
     /// Looks for something newer than `last`. What only fails for now leaves the last one in force.
     async fn refresh(&self, last: Option<Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
-        match (self.look(last.as_ref()).await, last) {
+        let found = self.look(last.as_ref()).await;
+        self.launcher.observe().suite_step(None);
+        match (found, last) {
             (Err(fault), Some(last)) if fault.cause == Cause::Infrastructure => {
                 tracing::warn!(%fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
                 Ok(last)
@@ -161,6 +182,7 @@ impl SuiteKeeper {
 
     async fn look(&self, last: Option<&Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
         let started = Instant::now();
+        self.launcher.observe().suite_step(Some("fetching the suite"));
         let reference = self.settings.tests_ref.as_deref();
         let (commit, tree) = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await?;
         if let Some(last) = last.filter(|last| last.commit == commit && last.is_there()) {
@@ -172,7 +194,8 @@ impl SuiteKeeper {
             None => self.template(&tree, &python, &commit).await?,
         };
         tracing::info!(%commit, elapsed = ?started.elapsed(), "the suite is ready");
-        let suite = Arc::new(Suite { tree, python, template, commit });
+        let configuration = configuration(&tree);
+        let suite = Arc::new(Suite { tree, python, template, configuration, commit });
         let used = suite.clone();
         tokio::task::spawn_blocking(move || {
             for part in used.parts() {
@@ -193,7 +216,8 @@ impl SuiteKeeper {
         Ok(Template::of_preset(self.settings.suite_preset, &help))
     }
 
-    /// What `run_tests.py --help` prints; asked once for each commit.
+    /// What `run_tests.py --help` prints; asked once for each commit. One that exits with an error has nothing to say, which
+    /// is an answer; one that was killed or took too long has given none.
     async fn help(&self, tree: &Path, python: &Path, commit: &str) -> Result<String, Fault> {
         let kept = self.home.join(format!("help-{commit}"));
         if let Ok(help) = fs::read_to_string(&kept) {
@@ -201,6 +225,7 @@ impl SuiteKeeper {
         }
         let fail = |what: String| Fault::new(Stage::Prepare, Cause::Infrastructure, what);
         let io = |error: std::io::Error| fail(format!("cannot look at the suite's command line: {error}"));
+        self.launcher.observe().suite_step(Some("looking at the suite's command line"));
         // In a copy: a run_tests.py that knows no --help may well begin to run, and write.
         let folder = Workspace::new(&self.work).map_err(io)?;
         fs::create_dir(folder.source()).map_err(io)?;
@@ -217,6 +242,18 @@ impl SuiteKeeper {
         };
         let exit =
             self.launcher.run(spec, &Until::within(LOOK)).await.map_err(|error| fail(error.to_string()))?;
+        // On a machine under load it may not have come to its answer. To go on with a guess would be to call a suite of
+        // the other generation wrongly, and to answer every student's task by that.
+        if exit.stopped.is_some() || exit.code.is_none() {
+            let how = if exit.stopped.is_some() {
+                format!("did not end within {}", show(LOOK))
+            } else {
+                format!("ended with {}", exit.describe())
+            };
+            return Err(fail(format!(
+                "run_tests.py --help {how}, so that it is not known how the suite is called; it is asked again (--test-command would say it)"
+            )));
+        }
         let help = exit.stdout.text();
         if exit.success() {
             fs::write(&kept, &help).map_err(io)?;

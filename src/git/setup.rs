@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use git2::{Config, ConfigLevel, Repository, RepositoryInitOptions};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
 
 use super::error::{Failure, Kind};
@@ -133,7 +134,9 @@ fn command_file(environment: &Environment) -> Result<Option<File>, Failure> {
         return Ok(None);
     }
     let failed = |e| Failure::io("cannot keep the git configuration", &e);
-    let mut file = tempfile::tempfile().map_err(failed)?;
+    // In memory: the child may write nowhere but into its checkout.
+    let memory = memfd_create(c"git-configuration", MFdFlags::MFD_CLOEXEC);
+    let mut file = File::from(memory.map_err(|error| failed(error.into()))?);
     file.write_all(text.as_bytes()).map_err(failed)?;
     Ok(Some(file))
 }

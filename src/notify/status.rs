@@ -33,7 +33,10 @@ fn doing(health: &Health, working: &[Working], slots: u64) -> String {
     let busy = working.len();
     let tasks = if busy == 1 { "task" } else { "tasks" };
     match health.phase {
-        Phase::WarmingUp => "making ready what tasks share; no task is taken yet".to_owned(),
+        Phase::WarmingUp => {
+            let step = health.suite.doing.map(|step| format!(" ({step})")).unwrap_or_default();
+            format!("making ready what tasks share{step}; no task is taken yet")
+        }
         Phase::Stopping if busy == 0 => "stopping: delivering".to_owned(),
         Phase::Stopping => format!("stopping: {busy} {tasks} to finish: {}", names(working)),
         _ if busy == 0 => format!("idle: 0 of {slots} slots busy"),
@@ -67,6 +70,12 @@ mod tests {
         let observe = Observe::default();
         observe.slots(8);
         assert_eq!(line(&observe), "making ready what tasks share; no task is taken yet");
+        observe.suite_step(Some("fetching the suite"));
+        assert_eq!(
+            line(&observe),
+            "making ready what tasks share (fetching the suite); no task is taken yet"
+        );
+        observe.suite_step(None);
         observe.phase(Phase::Pausing, Some(Duration::from_secs(5)));
         assert_eq!(line(&observe), "idle: 0 of 8 slots busy");
         let id = |id: &str| TaskId::new(RawValue::from_string(id.to_owned()).unwrap());

@@ -61,6 +61,8 @@ pub struct Suite {
     pub ready: bool,
     /// When its remote last answered.
     pub refreshed: Option<Instant>,
+    /// What is done to make it ready, while that lasts.
+    pub doing: Option<&'static str>,
     /// Why it did not, the last time.
     pub trouble: Option<String>,
 }

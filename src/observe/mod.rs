@@ -182,6 +182,12 @@ impl Observe {
         self.0.news.notify_one();
     }
 
+    /// What is being done to make the suite ready; none: nothing more.
+    pub fn suite_step(&self, doing: Option<&'static str>) {
+        lock(&self.0.health).suite.doing = doing;
+        self.0.news.notify_one();
+    }
+
     /// All that tasks share is there.
     pub fn warm(&self) {
         lock(&self.0.health).suite.ready = true;

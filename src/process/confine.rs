@@ -12,7 +12,7 @@ use super::start::BWRAP;
 use super::{Launcher, Spec, Until};
 use crate::sandbox::cgroup::Groups;
 use crate::sandbox::users::Users;
-use crate::sandbox::{Choice, Level, Network, Sandbox, Settings, SuiteView, stage_version};
+use crate::sandbox::{Choice, Level, Limits, Most, Network, Sandbox, Settings, SuiteView, stage_version};
 use crate::workspace::Workspace;
 
 /// Where a trial takes place.
@@ -64,6 +64,9 @@ pub async fn find(launcher: &Launcher, settings: &Settings, ground: Ground<'_>) 
         Choice::Auto | Choice::None => None,
     };
     let required = settings.sandbox_require.max(asked).unwrap_or(Level::None);
+    if geteuid().is_root() && settings.sandbox != Choice::None && found.is_none() {
+        return Err(as_root(&because.join("; ")));
+    }
     let mut found = found.unwrap_or(sandbox);
     if !because.is_empty() {
         let more = found.weaker_because.take();
@@ -78,6 +81,15 @@ pub async fn find(launcher: &Launcher, settings: &Settings, ground: Ground<'_>) 
         ));
     }
     Ok(found)
+}
+
+/// Root is no user for strangers' code, unless somebody says so.
+fn as_root(why: &str) -> String {
+    format!(
+        "as root each task is to have a user of its own, and here it cannot ({why}); install bubblewrap, or give \
+         a --state-dir that every user can pass to, such as /var/lib/ostest-runner, and a python3 in the PATH that every \
+         user can execute, or do not run this as root; --sandbox none runs strangers' code as root"
+    )
 }
 
 /// Tries `level`, as root with a user for each task.
@@ -101,17 +113,7 @@ async fn attempt(
     if level == Level::Basic {
         close_state(ground).map_err(|error| format!("the state folder: {error}"))?;
     }
-    match trial(launcher, &candidate, ground).await {
-        Ok(()) => Ok(candidate),
-        Err(why) if level == Level::Basic => {
-            // As the runner's own user at least.
-            let candidate = Sandbox { users: None, ..candidate };
-            let why = format!("no user of its own for a task: {why}");
-            trial(launcher, &candidate, ground).await?;
-            Ok(Sandbox { weaker_because: Some(why), ..candidate })
-        }
-        Err(why) => Err(why),
-    }
+    trial(launcher, &candidate, ground).await.map(|()| candidate)
 }
 
 /// Runs a shell in it, which looks whether the interpreter is in reach.
@@ -141,8 +143,10 @@ async fn trial(launcher: &Launcher, sandbox: &Sandbox, ground: &Ground<'_>) -> R
             .into_iter()
             .collect(),
     };
-    let plan =
-        sandbox.suite(&format!("trial-{:08x}", fastrand::u32(..)), loan.as_ref().map(|loan| loan.uid), view);
+    let name = format!("trial-{:08x}", fastrand::u32(..));
+    let mut plan = sandbox.suite(&name, loan.as_ref().map(|loan| loan.uid), view);
+    // What is tried is this machine, not how little a task may have.
+    plan.limits = enough(plan.limits);
     let python = python.map(|python| python.display().to_string()).unwrap_or_default();
     let script =
         "test -w . && { test -z \"$1\" || test -x \"$1\" || { echo \"it cannot execute $1\" >&2; false; }; }";
@@ -161,11 +165,23 @@ async fn trial(launcher: &Launcher, sandbox: &Sandbox, ground: &Ground<'_>) -> R
     Err(exit.last_words().unwrap_or_else(|| format!("a shell in it ended with {}", exit.describe())))
 }
 
+/// Limits with which a shell can run.
+fn enough(limits: Limits) -> Limits {
+    let at_least = |most: Most<u64>, least: u64| Most(most.0.map(|most| most.max(least)));
+    Limits {
+        memory: at_least(limits.memory, 64 << 20),
+        disk: at_least(limits.disk, 64 << 20),
+        pids: at_least(limits.pids, 32),
+        nofile: at_least(limits.nofile, 64),
+        ..limits
+    }
+}
+
 /// The folder that all runners of a host share where they are root: everybody can pass through it, nobody else writes.
 fn shared_folder() -> io::Result<PathBuf> {
     let given = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute());
     let candidates =
-        given.into_iter().chain(["/run/ostest-runner", "/var/tmp/ostest-runner"].map(PathBuf::from));
+        given.into_iter().chain(["/run", "/var/tmp", "/tmp"].map(|top| Path::new(top).join("ostest-runner")));
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for folder in candidates {
         let made = make_shared(&folder);
@@ -195,7 +211,8 @@ fn close_state(ground: &Ground<'_>) -> io::Result<()> {
     for open in [ground.state, ground.work] {
         fs::set_permissions(open, Permissions::from_mode(0o711))?;
     }
-    for closed in ["spool", "kept"].map(|name| ground.state.join(name)) {
+    // What is fetched of students and of the suite is copied to a task by the runner.
+    for closed in ["spool", "kept", "repositories", "suite"].map(|name| ground.state.join(name)) {
         DirBuilder::new().recursive(true).mode(0o700).create(&closed)?;
         fs::set_permissions(&closed, Permissions::from_mode(0o700))?;
     }

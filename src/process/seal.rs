@@ -1,5 +1,6 @@
 //! Watches the suite's own files where nothing keeps the program from writing to them: without namespaces and as the
-//! same user, an owner can take every right back. New files beside them are the suite's business; a change of one of its
+//! same user, an owner can take every right back; within namespaces, files and folders are mounts, and symbolic links,
+//! which cannot be mounts, are what is left to watch. New files beside them are the suite's business; a change of one of its
 //! own ends the step, and no verdict comes of it.
 //!
 //! The system tells of each change as it happens (inotify), by the file and by its folder: writing by another name,
@@ -27,6 +28,15 @@ const OF_FOLDER: AddWatchFlags = AddWatchFlags::IN_DELETE
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
 
+/// What of a suite is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Everything.
+    All,
+    /// Its symbolic links.
+    Links,
+}
+
 /// The suite's files under watch.
 pub(super) struct Seal {
     inotify: Inotify,
@@ -41,10 +51,15 @@ impl Seal {
     /// Watches the suite of `plan`, where that is needed.
     pub(super) fn of(plan: &Plan) -> io::Result<Option<Self>> {
         let View::Suite(view) = &plan.view else { return Ok(None) };
-        if plan.level != Level::Basic || plan.user.is_some() {
+        if plan.user.is_some() {
             return Ok(None);
         }
-        let seal = Self::on(&view.suite).map_err(|error| {
+        let (top, what) = match plan.level {
+            Level::None => return Ok(None),
+            Level::Basic => (view.suite.clone(), What::All),
+            Level::Bwrap => (view.stage.join("suite"), What::Links),
+        };
+        let seal = Self::on(&top, what).map_err(|error| {
             let says = match error.raw_os_error() {
                 Some(nix::libc::ENOSPC) => "; fs.inotify.max_user_watches is too low",
                 Some(nix::libc::EMFILE) => "; fs.inotify.max_user_instances is too low",
@@ -52,10 +67,10 @@ impl Seal {
             };
             io::Error::other(format!("the suite's files cannot be watched: {error}{says}"))
         })?;
-        Ok(Some(seal))
+        Ok(Some(seal).filter(|seal| !seal.own.is_empty()))
     }
 
-    fn on(top: &Path) -> io::Result<Self> {
+    fn on(top: &Path, what: What) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let (watched, own) = (HashMap::new(), HashSet::new());
         let mut seal = Self { inotify, top: top.to_owned(), watched, own };
@@ -67,10 +82,12 @@ impl Seal {
                 let (path, kind) = (folder.join(entry.file_name()), entry.file_type()?);
                 if kind.is_dir() {
                     left.push(path.clone());
-                } else if kind.is_file() {
+                } else if kind.is_file() && what == What::All {
                     seal.watch(&path, OF_FILE)?;
                 }
-                seal.own.insert(path);
+                if kind.is_symlink() || what == What::All {
+                    seal.own.insert(path);
+                }
             }
         }
         Ok(seal)
@@ -111,7 +128,9 @@ impl Seal {
             Some(name) => Some(watched.join(name)).filter(|path| self.own.contains(path)),
             // The end of a watch says only that there is none any more.
             None if event.mask.contains(AddWatchFlags::IN_IGNORED) => None,
-            None => Some(watched.clone()),
+            None => {
+                Some(watched.clone()).filter(|path| path.as_os_str().is_empty() || self.own.contains(path))
+            }
         }
     }
 }
@@ -128,7 +147,7 @@ mod tests {
         fs::write(folder.path().join("run.py"), "run").unwrap();
         fs::write(folder.path().join("tests/it.py"), "it").unwrap();
         std::os::unix::fs::symlink("run.py", folder.path().join("link")).unwrap();
-        let seal = Seal::on(folder.path()).unwrap();
+        let seal = Seal::on(folder.path(), What::All).unwrap();
         (folder, seal)
     }
 

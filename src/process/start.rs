@@ -19,7 +19,7 @@ use crate::sandbox::stage::{self, Orders};
 use crate::sandbox::{Level, Plan, view};
 
 /// Where bubblewrap is looked for; never in a `PATH` that somebody else may have set.
-pub(super) const BWRAP: &str = "/usr/bin/bwrap";
+pub const BWRAP: &str = "/usr/bin/bwrap";
 
 /// How long a confined program may take to begin.
 const PATIENCE: u16 = 20_000;

@@ -149,7 +149,7 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
         calls.extend(LASTING);
     }
     if !allowed.hidden_memory {
-        calls.push(libc::SYS_memfd_create);
+        calls.extend([libc::SYS_memfd_create, libc::SYS_memfd_secret]);
     }
     if !allowed.queues {
         calls.push(libc::SYS_mq_open);
@@ -170,6 +170,10 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
         ioctls.push(rule(vec![condition(1, Len::Dword, Op::Eq, request)?])?);
     }
     rules.insert(libc::SYS_ioctl, ioctls);
+    // A lease on a file that its user shares with others, such as one of the suite's environment, has each of them wait
+    // for as long as the kernel lets it: the runner itself, and other tasks.
+    let leases = u64::from(libc::F_SETLEASE.unsigned_abs());
+    rules.insert(libc::SYS_fcntl, vec![rule(vec![condition(1, Len::Dword, Op::Eq, leases)?])?]);
     Ok(rules)
 }
 

@@ -56,6 +56,28 @@ pub struct Settings {
     pub network: Network,
 }
 
+impl Settings {
+    /// What is wrong with them where the runner keeps things in `folders`.
+    pub fn check(&self, folders: &[&Path]) -> Result<(), String> {
+        const OWN: &[&str] = &["/tmp", "/var/tmp", "/dev/shm", "/dev", "/proc", "/sys"];
+        for readable in &self.sandbox_readable {
+            let real = readable.canonicalize().unwrap_or_else(|_| readable.clone());
+            let holds = |folder: &Path| folder.starts_with(&real);
+            let why = if !real.is_absolute() {
+                "expected an absolute path".to_owned()
+            } else if let Some(own) = OWN.iter().map(Path::new).find(|folder| holds(folder)) {
+                format!("a task has {} of its own; name the folders that it needs", own.display())
+            } else if let Some(folder) = folders.iter().find(|folder| holds(folder)) {
+                format!("the runner keeps its own things in {}, below it", folder.display())
+            } else {
+                continue;
+            };
+            return Err(format!("--sandbox-readable {}: {why}", readable.display()));
+        }
+        Ok(())
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -98,7 +98,7 @@ mod tests {
         let check = |ready, minutes: Option<u64>, trouble: Option<&str>| {
             let refreshed =
                 minutes.map(|minutes| Instant::now().checked_sub(Duration::from_secs(minutes * 60)).unwrap());
-            let suite = Suite { ready, refreshed, trouble: trouble.map(str::to_owned) };
+            let suite = Suite { ready, refreshed, trouble: trouble.map(str::to_owned), doing: None };
             let mut health = Health::default();
             health.suite = suite;
             super::suite(&health).ok

@@ -144,7 +144,7 @@ running() { docker ps --filter label=com.docker.compose.service=runner "$@" --qu
 slots() { docker run --rm --user root --entrypoint sh --volume ostest_state:/s ostest-runner -c 'ls /s' | xargs; }
 codes() {
     local id
-    for id in $(compose ps --quiet runner); do look "$id" '{{.State.ExitCode}}'; done | sort | uniq -c | xargs
+    for id in $(compose ps --quiet --all runner); do look "$id" '{{.State.ExitCode}}'; done | sort | uniq -c | xargs
 }
 all_healthy() { [ "$(running --filter health=healthy)" = "$runners" ]; }
 
@@ -158,7 +158,8 @@ several() {
         compose up --no-build --detach --scale "runner=$runners" >"$work/compose.log" || { cat "$work/compose.log" >&2; }
         backend=http://127.0.0.1:$OSTEST_PORT/mock
         until_ok 30 curl -sf -o /dev/null "$backend/attempts" || true
-        until_ok 120 answered "$backend" || true
+        # The suite's environment is made first, and one of the tasks lasts for the RUNNER_TIMEOUT of compose.yaml.
+        until_ok 240 answered "$backend" || true
         equal "$name, the $round time: the verdicts" 'ERROR FAILURE FAILURE SUCCESS' "$(statuses "$backend")"
         # Before they are warm, all of them have a folder.
         equal "$name, the $round time: a folder for each" "$expected" "$(slots)"

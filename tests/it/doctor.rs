@@ -6,7 +6,7 @@ use std::process::Output;
 use mock_backend::{Endpoint, MockBackend, NewTask, Settings, Status, User};
 use serde_json::Value;
 
-use crate::support::{SmallDisk, World, command, eventually, scripted_suite};
+use crate::support::{BINARY, SmallDisk, World, command, eventually, have, scripted_suite};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
@@ -270,4 +270,57 @@ async fn the_settings_of_the_daemon_s_file_are_what_is_looked_at() {
     let output = start(home, &arguments, &[]).await;
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains(":3: nonsense: "), "{output:?}");
+}
+
+/// The doctor in a world that `prepare`, a command with its arguments, has made.
+async fn in_world(prepare: &[&str], home: &Path, environment: &[(&str, &str)]) -> Value {
+    let usual = command(home);
+    let program = ostest_runner::execute::find_program(prepare[0]).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
+    let mut doctor = std::process::Command::new(program);
+    doctor.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    doctor.envs(environment.iter().copied()).args(&prepare[1..]).arg(BINARY);
+    doctor.args(["doctor", "--json", "--backend-url", "http://127.0.0.1:9", "--tests-url", "/no/such/suite"]);
+    doctor.arg("--state-dir").arg(home.join("state"));
+    let output = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[tokio::test]
+async fn a_bubblewrap_that_is_not_there_is_to_be_installed() {
+    if !have("bwrap", "bubblewrap") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let programs = home.path().join("programs").display().to_string();
+    std::fs::create_dir(&programs).unwrap();
+    // /usr/bin is empty but for what is behind /bin/sh.
+    let prepare =
+        ["bwrap", "--dev-bind", "/", "/", "--ro-bind", "/usr/bin", &programs, "--tmpfs", "/usr/bin"];
+    let prepare = [&prepare[..], &["--ro-bind", "/bin/sh", "/usr/bin/sh", "--"]].concat();
+    let said = in_world(&prepare, home.path(), &[("PATH", &programs)]).await;
+    let (state, says, mend) = check(&said, "sandbox");
+    assert!(state == "warning" && says.contains("bubblewrap is not installed"), "{says}");
+    assert_eq!(mend, "apt-get install bubblewrap");
+}
+
+#[tokio::test]
+async fn what_forbids_namespaces_is_named_where_bubblewrap_is_installed() {
+    if !have("bwrap", "bubblewrap") || !have("unshare", "util-linux") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    // Of this user namespace alone; then as a user without privileges.
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --ambient-caps=-all --inh-caps=-all \"$@\"";
+    let prepare = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--keep-caps"];
+    let prepare = [&prepare[..], &["sh", "-c", script, "sh"]].concat();
+    let said = in_world(&prepare, home.path(), &[]).await;
+    let (state, says, mend) = check(&said, "sandbox");
+    assert!(state == "warning" && says.starts_with("basic: bwrap: "), "{says}");
+    assert!(says.contains("namespace"), "the reason itself: {says}");
+    assert!(mend.starts_with("sysctl -w user.max_user_namespaces=15000;"), "{mend}");
+    assert!(!said.to_string().contains("apt-get install bubblewrap"), "{said:#}");
+    let (state, says, _) = check(&said, "user namespaces");
+    assert!(state == "warning" && says.contains("user.max_user_namespaces is 0"), "{says}");
 }

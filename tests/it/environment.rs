@@ -93,6 +93,55 @@ async fn a_runner_killed_while_making_it_leaves_nothing_that_is_taken_for_whole(
     assert_eq!(environments(&world), [environment]);
 }
 
+/// A suite of the generation that takes `--lab`, whose `--help` does `trouble` the first time; it reports only where it is
+/// called as it wants to be.
+fn suite_in_trouble(trouble: &str, folder: &std::path::Path) -> String {
+    let suite = folder.join("suite");
+    scripted_suite(&suite);
+    let again = folder.join("asked");
+    let help = format!(
+        "
+if '--help' in sys.argv:
+    if os.path.exists('{again}'):
+        print('usage: run_tests.py --src SRC --lab LAB [--labs LABS]')
+    else:
+        open('{again}', 'w').close()
+        {trouble}
+    sys.exit()
+for option in ['--lab', '--labs']:
+    at = sys.argv.index(option)
+    del sys.argv[at:at + 2]
+",
+        again = again.display()
+    );
+    let script = fs::read_to_string(suite.join("run_tests.py")).unwrap();
+    let script = format!("import os, signal, sys, time\n{help}\n{script}");
+    Repository::open(&suite).commit(&[("run_tests.py", &script)]);
+    format!("file://{}", suite.display())
+}
+
+#[tokio::test]
+async fn a_suite_that_did_not_come_to_say_how_it_is_called_is_asked_again() {
+    for (trouble, words) in [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "run_tests.py --help ended with signal 9"),
+        ("time.sleep(600)", "run_tests.py --help did not end within 30 s"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let suite = suite_in_trouble(trouble, folder.path());
+        let world = World::with(Settings::default(), &["--tests-url", &suite]).await;
+        let id = world.submit_with(PASS, |task| task.lab(2));
+        // Longer than the look itself.
+        let end = std::time::Instant::now() + Duration::from_secs(60);
+        while !world.runner.log().contains(words) {
+            assert!(std::time::Instant::now() < end, "{}", world.runner.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(world.backend.requests().is_empty(), "it asked for a task that it could not run");
+        let answer = world.answer(&id).await;
+        assert_eq!(answer["isPassed"], true, "{answer}\n{}", world.runner.log());
+    }
+}
+
 #[test]
 fn two_processes_that_want_the_same_environment_make_one() {
     let folder = tempfile::tempdir().unwrap();

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["process", "junit", "backend", "git", "spool"],
     &["kept", "object_cache", "sandbox"],
     &["retry", "repository", "password", "init", "stop", "workspace", "observe"],
-    &["task", "text", "report", "live"],
+    &["task", "text", "report", "live", "screen"],
     &["units"],
 ];
 

@@ -173,6 +173,43 @@ async fn a_poll_loop_that_is_stuck_gives_no_sign_of_life() {
 }
 
 #[tokio::test]
+async fn a_runner_that_waits_for_the_reader_of_its_log_gives_no_sign_of_life() {
+    let world = World::start().await;
+    let path = world.fresh("notify");
+    let mut heard = Heard::at("", UnixDatagram::bind(&path).unwrap());
+    let (mut log, writer) = std::io::pipe().unwrap();
+    // As little as a pipe can hold.
+    nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    let mut line = command(world.folder());
+    line.args(["--mock", "--backend-url", &world.backend.url(), "--check-interval", "50ms", "--state-dir"])
+        .arg(world.fresh("state"))
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "1000000")
+        .stdout(writer);
+    let mut stuck = line.spawn().unwrap();
+    // It holds the pipe's end.
+    drop(line);
+    heard.wait("WATCHDOG=1", 0).await;
+    drop(world.runner);
+    for _ in 0..60 {
+        world.backend.submit(mock_backend::NewTask::new("https://example.org/pass.git", "main"));
+    }
+    let mut signs = 1;
+    for _ in 0..10 {
+        signs = heard.signs(Duration::from_secs(2)).await;
+        if signs == 0 {
+            break;
+        }
+    }
+    assert_eq!(signs, 0, "it goes on as if somebody read its log");
+    let reader = std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    assert!(heard.signs(Duration::from_secs(3)).await >= 2, "it goes on when somebody reads");
+    stuck.kill().unwrap();
+    stuck.wait().unwrap();
+    reader.join().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_reload_has_a_beginning_with_its_time_and_an_end() {
     let (world, mut heard) = managed(&[], &[]).await;
     heard.wait("STATUS=idle", 0).await;

@@ -12,6 +12,8 @@ fn the_demo_ends_with_the_verdicts_that_it_should() {
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{errors}");
+    assert_eq!(errors, "", "there is no terminal to show progress on");
+    assert!(!said.contains('\u{1b}'), "{said:?}");
     for (repository, verdict, words) in [
         ("passes", "SUCCESS", "4 of 4"),
         ("fails-a-test", "FAILURE", "3 of 4"),

@@ -20,6 +20,9 @@ impl Bench {
     fn new() -> Option<Self> {
         let ready = have("python3", "python3 python3-venv");
         let bench = Self { folder: TempDir::new().unwrap() };
+        // A task may have a user of its own, who passes through it.
+        fs::set_permissions(bench.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
         fs::create_dir(bench.path("student")).unwrap();
         fs::write(bench.path("student/Makefile"), "all:\n").unwrap();
         ready.then_some(bench)
@@ -58,6 +61,8 @@ impl Bench {
 
     fn output(&self, suite: &str, arguments: &[&str]) -> Output {
         let mut runner = command(self.folder.path());
+        // An interpreter that every user can execute.
+        runner.env("PATH", "/usr/bin:/bin");
         runner.args(["run", "--json", "--logger-level", "info", "--state-dir"]).arg(self.path("state"));
         runner.args(["--test-command", "{python} run_tests.py --src {src} --junit-xml {report}"]);
         runner.args(["--tests-url", suite]).args(arguments).arg(self.path("student")).output().unwrap()
@@ -216,6 +221,12 @@ fn what_is_too_weak_is_refused_and_what_is_in_force_is_said() {
     assert_eq!(refused.status.code(), Some(2), "{error}");
     assert!(error.contains("would be none, which is weaker than the basic that is required"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
+    // The daemon may be luckier at its next start, so that this is none of the codes after which there is none.
+    let daemon = ["--sandbox", "none", "--sandbox-require", "basic"];
+    let daemon = command(bench.folder.path()).args(daemon).output().unwrap();
+    let error = String::from_utf8_lossy(&daemon.stderr);
+    assert!(daemon.status.code() == Some(1) && error.lines().count() == 1, "{error}");
+    assert!(error.contains("weaker than the basic that is required"), "{error}");
     let (answer, log) = bench.run(&suite, &["--sandbox", "basic"]);
     assert_eq!(answer["isPassed"], true, "{answer}\n{log}");
     for says in ["level=\"basic\"", "pidns=no", "seccomp=yes", "inet=denied", "disk=watched"] {
@@ -226,6 +237,56 @@ fn what_is_too_weak_is_refused_and_what_is_in_force_is_said() {
     assert_eq!(about["sandbox"], "basic");
     assert!(log.contains(about["enforced"].as_str().unwrap()), "{about}");
     assert_eq!(about["told_by_the_plugin"], true);
+}
+
+#[test]
+fn root_is_no_user_for_strangers_code() {
+    let Some(bench) = Bench::new() else { return };
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let suite = bench.suite(&[("nothing", "pass")], &[]);
+    fs::set_permissions(bench.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let refused = bench.output(&suite, &["--sandbox", "basic"]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && error.contains("as root each task is to have a user of its own"),
+        "{error}"
+    );
+    assert!(error.contains("a --state-dir that every user can pass to"), "{error}");
+    // However little a task may have: what it has is confined.
+    let starved = bench.output(&suite, &["--sandbox", "auto", "--memory", "1M", "--disk", "1M"]);
+    let log = String::from_utf8_lossy(&starved.stderr);
+    assert!(log.contains("level=\"bwrap\""), "{log}");
+}
+
+#[test]
+fn what_must_not_be_shown_to_tasks_is_refused() {
+    let Some(bench) = Bench::new() else { return };
+    let suite = bench.suite(&[("nothing", "pass")], &[]);
+    let above = bench.folder.path().display().to_string();
+    for readable in ["/", "/tmp", "relative", &above] {
+        let refused = bench.output(&suite, &["--sandbox-readable", readable]);
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!((refused.status.code(), error.lines().count()), (Some(2), 1), "{error}");
+        assert!(error.contains(&format!("--sandbox-readable {readable}: ")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn git_configuration_in_the_environment_serves_a_confined_checkout() {
+    let mut world = World::with(mock_backend::Settings::default(), &[]).await.confined("auto", None);
+    let here = format!("url.file://{}/.insteadOf", world.folder().display());
+    world.restart_with(&[
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", &here),
+        ("GIT_CONFIG_VALUE_0", "https://example.invalid/"),
+    ]);
+    let folder = world.fresh("student");
+    crate::support::student(&folder, "echo \"$PASS\" >\"$REPORT\"");
+    let url = format!("https://example.invalid/{}", folder.file_name().unwrap().display());
+    let answer = world.answer(&world.backend.submit(mock_backend::NewTask::new(&url, "main"))).await;
+    assert_eq!(answer["isPassed"], true, "{answer}\n{}", world.runner.log());
 }
 
 fn last_kept(kept: &Path) -> PathBuf {

@@ -30,6 +30,16 @@ fn the_template_is_the_unit_but_for_what_each_instance_has_of_its_own() {
 }
 
 #[test]
+fn what_only_a_person_mends_is_not_tried_again() {
+    for unit in ["ostest-runner.service", "ostest-runner@.service"] {
+        let lines = lines(unit);
+        for line in ["Restart=on-failure", "RestartPreventExitStatus=2"] {
+            assert!(lines.iter().any(|found| found == line), "{unit} has no {line}");
+        }
+    }
+}
+
+#[test]
 fn every_setting_of_the_example_is_one_of_the_runner() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/environment.example");
     let text = fs::read_to_string(path).unwrap();

@@ -1,12 +1,50 @@
-"""For the interpreters that a suite starts besides the one that runs its tests: from the suite's folder they import what
-belongs to the suite, and nothing that a student's program has put beside it.
+"""For all interpreters of a suite, as they begin: from the suite's folder they import what belongs to the suite, and nothing
+that a student's program has put beside it. The plugin looks closer, once pytest has loaded it; a suite may have let a student's
+program run before that.
 
-Loaded by a .pth file of the suite's environment; does nothing where OSTEST_SEALED does not name a suite. OSTEST_OWN names a file
-that lists the suite's own files; the runner sees to it that they, and the list, stay as they are.
+Loaded by a .pth file of the suite's environment; guards no imports where OSTEST_SEALED does not name a suite. OSTEST_OWN names a
+file that lists the suite's own files; the runner sees to it that they, and the list, stay as they are. The interpreter that was
+given the socket for events keeps it to itself from here on, and is nobody's to look into.
 """
 
 import os
 import sys
+
+# The number of the socket for events, for the plugin.
+EVENTS = ""
+FINDERS = []
+
+
+def keep_events(number):
+    """Takes the number out of the environment; the descriptor behind it is not inherited, nor to be had by looking."""
+    global EVENTS
+    try:
+        import stat
+
+        if not number.isdigit() or not stat.S_ISSOCK(os.fstat(int(number)).st_mode):
+            return
+        os.set_inheritable(int(number), False)
+        EVENTS = number
+        hide_memory()
+    except (OSError, OverflowError):
+        pass
+
+
+def hide_memory():
+    """Makes the interpreter's memory and descriptors nobody's to look at, not even this user's other processes'."""
+    try:
+        # What ctypes is made of: to load all of that takes longer than the rest of an interpreter's start.
+        import _ctypes
+
+        PR_SET_DUMPABLE = 4
+        _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl"), (PR_SET_DUMPABLE, 0, 0, 0, 0))
+    except Exception:
+        pass
+
+
+def uninstall():
+    """For the plugin, whose own guard is in force."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in FINDERS]
 
 
 def install(suite, listed):
@@ -43,6 +81,7 @@ def install(suite, listed):
                 return None
             spec = machinery.PathFinder.find_spec(fullname, places, target)
             if spec is None or not spec.has_location or not inside(spec.origin):
+                # Those that come after this one decide.
                 return None
             if isinstance(spec.loader, machinery.SourceFileLoader) and not is_foreign(spec.origin):
                 return util.spec_from_file_location(
@@ -61,8 +100,9 @@ def install(suite, listed):
 
     sys.dont_write_bytecode = True
     sys.meta_path.insert(0, Finder)
+    FINDERS.append(Finder)
 
 
-# Where there are events, there is the plugin, which looks closer.
-if os.environ.get("OSTEST_SEALED") and not os.environ.get("OSTEST_EVENTS"):
+keep_events(os.environ.pop("OSTEST_EVENTS", ""))
+if os.environ.get("OSTEST_SEALED"):
     install(os.environ["OSTEST_SEALED"], os.environ.get("OSTEST_OWN", ""))

@@ -221,15 +221,17 @@ def case_name(nodeid, prefix):
 class Recorder:
     """The hooks. Registered only where there is a channel and one process runs the tests."""
 
-    def __init__(self, channel, config):
+    def __init__(self, channel, config, first=0):
         self.channel = channel
+        self.finished = False
         self.prefix = getattr(config.option, "junitprefix", None)
         total = config.getini("junit_duration_report") != "call"
         self.timed = ("setup", "call", "teardown") if total else ("call",)
         self.broken = []
         self.begun = False
         self.known = {}
-        self.total = 0
+        # Cases are counted on through all sessions of the interpreter.
+        self.total = first
         self.current = None
 
     def hello(self):
@@ -258,13 +260,13 @@ class Recorder:
         self.begun = True
         names = [case_name(nodeid, self.prefix) for nodeid, _ in self.broken]
         names.extend(case_name(item.nodeid, self.prefix) for item in items)
-        self.collected(names)
+        first = self.collected(names)
         self.channel.tell("begin", count=self.total)
-        for index, (_, found) in enumerate(self.broken):
+        for index, (_, found) in enumerate(self.broken, first):
             self.start(index)
             self.end(index, found[0], 0.0, describe([found]))
         # The items are held, so that no other object ever has the identity of one.
-        self.known = {id(item): (len(self.broken) + at, item) for at, item in enumerate(items)}
+        self.known = {id(item): (at, item) for at, item in enumerate(items, first + len(self.broken))}
 
     def start(self, index):
         self.channel.ask("start", case=index)
@@ -318,7 +320,7 @@ class Recorder:
     def finish(self, session, exitstatus):
         self.begin(getattr(session, "items", ()))
         self.channel.tell("finish", exit=int(getattr(session, "exitstatus", exitstatus)))
-        self.channel.close()
+        self.finished = True
 
     def safely(self, action, *args):
         """A mistake in here silences the channel; it is not the suite's."""
@@ -367,7 +369,12 @@ def is_distributed(config):
     )
 
 
+# The recorder of the last session.
+LAST = None
+
+
 def pytest_configure(config):
+    global LAST
     try:
         # xdist would have its workers import it too, and they cannot.
         if NAME in (config.option.plugins or ()):
@@ -377,7 +384,10 @@ def pytest_configure(config):
         if is_distributed(config):
             CHANNEL.close()
             return
-        recorder = Recorder(CHANNEL, config)
+        if LAST is not None and not LAST.finished:
+            # A session within a session: a test of a plugin, say. It is that test's business.
+            return
+        LAST = recorder = Recorder(CHANNEL, config, 0 if LAST is None else LAST.total)
         recorder.hello()
         config.pluginmanager.register(recorder, "ostest-events")
     except Exception:
@@ -401,11 +411,21 @@ def identity(path):
     return (found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
+def owned(suite, listed):
+    """The suite's own files, by the runner's list; none of them where that cannot be read."""
+    try:
+        with open(listed, "rb") as names:
+            return {os.path.join(os.path.realpath(suite), os.fsdecode(name)) for name in names.read().split(b"\0")}
+    except OSError:
+        return set()
+
+
 class Guard:
     """What may be imported: from the suite what was there before any test and has not changed since, from the folders
     that a student's program writes to nothing, from elsewhere all. Bytecode only from elsewhere."""
 
-    def __init__(self, suite, writable):
+    def __init__(self, suite, writable, listed=None):
+        self.own = owned(suite, listed) if suite and listed else None
         self.suites = {os.path.abspath(suite), os.path.realpath(suite)} if suite else set()
         self.roots = [path for folder in writable for path in {os.path.abspath(folder), os.path.realpath(folder)}]
         # The innermost folder decides, so the longest comes first; the suite before a folder of the same name.
@@ -431,8 +451,12 @@ class Guard:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in (".git", "__pycache__"):
                         left.append(entry.path)
-                elif entry.name.endswith(SOURCES + EXTENSIONS + ARCHIVES):
+                elif entry.name.endswith(SOURCES + EXTENSIONS + ARCHIVES) and self.is_own(entry.path):
                     self.files[entry.path] = identity(entry.path)
+
+    def is_own(self, path):
+        """Whether it is the suite's: a student's program may have run before this one began."""
+        return self.own is None or path in self.own
 
     def root(self, path):
         for root in self.roots:
@@ -599,6 +623,8 @@ def without_own(options):
 def take_back():
     """Takes out of the environment, for all children, what the runner put there for this file; returns its values."""
     taken = [os.environ.pop(name, "") for name in ("OSTEST_EVENTS", "OSTEST_SUITE", "OSTEST_WRITABLE")]
+    # The guard of the environment has it, where there is one.
+    taken[0] = taken[0] or getattr(sys.modules.get("ostest_guard"), "EVENTS", "")
     here = os.path.dirname(os.path.abspath(__file__))
 
     def is_other(path):
@@ -640,7 +666,8 @@ def set_up():
             hide_memory()
         folders = [folder for folder in writable.split(":") if folder]
         if suite or folders:
-            Guard(suite, folders).install()
+            Guard(suite, folders, os.environ.get("OSTEST_OWN")).install()
+            getattr(sys.modules.get("ostest_guard"), "uninstall", bool)()
     except Exception as error:
         # Without the guard there is no truth to tell; the runner then has the suite's own report only.
         print("%s: %s: %s" % (NAME, type(error).__name__, error), file=sys.stderr)

@@ -3,10 +3,12 @@
 mod disk;
 mod repositories;
 mod runner;
+mod terminal;
 
 pub use disk::SmallDisk;
 pub use repositories::{Repository, scripted_suite, student};
 pub use runner::{BINARY, Runner, command};
+pub use terminal::Terminal;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -32,6 +32,21 @@ pub fn command(home: &Path) -> Command {
     command
 }
 
+/// A copy of a program that was just made is busy while a child of another test, forked meanwhile, has not yet become
+/// its own program.
+#[expect(clippy::disallowed_methods, reason = "there is no event to wait for")]
+fn spawn(command: &mut Command) -> Child {
+    for _ in 0..100 {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            spawned => return spawned.unwrap(),
+        }
+    }
+    command.spawn().unwrap()
+}
+
 impl Runner {
     /// Starts `runner --backend-url BACKEND` with its state below `folder`.
     pub fn start(folder: &Path, backend: &str, arguments: &[&str]) -> Self {
@@ -76,7 +91,7 @@ impl Runner {
         let log = folder.join(format!("runner-{}.log", fastrand::u32(..)));
         let open = || fs::File::options().create(true).append(true).open(&log).unwrap();
         command.stdout(open()).stderr(open());
-        Self { line: format!("{command:?}"), child: command.spawn().unwrap(), log }
+        Self { line: format!("{command:?}"), child: spawn(&mut command), log }
     }
 
     /// Its process id.

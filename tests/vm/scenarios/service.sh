@@ -106,6 +106,22 @@ reloads() {
     systemctl reload "$unit"
 }
 
+# What only a person can mend is said once, and not tried again and again.
+refuses() {
+    local since
+    echo 'check_interval = "often"' >/etc/ostest-runner/config.toml
+    since=$(cursor)
+    systemctl restart "$unit" && fail 'a wrong setting' 'it starts all the same'
+    # Longer than RestartSec.
+    sleep 12
+    equal 'a wrong setting: it is not tried again' 'failed 2 0' \
+        "$(property ActiveState) $(property ExecMainStatus) $(property NRestarts)"
+    # Of the whole journal: after a cursor that is none of the unit's, journalctl -u passes over the unit's first line.
+    equal 'a wrong setting: said once' 1 "$(journalctl -q --after-cursor "$since" -o cat | grep -c 'config.toml:1: check_interval: ')"
+    rm /etc/ostest-runner/config.toml
+    check 'a wrong setting that is mended: it starts' systemctl start "$unit"
+}
+
 drains() {
     local since
     since=$(cursor)
@@ -236,7 +252,7 @@ packaged() {
 }
 
 start_backend || fail 'the backend' 'does not start'
-for part in ${OSTEST_PARTS:-installed settings starts reloads drains drains_longer killed watched several packaged}; do
+for part in ${OSTEST_PARTS:-installed settings starts reloads refuses drains drains_longer killed watched several packaged}; do
     echo "== $part ($SECONDS s)"
     "$part"
 done

@@ -1,0 +1,181 @@
+//! What a person sees who waits at a terminal: what is done, while it is done, and nothing of that afterwards.
+
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::support::{Repository, Terminal, command, eventually, have, running, scripted_suite};
+
+/// A suite that heeds no wish that it end.
+const DEAF: &str = "\
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+'--help' in sys.argv or os.execvp('sleep', ['sleep', '62.5'])
+";
+
+/// `runner run` on a program whose `run.sh` is this.
+fn run(home: &TempDir, script: &str, arguments: &[&str]) -> Command {
+    let suite = scripted_suite(&home.path().join("suite"));
+    let program = home.path().join("program");
+    std::fs::create_dir(&program).unwrap();
+    std::fs::write(program.join("run.sh"), script).unwrap();
+    let mut run = command(home.path());
+    run.env("TERM", "xterm").args(["--sandbox", "none", "--tests-url", &suite]).args(arguments);
+    run.arg("run").arg(program);
+    run
+}
+
+/// Whether a line shows progress: something that turns, seconds, and what is done.
+fn turning(text: &str) -> bool {
+    let line = |line: &str| {
+        let rest = line.trim_start_matches("\u{1b}[2K").trim_start_matches("\u{1b}[36m");
+        let rest = rest.strip_prefix(['|', '/', '-', '\\'])?;
+        let (seconds, _) = rest.trim_start_matches("\u{1b}[0m").split_once(" s  ")?;
+        seconds.trim().parse::<u64>().ok()
+    };
+    text.split(['\r', '\n']).any(|text| line(text).is_some())
+}
+
+/// Escape sequences that set colours.
+fn colours(bytes: &str) -> usize {
+    let ends =
+        |rest: &str| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m');
+    bytes.split("\u{1b}[").skip(1).filter(|rest| ends(rest)).count()
+}
+
+#[tokio::test]
+async fn it_shows_what_is_done_and_nothing_of_that_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let run = run(&home, r#"sleep 1.5; printf %s "$PASS" > "$REPORT""#, &[]);
+    let mut terminal = Terminal::start(&run, (50, 100));
+    eventually("it shows the stage", || terminal.screen().contains("running the tests")).await;
+    let line = terminal.screen();
+    assert!(turning(&line) && line.contains(" s  running the tests"), "{line}");
+    assert!(terminal.ended().await.success());
+    let (screen, bytes) = (terminal.screen(), terminal.bytes());
+    assert!(bytes.contains("making the suite's environment"), "{bytes:?}");
+    assert!(colours(&bytes) > 0, "{bytes:?}");
+    assert!(screen.starts_with("        test"), "{screen}");
+    assert!(screen.trim_end().contains("SUCCESS: 1 of 1 tests passed") && !turning(&screen), "{screen}");
+}
+
+#[tokio::test]
+async fn lines_of_the_log_are_not_torn() {
+    let home = tempfile::tempdir().unwrap();
+    let script = r#"sleep 0.5; printf %s "$PASS" > "$REPORT""#;
+    let run = run(&home, script, &["--logger-level", "debug"]);
+    let mut terminal = Terminal::start(&run, (100, 600));
+    assert!(terminal.ended().await.success());
+    let screen = terminal.screen();
+    assert!(turning(&terminal.bytes()), "{:?}", terminal.bytes());
+    assert!(!turning(&screen), "{screen}");
+    // Each line of the log begins with its date, and the table comes after them.
+    let (log, table): (Vec<_>, Vec<_>) = screen.lines().partition(|line| line.starts_with("20"));
+    assert!(log.len() > 5 && log.iter().all(|line| line.contains("Z ")), "{screen}");
+    assert!(table[0].starts_with("        test") && table.len() == 4, "{table:?}");
+}
+
+#[tokio::test]
+async fn without_colours_or_without_a_terminal_that_can_it_is_plain() {
+    let script = r#"sleep 0.5; printf %s "$PASS" > "$REPORT""#;
+    for (variable, value, shown) in [("NO_COLOR", "1", true), ("TERM", "dumb", false)] {
+        let home = tempfile::tempdir().unwrap();
+        let mut run = run(&home, script, &[]);
+        let mut terminal = Terminal::start(run.env(variable, value), (50, 100));
+        assert!(terminal.ended().await.success());
+        let bytes = terminal.bytes();
+        assert!(bytes.contains("SUCCESS: 1 of 1"), "{variable}: {bytes:?}");
+        assert_eq!((turning(&bytes), bytes.contains("running the tests")), (shown, shown), "{bytes:?}");
+        assert_eq!(bytes.contains('\u{1b}'), shown, "{variable}: {bytes:?}");
+        assert_eq!(colours(&bytes), 0, "{variable}: {bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_it_goes_through_a_pipe() {
+    let home = tempfile::tempdir().unwrap();
+    let mut run = run(&home, r#"sleep 0.5; printf %s "$PASS" > "$REPORT""#, &["--logger-level", "info"]);
+    let output = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
+    assert!(output.status.success());
+    for bytes in [output.stdout, output.stderr] {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(!text.is_empty() && !text.contains(['\u{1b}', '\r']) && !turning(&text), "{text:?}");
+        assert!(!text.contains("running the tests"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_leaves_nothing_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    let run = run(&home, "sleep 61.5", &["--grace", "1"]);
+    let mut terminal = Terminal::start(&run, (50, 100));
+    eventually("it runs", || terminal.screen().contains("running the tests")).await;
+    terminal.strike("\u{3}");
+    assert_eq!(terminal.ended().await.code(), Some(1));
+    let screen = terminal.screen();
+    assert!(screen.contains("the runner was stopped during execute") && !turning(&screen), "{screen}");
+    assert!(!running("sleep 61.5"));
+}
+
+#[tokio::test]
+async fn an_end_at_once_leaves_nothing_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    let run = run(&home, "", &["--grace", "1h"]);
+    Repository::open(&home.path().join("suite")).commit(&[("run_tests.py", DEAF)]);
+    let mut terminal = Terminal::start(&run, (50, 100));
+    eventually("it runs", || terminal.screen().contains("running the tests")).await;
+    for _ in 0..3 {
+        terminal.strike("\u{3}");
+        // Two of the same signal that come at once are one.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(terminal.ended().await.code(), Some(130));
+    let screen = terminal.screen();
+    // What the log said at the second stays, of course.
+    let own = |line: &str| line.contains(" WARN stopping now: ") || line.trim_matches(['^', 'C']).is_empty();
+    assert!(screen.lines().all(own), "{screen}");
+    assert!(!turning(&screen) && !screen.contains("running the tests"), "{screen}");
+    eventually("what it ran is gone", || !running("sleep 62.5")).await;
+}
+
+#[tokio::test]
+async fn the_demo_shows_how_many_tasks_are_answered() {
+    if !have("python3", "python3 python3-venv") || !have("cc", "gcc") || !have("make", "make") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let mut demo = command(home.path());
+    // Narrower than what there is to say.
+    let mut terminal = Terminal::start(demo.env("TERM", "xterm").arg("demo"), (60, 50));
+    assert!(terminal.ended().await.success());
+    let (screen, bytes) = (terminal.screen(), terminal.bytes());
+    for shown in
+        ["fetching the suite", "installing the suite's packages", "3 of 4 tasks answered; never-ends:"]
+    {
+        assert!(bytes.contains(shown), "{shown}: {bytes:?}");
+        assert!(!screen.contains(shown), "{screen}");
+    }
+    assert!(!turning(&screen), "{screen}");
+    assert!(screen.starts_with("mock backend   http"), "{screen}");
+    assert!(screen.trim_end().ends_with("Every verdict is what it should be."), "{screen}");
+}
+
+#[tokio::test]
+async fn the_doctor_shows_what_it_looks_at() {
+    let home = tempfile::tempdir().unwrap();
+    let suite = scripted_suite(&home.path().join("suite"));
+    let mut doctor = command(home.path());
+    doctor.env("TERM", "xterm").args([
+        "doctor",
+        "--backend-url",
+        "http://127.0.0.1:9",
+        "--tests-url",
+        &suite,
+    ]);
+    let mut terminal = Terminal::start(&doctor, (100, 200));
+    assert_eq!(terminal.ended().await.code(), Some(1));
+    let (screen, bytes) = (terminal.screen(), terminal.bytes());
+    assert!(bytes.contains(" s  looking at ") && !screen.contains(" s  looking at "), "{bytes:?}");
+    assert!(screen.starts_with("ok       python3 ") && !turning(&screen), "{screen}");
+}
