@@ -73,7 +73,8 @@ impl<'de> Visitor<'de> for Filler<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match self.0.field(&key) {
                 Some(field) => {
-                    *field = Some(map.next_value()?).filter(|value: &Box<RawValue>| value.get() != "null")
+                    let value: Box<RawValue> = map.next_value()?;
+                    *field = (value.get() != "null").then_some(value);
                 }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
