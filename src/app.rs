@@ -109,6 +109,8 @@ async fn examine(given: Settings, args: &doctor::Args, screen: &Screen) -> anyho
     let absent = given.folders.state().is_ok_and(|state| !state.is_dir());
     let spare = absent.then(|| tempfile::TempDir::with_prefix("runner-doctor-")).transpose()?;
     if let Some(spare) = &spare {
+        // A task may have a user of its own, who passes through it.
+        std::fs::set_permissions(spare.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         settings.folders.state_dir = Some(spare.path().to_owned());
     }
     let mark = format!("doctor{:016x}", fastrand::u64(..));

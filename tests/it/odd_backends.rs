@@ -45,9 +45,8 @@ async fn exchange(mut client: TcpStream, answer: impl Fn(&str) -> (u16, String),
     let (status, body) = answer(&line);
     heard.lock().unwrap().push(line);
     let length = body.len();
-    let answer_head =
-        format!("HTTP/1.1 {status} Odd\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    client.write_all(format!("{answer_head}{body}").as_bytes()).await.ok();
+    let top = format!("HTTP/1.1 {status} Odd\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    client.write_all(format!("{top}{body}").as_bytes()).await.ok();
 }
 
 fn runner(home: &TempDir, backend: &Odd, more: &[&str]) -> Runner {

@@ -71,12 +71,13 @@ impl<'de> Visitor<'de> for Filler<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            let Some(field) = self.0.field(&key) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let value: Box<RawValue> = map.next_value()?;
-            *field = (value.get() != "null").then_some(value);
+            match self.0.field(&key) {
+                Some(field) => {
+                    let value: Box<RawValue> = map.next_value()?;
+                    *field = (value.get() != "null").then_some(value);
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
         }
         Ok(())
     }

@@ -137,7 +137,7 @@ mod tests {
                 before.into_iter().chain([("id".to_owned(), own.clone())]).chain(after).collect();
             for (i, (key, value)) in members.iter().enumerate() {
                 claim += if i > 0 { "," } else { "" };
-                claim += &[write(&key.clone().into()), write(value)].join(":");
+                claim = format!("{claim}{}:{}", write(&key.clone().into()), write(value));
                 if key == "id" {
                     whole_from = claim.len() + 1;
                 }
