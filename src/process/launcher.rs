@@ -29,6 +29,9 @@ pub struct Launcher {
     ending: TaskTracker,
 }
 
+/// What is kept at least of the output of a step that answers by it, however little is to be kept of a suite's.
+const LEAST_ANSWER: usize = 64 << 10;
+
 /// How long [`Launcher::settle`] waits for them; longer only where the kernel itself holds a process.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -96,6 +99,8 @@ impl Launcher {
         let (events, control) = UnixStream::from_std(ours)?.into_split();
         let mut supervisor = spawn_supervisor(&self.exe, OwnedFd::from(theirs))?;
         let keep = usize::try_from(self.settings.keep_output).unwrap_or(usize::MAX);
+        // What goes to no file is not for people: stdout is the step's answer then, and stderr why there is none.
+        let keep = if spec.output.is_none() { keep.max(LEAST_ANSWER) } else { keep };
         let file = |end: &str| spec.output.as_ref().map(|stem| stem.with_extension(end));
         let flow = output::Flow::new(spec.plan.limits.output_size.0);
         let stdout = output::drain(supervisor.stdout.take(), file("stdout"), keep, flow.clone());

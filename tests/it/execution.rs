@@ -19,6 +19,19 @@ async fn a_suite_that_passes_is_a_success() {
 }
 
 #[tokio::test]
+async fn how_little_is_kept_of_a_suites_output_is_nothing_to_the_checkout() {
+    for size in ["1", "50", "200"] {
+        let world = World::with(mock_backend::Settings::default(), &["--keep-output", size]).await;
+        let script = r#"seq 1000; printf %s "$PASS" > "$REPORT""#;
+        let answer = world.answer(&world.submit(script)).await;
+        assert_eq!(answer["isPassed"], true, "{size}: {answer}");
+        let kept = std::fs::read_dir(world.folder().join("state/kept")).unwrap().next().unwrap().unwrap();
+        let output = std::fs::read_to_string(kept.path().join("suite-output.stdout")).unwrap_or_default();
+        assert!(output.contains("bytes cut"), "{size}: {output}");
+    }
+}
+
+#[tokio::test]
 async fn a_failure_is_a_result_and_no_error() {
     let world = World::start().await;
     let id = world.submit(r#"printf %s "$FAIL" > "$REPORT"; exit 1"#);
