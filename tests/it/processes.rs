@@ -175,7 +175,13 @@ async fn a_step_that_is_dropped_is_ended() {
 
 #[tokio::test]
 async fn a_flood_costs_no_memory_and_keeps_both_ends() {
-    let exit = run("echo first; head -c 200000000 /dev/zero; echo; echo last", LONG, "x").await;
+    let folder = tempfile::tempdir().unwrap();
+    // Into files, as a suite's: what a tool answers is kept as a whole.
+    let spec = Spec {
+        output: Some(folder.path().join("output")),
+        ..shell("echo first; head -c 200000000 /dev/zero; echo; echo last", "x")
+    };
+    let exit = launcher().run(spec, &Until::within(LONG)).await.unwrap();
     assert_eq!(exit.stdout.total, 200_000_000 + 12);
     assert!(exit.stdout.head.starts_with(b"first\n"));
     assert!(exit.stdout.tail.ends_with(b"\nlast\n"));
