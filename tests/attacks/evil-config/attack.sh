@@ -3,7 +3,7 @@
 # @EXPECT: all=FAILURE
 # @SAYS: the exam said '41
 # @PASSES: test_attack test_later
-for folder in "$HOME" "$TMPDIR" .. ../suite ../suite/tests; do
+for folder in "$HOME" "$TMPDIR" .. ../.. ../suite ../suite/tests ../../suite ../../suite/tests; do
     cp evil.py pytest.ini setup.cfg tox.ini pyproject.toml sitecustomize.py usercustomize.py "$folder/" 2>/dev/null
     cp evil_conftest.py "$folder/conftest.py" 2>/dev/null
 done
