@@ -66,12 +66,26 @@ impl Users {
     /// Whether the machine knows a user or a group of this number.
     fn is_somebodys(&self, uid: u32) -> bool {
         let mut known = self.somebodys.lock().unwrap_or_else(PoisonError::into_inner);
-        // A database that does not answer names nobody.
         *known.entry(uid).or_insert_with(|| {
-            matches!(User::from_uid(Uid::from_raw(uid)), Ok(Some(_)))
-                || matches!(Group::from_gid(Gid::from_raw(uid)), Ok(Some(_)))
+            let listed = ["/etc/passwd", "/etc/group"].into_iter().any(|file| lists(file, uid));
+            // All that the machine asks about users, such as systemd or a directory, is loaded into this process for the
+            // question: two megabytes of its memory. By convention they know nobody of the default numbers.
+            listed || ![FIRST, FIRST_IN_NAMESPACE].contains(&self.first) && is_known(uid)
         })
     }
+}
+
+/// Whether a file in the shape of `/etc/passwd` or `/etc/group` has an entry of this number.
+fn lists(file: &str, uid: u32) -> bool {
+    let number = uid.to_string();
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines().any(|line| line.split(':').nth(2) == Some(&number))
+}
+
+/// Whether anybody the machine asks knows it. A database that does not answer names nobody.
+fn is_known(uid: u32) -> bool {
+    matches!(User::from_uid(Uid::from_raw(uid)), Ok(Some(_)))
+        || matches!(Group::from_gid(Gid::from_raw(uid)), Ok(Some(_)))
 }
 
 /// Whether a map of a user namespace, as the kernel shows it, holds `uid`. What cannot be read is taken as if.
@@ -114,6 +128,7 @@ mod tests {
         let lent: Vec<_> = (0..3).map(|_| users.lend().unwrap()).collect();
         let numbers: Vec<u32> = lent.iter().map(|loan| loan.uid).collect();
         assert_eq!(numbers, [65_533, 65_535, 65_536]);
+        assert!(lists("/etc/passwd", 65_534) && !lists("/etc/passwd", FIRST) && !lists("/nonexistent", 0));
         // And all of these have one.
         let users = Users::new(FIRST, &folder.path().join("users")).unwrap();
         *users.somebodys.lock().unwrap() = (FIRST..FIRST + MOST).map(|uid| (uid, uid != FIRST + 7)).collect();
