@@ -47,8 +47,15 @@ fn colours(bytes: &str) -> usize {
 #[tokio::test]
 async fn it_shows_what_is_done_and_nothing_of_that_stays() {
     let home = tempfile::tempdir().unwrap();
-    let run = run(&home, r#"sleep 1.5; printf %s "$PASS" > "$REPORT""#, &[]);
-    let mut terminal = Terminal::start(&run, (50, 100));
+    let mut run = run(&home, r#"sleep 1.5; printf %s "$PASS" > "$REPORT""#, &[]);
+    // What is done in less than a tenth of a second may never be seen: a Python that takes longer.
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let python = bin.join("python3");
+    std::fs::write(&python, "#!/bin/sh\nsleep 0.5\nexec /usr/bin/python3 \"$@\"\n").unwrap();
+    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut terminal =
+        Terminal::start(run.env("PATH", format!("{}:/usr/bin:/bin", bin.display())), (50, 100));
     eventually("it shows the stage", || terminal.screen().contains("running the tests")).await;
     let line = terminal.screen();
     assert!(turning(&line) && line.contains(" s  running the tests"), "{line}");
@@ -150,12 +157,12 @@ async fn the_demo_shows_how_many_tasks_are_answered() {
     let mut terminal = Terminal::start(demo.env("TERM", "xterm").arg("demo"), (60, 50));
     assert!(terminal.ended().await.success());
     let (screen, bytes) = (terminal.screen(), terminal.bytes());
-    for shown in
-        ["fetching the suite", "installing the suite's packages", "3 of 4 tasks answered; never-ends:"]
-    {
-        assert!(bytes.contains(shown), "{shown}: {bytes:?}");
-        assert!(!screen.contains(shown), "{screen}");
-    }
+    // Which of its steps take long enough to be seen is the machine's affair.
+    let steps = ["fetching the suite", "making the suite's environment", "installing the suite's packages"];
+    assert!(steps.iter().any(|step| bytes.contains(step)), "{bytes:?}");
+    assert!(!steps.iter().any(|step| screen.contains(step)), "{screen}");
+    let tasks = "3 of 4 tasks answered; never-ends:";
+    assert!(bytes.contains(tasks) && !screen.contains(tasks), "{bytes:?}");
     assert!(!turning(&screen), "{screen}");
     assert!(screen.starts_with("mock backend   http"), "{screen}");
     assert!(screen.trim_end().ends_with("Every verdict is what it should be."), "{screen}");
