@@ -24,6 +24,10 @@ fn main() {
         (None, _) => version,
     };
     println!("cargo::rustc-env=OSTEST_VERSION={version}");
+    // Cargo forgets the profile's `strip` for a package with an `opt-level` of its own.
+    if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        println!("cargo::rustc-link-arg-bin=runner=-Wl,--strip-all");
+    }
     println!("cargo::rerun-if-changed=build.rs");
 }
 
