@@ -79,10 +79,14 @@ impl Attempts {
             }
         };
         let interrupted = report.fault.as_ref().is_some_and(|fault| fault.cause == Cause::Interruption);
-        if interrupted && self.on_interrupt == OnInterrupt::Resume {
-            put_back(recorded);
-            return clearing;
-        }
+        let recorded = match recorded {
+            Recorded::Spooled(claimed) if interrupted && self.on_interrupt == OnInterrupt::Resume => {
+                put_back(claimed);
+                return clearing;
+            }
+            // What only memory holds, no next start would find.
+            recorded => recorded,
+        };
         watched.done(&report);
         let body = self.worker.body(recorded.id(), &report);
         match recorded {
@@ -162,8 +166,7 @@ async fn finish(mut claimed: Claimed, body: Vec<u8>, interrupt: &CancellationTok
     }
 }
 
-fn put_back(recorded: Recorded) {
-    let Recorded::Spooled(claimed) = recorded else { return };
+fn put_back(claimed: Claimed) {
     let id = claimed.id().for_log();
     match claimed.put_back() {
         Ok(()) => tracing::info!(task.id = id, "interrupted; it is run again at the next start"),

@@ -62,7 +62,29 @@ enum Outgoing {
     /// In the spool, where it stays until the backend has it.
     Spooled(Finished),
     /// In memory alone, since the disk did not take it.
-    Unspooled(TaskId, Vec<u8>),
+    Unspooled(Unspooled),
+}
+
+/// A result that no file holds. Should the runner end before the backend has it, the log is where it is found.
+struct Unspooled {
+    id: TaskId,
+    body: Vec<u8>,
+}
+
+impl Unspooled {
+    /// It is the backend's, or said already.
+    fn settle(mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.body)).into_owned()
+    }
+}
+
+impl Drop for Unspooled {
+    fn drop(&mut self) {
+        if !self.body.is_empty() {
+            let body = String::from_utf8_lossy(&self.body);
+            tracing::error!(target: "critical", { task.id = self.id.for_log(), %body }, "this result is neither delivered nor in the spool, and the runner ends: post it by hand");
+        }
+    }
 }
 
 impl Deliver {
@@ -86,7 +108,7 @@ impl Deliver {
 
     /// Takes a result that could not be written down.
     pub async fn submit_unspooled(&self, id: TaskId, body: Vec<u8>) {
-        self.start(Outgoing::Unspooled(id, body)).await;
+        self.start(Outgoing::Unspooled(Unspooled { id, body })).await;
     }
 
     async fn start(&self, result: Outgoing) {
@@ -160,7 +182,7 @@ impl Delivery {
     fn id(&self) -> String {
         match &self.result {
             Outgoing::Spooled(finished) => finished.id().for_log(),
-            Outgoing::Unspooled(id, _) => id.for_log(),
+            Outgoing::Unspooled(result) => result.id.for_log(),
         }
     }
 
@@ -195,7 +217,7 @@ impl Delivery {
         // Never closed; and an attempt without a permit would only cost memory.
         let _permit = inner.posts.acquire().await.ok();
         let mut body = match &self.result {
-            Outgoing::Unspooled(_, body) => body.clone(),
+            Outgoing::Unspooled(result) => result.body.clone(),
             Outgoing::Spooled(finished) => match finished.body() {
                 Ok(body) => body,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Failed::Gone),
@@ -278,10 +300,15 @@ impl Delivery {
         let (id, attempts) = (self.id(), self.attempt + 1);
         inner.observe.delivered(&id, self.started.elapsed());
         tracing::debug!(task.id = id, attempts, elapsed = ?self.started.elapsed(), "delivered");
-        if let Outgoing::Spooled(finished) = self.result
-            && let Err(error) = blocking(move || finished.delivered()).await
-        {
-            tracing::warn!(task.id = id, %error, "a delivered result could not be removed from the spool; it is sent again after the next start");
+        match self.result {
+            Outgoing::Spooled(finished) => {
+                if let Err(error) = blocking(move || finished.delivered()).await {
+                    tracing::warn!(task.id = id, %error, "a delivered result could not be removed from the spool; it is sent again after the next start");
+                }
+            }
+            Outgoing::Unspooled(result) => {
+                result.settle();
+            }
         }
     }
 
@@ -291,10 +318,18 @@ impl Delivery {
         match self.result {
             Outgoing::Spooled(finished) => {
                 let kept = blocking(move || finished.reject(status, &answer)).await;
-                tracing::error!(task.id = id, %error, ?kept, "the backend refuses this result for good; it is kept");
+                match kept {
+                    Ok(kept) => {
+                        let kept = kept.display();
+                        tracing::error!(task.id = id, %error, %kept, "the backend refuses this result for good; it is kept");
+                    }
+                    Err(kept) => {
+                        tracing::error!(task.id = id, %error, %kept, "the backend refuses this result for good; it stays in the spool");
+                    }
+                }
             }
-            Outgoing::Unspooled(_, body) => {
-                let body = String::from_utf8_lossy(&body);
+            Outgoing::Unspooled(result) => {
+                let body = result.settle();
                 tracing::error!(task.id = id, %error, %body, "the backend refuses this result for good");
             }
         }

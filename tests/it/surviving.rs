@@ -268,3 +268,49 @@ async fn a_full_disk_stops_the_claims_until_there_is_room() {
         other.wait_for("the answer", Duration::from_secs(90), |backend| backend.result_of(&id)).await;
     assert!(answered.is_ok(), "{}", runner.log());
 }
+
+/// A world whose runner could not write down what it has claimed, and works on it all the same.
+async fn unwritten(arguments: &[&str], script: &str) -> (World, mock_backend::TaskId) {
+    let world = World::with(Settings::default(), arguments).await;
+    // Its place in the spool is made before it asks, and filled when the answer comes.
+    let asked = Duration::from_secs(2);
+    world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::Delay(asked)));
+    world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(503)).forever());
+    let id = world.submit(script);
+    let before = world.backend.requests().len();
+    eventually("it asks", || world.backend.requests().len() > before).await;
+    tokio::time::sleep(asked / 4).await;
+    let claimed = world.folder().join("state/spool/claimed");
+    fs::rename(&claimed, world.fresh("claimed")).unwrap();
+    eventually("it says so", || world.runner.log().contains("could not be written down")).await;
+    fs::create_dir(claimed).unwrap();
+    (world, id)
+}
+
+#[tokio::test]
+async fn what_only_memory_holds_is_in_the_log_where_nobody_took_it() {
+    let (mut world, id) = unwritten(&[], PASS).await;
+    eventually("it is offered", || world.runner.log().contains("the result was not taken")).await;
+    assert!(!world.runner.log().contains("post it by hand"));
+    world.runner.signal(Signal::SIGTERM);
+    world.runner.ended(Duration::from_secs(20)).await;
+    let log = world.runner.log();
+    let line = log.lines().find(|line| line.contains("post it by hand")).unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        line.contains(&id.to_string()) && line.replace('\\', "").contains(r#""isPassed":true"#),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn what_only_memory_holds_is_answered_and_not_put_off() {
+    let (mut world, id) = unwritten(&["--on-interrupt", "resume"], "sleep 300").await;
+    eventually("it runs", || world.runner.log().contains("checked out")).await;
+    world.backend.clear_faults();
+    world.runner.signal(Signal::SIGTERM);
+    eventually("the drain is on", || world.runner.log().contains("no more tasks")).await;
+    world.runner.signal(Signal::SIGTERM);
+    world.runner.ended(Duration::from_secs(20)).await;
+    let answer = world.answer(&id).await;
+    assert_eq!(answer["isError"], true, "{answer}");
+}
