@@ -244,7 +244,10 @@ fn make(flag: &str, folder: &Path) -> anyhow::Result<PathBuf> {
     let which = || format!("{flag} {}", folder.display());
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(which)?;
     let folder = folder.canonicalize().with_context(which)?;
-    ensure!(folder.to_str().is_some(), "{flag} {}: the path is no UTF-8", folder.display());
+    let text =
+        folder.to_str().with_context(|| format!("{flag} {}: the path is no UTF-8", folder.display()))?;
+    // PATH and PYTHONPATH of a suite name folders in it, and have no way to quote one.
+    ensure!(!text.contains(':'), "{flag} {text}: a folder with `:` in its path cannot be used; give another");
     Ok(folder)
 }
 

@@ -1,5 +1,6 @@
 //! The suite's command line: a template with placeholders, and the presets for the suite's own generations.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -130,7 +131,9 @@ impl Values<'_> {
             "suite" => path(self.suite),
             "src" => path(self.source),
             "report" => path(self.report),
-            "tests" if !self.tests.is_empty() => vec![self.tests.join(" or ")],
+            "tests" if !self.tests.is_empty() => {
+                vec![self.tests.iter().map(|name| keyword(name)).collect::<Vec<_>>().join(" or ")]
+            }
             "labs" => labs.iter().map(u32::to_string).collect(),
             "lab" => labs.iter().max().map(u32::to_string).into_iter().collect(),
             "lab_names" => labs.iter().map(|lab| format!("lab{lab}")).collect(),
@@ -202,13 +205,28 @@ fn pieces(word: &str) -> Result<Vec<Piece>, String> {
     Ok(found)
 }
 
+/// What `-k` finds a test by. It knows a test's name and the names of what the test is in, and not the two together, as
+/// a report has them: `test_module.TestClass::test_case[1]`.
+fn keyword(name: &str) -> Cow<'_, str> {
+    let (path, parameters) = name.split_at(name.find('[').unwrap_or(name.len()));
+    let Some((place, case)) = path.rsplit_once("::").filter(|(_, case)| !case.is_empty()) else {
+        return Cow::Borrowed(name);
+    };
+    let parts =
+        place.split(['.', '/', ':']).filter(|part| !matches!(*part, "" | "py" | "and" | "or" | "not"));
+    let parts: Vec<_> = parts.chain([case]).collect();
+    Cow::Owned(parts.join(" and ") + parameters)
+}
+
 /// A name that `-k` would read as something else, and why.
 pub fn unselectable(name: &str) -> Option<String> {
     // The words of pytest's expression scanner: letters, digits, `_`, and these.
     let wrong = name.chars().find(|&c| !(c.is_alphanumeric() || "_:+-.[]\\/".contains(c)));
     let why = match wrong {
         _ if name.is_empty() => "it is empty".to_owned(),
-        _ if matches!(name, "and" | "or" | "not") => "it is an operator there".to_owned(),
+        _ if matches!(name.rsplit("::").next(), Some("and" | "or" | "not")) => {
+            "it is an operator there".to_owned()
+        }
         _ if name.starts_with('-') => "it begins with a dash".to_owned(),
         Some(c) if c.is_whitespace() => "it holds a space".to_owned(),
         Some(c) => format!("it holds {c:?}"),
@@ -310,11 +328,25 @@ mod tests {
     }
 
     #[test]
+    fn names_are_taken_as_a_report_has_them() {
+        for (name, found) in [
+            ("test_a[x::y]", "test_a[x::y]"),
+            ("test_s::test_a", "test_s and test_a"),
+            ("sub.test_s.TestAll::test_a[1.5::2]", "sub and test_s and TestAll and test_a[1.5::2]"),
+            ("tests/test_s.py::TestAll::test_a", "tests and test_s and TestAll and test_a"),
+            ("test_s::", "test_s::"),
+            ("::test_a", "test_a"),
+        ] {
+            assert_eq!(keyword(name), found, "{name}");
+        }
+    }
+
+    #[test]
     fn names_that_would_be_an_expression_are_refused() {
         for name in ["test_a", "test_a[2-SIGINT]", "тест", "a::b", "tests/x.py"] {
             assert_eq!(unselectable(name), None, "{name}");
         }
-        for name in ["", "and", "a b", "a(b)", "-x", "a or b", "a,b", "a\nb"] {
+        for name in ["", "and", "x::or", "a b", "a(b)", "-x", "a or b", "a,b", "a\nb"] {
             assert!(unselectable(name).is_some(), "{name}");
         }
     }

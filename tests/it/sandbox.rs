@@ -64,7 +64,7 @@ impl Bench {
         // An interpreter that every user can execute.
         runner.env("PATH", "/usr/bin:/bin");
         runner.args(["run", "--json", "--logger-level", "info", "--state-dir"]).arg(self.path("state"));
-        runner.args(["--test-command", "{python} run_tests.py --src {src} --junit-xml {report}"]);
+        runner.args(["--test-command", "{python} run_tests.py --src {src} --junit-xml {report} -k {tests}"]);
         runner.args(["--tests-url", suite]).args(arguments).arg(self.path("student")).output().unwrap()
     }
 }
@@ -73,7 +73,8 @@ const RUN: &str = "
 import os, sys, pytest
 given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 os.environ['SRC'] = given['--src']
-sys.exit(1 if pytest.main(['-q', 'tests', '--junit-xml=' + given['--junit-xml']]) else 0)
+chosen = ['-k', given['-k']] if '-k' in given else []
+sys.exit(1 if pytest.main(['-q', 'tests', '--junit-xml=' + given['--junit-xml'], *chosen]) else 0)
 ";
 
 fn case<'a>(answer: &'a Value, name: &str) -> &'a Value {
@@ -271,6 +272,31 @@ fn what_must_not_be_shown_to_tasks_is_refused() {
         assert_eq!((refused.status.code(), error.lines().count()), (Some(2), 1), "{error}");
         assert!(error.contains(&format!("--sandbox-readable {readable}: ")), "{error}");
     }
+}
+
+#[test]
+fn tests_are_chosen_by_the_names_that_the_table_has() {
+    let Some(bench) = Bench::new() else { return };
+    let suite = bench.suite(&[("one", "pass"), ("two", "pass"), ("three", "pass")], &[]);
+    for chosen in ["test_it::test_one,test_three", "tests/test_it.py::test_one,test_it::test_three"] {
+        let (answer, log) = bench.run(&suite, &["--tests", chosen]);
+        let names: Vec<_> = answer["testResults"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
+        assert_eq!(names, ["test_it::test_one", "test_it::test_three"], "{log}");
+    }
+}
+
+#[test]
+fn folders_may_lie_in_memory_but_not_where_no_search_path_leads() {
+    let Some(bench) = Bench::new() else { return };
+    let suite = bench.suite(&[("nothing", "pass")], &[]);
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let taken = bench.output(&suite, &["--sandbox", "auto", "--work-dir", memory.path().to_str().unwrap()]);
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+    let colon = bench.path("one:two").display().to_string();
+    let refused = bench.output(&suite, &["--sandbox", "auto", "--work-dir", &colon]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!((refused.status.code(), error.lines().count()), (Some(2), 1), "{error}");
+    assert!(error.contains(&format!("--work-dir {colon}: a folder with `:`")), "{error}");
 }
 
 #[tokio::test]
