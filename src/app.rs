@@ -202,7 +202,7 @@ impl Daemon {
         let settings = &config.settings;
         let (spool, mut found) = Spool::open(&config.folders.state)?;
         for (file, reason) in std::mem::take(&mut found.set_aside) {
-            tracing::warn!(?file, reason, "a file of the spool was set aside");
+            tracing::warn!(file = %file.display(), reason, "a file of the spool was set aside");
         }
         process::sweep(&daemon_mark(config));
         workspace::sweep(&config.folders.work);

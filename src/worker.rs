@@ -62,7 +62,14 @@ impl Worker {
     ) -> (Report, Clearing) {
         let span = tracing::info_span!("task", id = task.id.for_log());
         async {
-            tracing::info!(branch = task.branch.as_deref(), laboratories = ?task.laboratories, tests = task.tests.len(), "task started");
+            let laboratories: Vec<_> = task.laboratories.iter().map(u32::to_string).collect();
+            let laboratories = laboratories.join(",");
+            tracing::info!(
+                branch = task.branch.as_deref(),
+                laboratories,
+                tests = task.tests.len(),
+                "task started"
+            );
             let mut clearing = Clearing::default();
             let mut report = match self.work(task, source, &bounds, &mut clearing).await {
                 Ok(report) => report,

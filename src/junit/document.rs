@@ -147,7 +147,8 @@ impl Document {
     fn end_case(&mut self) {
         let outcome = self.case.outcome();
         self.tally.count(outcome);
-        self.suites.add_case(self.case.duration());
+        let bad = matches!(outcome, Outcome::Failed | Outcome::Errored);
+        self.suites.add_case(self.case.duration(), bad);
         if outcome == Outcome::Passed && self.kept.refuses_passed() {
             self.kept.leave_out();
         } else {

@@ -1,4 +1,4 @@
-//! The suites around the cases: their own times, and what they count where they list no case.
+//! The suites around the cases: their own times, and what they count and do not list.
 
 use std::time::Duration;
 
@@ -38,6 +38,12 @@ impl Counted {
         self.tests.max(self.failures.saturating_add(self.errors).saturating_add(self.skipped))
     }
 
+    /// Only those that failed or broke.
+    fn bad(self) -> Self {
+        let tests = self.failures.saturating_add(self.errors);
+        Self { tests, skipped: 0, ..self }
+    }
+
     /// `12 tests (1 failed, 2 broke)`.
     pub(super) fn describe(self) -> String {
         let parts: Vec<String> =
@@ -62,6 +68,8 @@ pub(super) struct Suite {
     inner: Duration,
     /// Whether it or a suite in it lists a case.
     lists_cases: bool,
+    /// Whether one of those failed or broke.
+    lists_bad: bool,
     /// What the suites in it count without listing.
     unlisted: Counted,
 }
@@ -74,7 +82,13 @@ impl Suite {
 
     /// What it counts without listing. Attributes of a suite that was cut off speak of cases that may have come.
     fn unlisted(&self, whole: bool) -> Counted {
-        if self.lists_cases || !whole { self.unlisted } else { self.counted.max(self.unlisted) }
+        match () {
+            () if !whole => self.unlisted,
+            () if !self.lists_cases => self.counted.max(self.unlisted),
+            // Some tools count a test and list it otherwise; but who counts failures has to show one.
+            () if !self.lists_bad => self.counted.bad().max(self.unlisted),
+            () => self.unlisted,
+        }
     }
 }
 
@@ -103,9 +117,10 @@ impl Suites {
         self.open.last().map_or("", |suite| &suite.name)
     }
 
-    pub(super) fn add_case(&mut self, time: Duration) {
+    pub(super) fn add_case(&mut self, time: Duration, bad: bool) {
         if let Some(suite) = self.open.last_mut() {
             suite.lists_cases = true;
+            suite.lists_bad |= bad;
             suite.inner = suite.inner.saturating_add(time);
         }
     }
@@ -118,6 +133,7 @@ impl Suites {
             Some(outer) => {
                 outer.inner = outer.inner.saturating_add(duration);
                 outer.lists_cases |= suite.lists_cases;
+                outer.lists_bad |= suite.lists_bad;
                 outer.unlisted = outer.unlisted.plus(unlisted);
             }
             None => self.sum = Sum { duration, unlisted },
@@ -148,12 +164,28 @@ mod tests {
         suites.open(outer);
         for (attributes, cases) in inner {
             suites.open(attributes);
-            (0..cases).for_each(|_| suites.add_case(Duration::from_secs(1)));
+            (0..cases).for_each(|_| suites.add_case(Duration::from_secs(1), false));
             suites.close(true);
         }
         suites.close(true);
         let sum = suites.finish();
         (sum.duration.as_secs(), sum.unlisted.total())
+    }
+
+    #[test]
+    fn failures_that_are_counted_have_to_be_listed() {
+        let counted = Counted { tests: 2, failures: 1, ..Counted::default() };
+        for (listed, unlisted) in [([false, false], 1), ([false, true], 0)] {
+            let mut suites = Suites::default();
+            for _ in 0..2 {
+                suites.open(SuiteAttributes { name: String::new(), counted, time: None });
+            }
+            for bad in listed {
+                suites.add_case(Duration::ZERO, bad);
+            }
+            (0..2).for_each(|_| suites.close(true));
+            assert_eq!(suites.finish().unlisted.total(), unlisted, "{listed:?}");
+        }
     }
 
     #[test]

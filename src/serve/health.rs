@@ -38,7 +38,7 @@ pub(super) fn ready(source: &Source) -> Vec<Check> {
     let health = source.observe.health();
     let mut checks = vec![
         backend(&health),
-        check("credentials", health.credentials.clone(), "accepted"),
+        credentials(&health),
         disk(&health),
         check("loop", health.stuck_at(Instant::now()).or_else(|| resting(&health)), health.phase.name()),
     ];
@@ -60,6 +60,11 @@ fn backend(health: &Health) -> Check {
     let asked = health.backend_asked;
     let trouble = health.backend.clone().or_else(|| (!asked).then(|| "not asked yet".to_owned()));
     check("backend", trouble, "it answers")
+}
+
+fn credentials(health: &Health) -> Check {
+    let else_says = if health.backend_answered.is_some() { "accepted" } else { "not asked yet" };
+    check("credentials", health.credentials.clone(), else_says)
 }
 
 fn suite(health: &Health) -> Check {

@@ -233,6 +233,8 @@ async fn it_is_ready_after_the_warm_up_and_until_the_drain() {
     let address = address(&world.runner).await;
     becomes(address, "/readyz", 503, "failing suite: there is no repository").await;
     becomes(address, "/readyz", 503, "failing loop: warming up").await;
+    // Nothing was asked before there is a suite.
+    becomes(address, "/readyz", 503, "ok credentials: not asked yet").await;
     becomes(address, "/healthz", 200, "ok loop: warming up").await;
     scripted_suite(&folder.path().join("suite"));
     becomes(address, "/readyz", 200, "ok loop").await;
