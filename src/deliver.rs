@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Error, wire};
 use crate::observe::Observe;
-use crate::spool::{Depth, Finished, Spool};
+use crate::spool::{Finished, Spool};
 use crate::task::TaskId;
 
 /// The longest pause between two attempts, before jitter; for a suspect result the second one.
@@ -53,6 +53,8 @@ struct Inner {
     posts: Semaphore,
     /// Results that the backend has taken since the start.
     accepted: AtomicU64,
+    /// Results that were dropped undelivered, and that no file holds.
+    lost: Arc<AtomicUsize>,
     /// Cancelled when the runner stops: one more attempt, without a pause.
     hurry: CancellationToken,
 }
@@ -65,10 +67,22 @@ enum Outgoing {
     Unspooled(Unspooled),
 }
 
+/// What the backend has not taken when the runner ends.
+#[derive(Debug)]
+pub struct Left {
+    /// In the spool, to be run again.
+    pub claims: usize,
+    /// In the spool, to be sent again.
+    pub results: usize,
+    /// In no file.
+    pub unspooled: usize,
+}
+
 /// A result that no file holds. Should the runner end before the backend has it, the log is where it is found.
 struct Unspooled {
     id: TaskId,
     body: Vec<u8>,
+    lost: Arc<AtomicUsize>,
 }
 
 impl Unspooled {
@@ -81,6 +95,7 @@ impl Unspooled {
 impl Drop for Unspooled {
     fn drop(&mut self) {
         if !self.body.is_empty() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
             let body = String::from_utf8_lossy(&self.body);
             tracing::error!(target: "critical", { task.id = self.id.for_log(), %body }, "this result is neither delivered nor in the spool, and the runner ends: post it by hand");
         }
@@ -97,6 +112,7 @@ impl Deliver {
             under_way: Mutex::default(),
             posts: Semaphore::new(POSTS),
             accepted: AtomicU64::new(0),
+            lost: Arc::default(),
             hurry: CancellationToken::new(),
         }))
     }
@@ -108,7 +124,7 @@ impl Deliver {
 
     /// Takes a result that could not be written down.
     pub async fn submit_unspooled(&self, id: TaskId, body: Vec<u8>) {
-        self.start(Outgoing::Unspooled(Unspooled { id, body })).await;
+        self.start(Outgoing::Unspooled(Unspooled { id, body, lost: self.0.lost.clone() })).await;
     }
 
     async fn start(&self, result: Outgoing) {
@@ -134,15 +150,17 @@ impl Deliver {
         }
     }
 
-    /// Gives every result one more attempt at once; says what is in the spool after that.
-    pub async fn drain(&self) -> io::Result<Depth> {
+    /// Gives every result one more attempt at once; says what is left after that.
+    pub async fn drain(&self) -> io::Result<Left> {
         let inner = &self.0;
         inner.hurry.cancel();
         let mut under_way = inner.under_way.lock().await;
         timeout(FLUSH, async { while under_way.join_next().await.is_some() {} }).await.ok();
         under_way.shutdown().await;
         let spool = inner.spool.clone();
-        blocking(move || spool.depth()).await
+        let depth = blocking(move || spool.depth()).await?;
+        let unspooled = inner.lost.load(Ordering::Relaxed);
+        Ok(Left { claims: depth.claimed, results: depth.results, unspooled })
     }
 }
 

@@ -13,7 +13,7 @@
 //!
 //! All of these tell [`observe`] what they do, and [`serve`] shows it to whoever asks.
 //!
-//! Modules import downward only: `main, cli, config` -> `poll` -> `attempt` -> `worker, deliver` -> `execute` ->
+//! Modules import downward only: `main, app` -> `daemon` -> `cli, config` -> `poll` -> `attempt` -> `worker, deliver` -> `execute` ->
 //! `checkout` -> `process` -> `sandbox`, with `junit`, `backend`, `spool` and `git` beside these, and `task`, `report` and the small ones below all.
 
 pub mod app;
@@ -23,6 +23,7 @@ pub mod checkout;
 pub mod cli;
 pub mod config;
 pub mod config_command;
+pub mod daemon;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;

@@ -13,9 +13,9 @@ use mock_backend::{Event, MockBackend, NewTask, StoredResult, TaskId};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::app::{Daemon, OWN_BINARY};
 use crate::cli::DemoArgs;
 use crate::config::{Config, Settings};
+use crate::daemon::{Daemon, OWN_BINARY};
 use crate::execute::{Preset, find_program};
 use crate::observe::{Delivery, Observe};
 use crate::repository::RepositoryUrl;

@@ -16,7 +16,7 @@ use super::{Spec, tree};
 use crate::sandbox::cgroup::{self, Group};
 use crate::sandbox::filter::Allowed;
 use crate::sandbox::stage::{self, Orders};
-use crate::sandbox::{Level, Plan, view};
+use crate::sandbox::{Level, Plan, arguments, view};
 
 /// Where bubblewrap is looked for; never in a `PATH` that somebody else may have set.
 pub const BWRAP: &str = "/usr/bin/bwrap";
@@ -129,7 +129,7 @@ fn confined(
     let orders = orders.map_err(sandbox)?;
     let mut command = if plan.level == Level::Bwrap {
         let mut command = Command::new(BWRAP);
-        command.args(view::arguments(plan, &spec.dir, own.as_raw_fd(), orders.as_raw_fd()));
+        command.args(arguments::of(plan, &spec.dir, own.as_raw_fd(), orders.as_raw_fd()));
         command
     } else {
         let mut command = Command::new("/proc/self/exe");

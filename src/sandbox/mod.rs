@@ -3,6 +3,7 @@
 //!
 //! A [`Plan`] goes to the supervisor of a step and says all about that step's confinement; nothing here starts a process.
 
+pub mod arguments;
 pub mod cgroup;
 pub mod filter;
 pub mod limits;

@@ -1,10 +1,9 @@
 //! What a confined step sees, made by its supervisor before the step begins: the task's own disk in a mount namespace
-//! of its own, and the arguments for bubblewrap; or, without namespaces, owners and modes. With namespaces nothing of
+//! of its own; or, without namespaces, owners and modes. With namespaces nothing of
 //! that needs the program under test, which may still be on its way then: it comes last.
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::RawFd;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +13,7 @@ use nix::unistd::{Uid, getegid, geteuid};
 
 use super::filter::Allowed;
 use super::stage::Orders;
-use super::{Level, Network, Plan, SuiteView, ToolView, View};
+use super::{Level, Network, Plan, SuiteView, View};
 use crate::workspace::{copy_tree, fill_tree};
 
 /// What of `/etc` programs need: names of users and hosts are the sandbox's own.
@@ -44,7 +43,7 @@ const ETC: &[&str] = &[
 const ETC_NETWORK: &[&str] = &["resolv.conf", "hosts", "gai.conf"];
 
 /// The folders of programs.
-const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+pub const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
 /// Devices that a program may use where it has no `/dev` of its own.
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
@@ -176,7 +175,7 @@ fn names(view: &SuiteView, plan: &Plan, etc: &Path) -> io::Result<()> {
 }
 
 /// The folders outside that a suite may read, those that are there.
-fn visible(view: &SuiteView) -> impl Iterator<Item = &PathBuf> {
+pub fn visible(view: &SuiteView) -> impl Iterator<Item = &PathBuf> {
     let system = |folder: &&PathBuf| !SYSTEM.iter().any(|system| folder.starts_with(system));
     view.readable.iter().filter(system).filter(|folder| folder.is_dir())
 }
@@ -303,105 +302,6 @@ pub fn orders(plan: &Plan, orders: Orders) -> Orders {
     let hidden_memory = plan.group.is_some() || plan.limits.memory.0.is_none();
     let allowed = Allowed { inet, ptrace, hidden_memory, queues: bwrap };
     Orders { readable, writable, allowed, ..orders }
-}
-
-/// The arguments of bubblewrap for `plan`; `program` is the descriptor of the runner's own binary.
-pub fn arguments(plan: &Plan, dir: &Path, program: RawFd, orders: RawFd) -> Vec<String> {
-    let mut line = Line(Vec::new());
-    line.add(&["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]);
-    line.add(&["--cap-drop", "ALL"]);
-    if plan.network == Network::Host {
-        line.add(&["--share-net"]);
-    } else {
-        line.add(&["--hostname", "sandbox"]);
-    }
-    match &plan.view {
-        View::Suite(view) => suite_arguments(&mut line, view),
-        View::Tool(view) => tool_arguments(&mut line, view),
-        View::All => line.add(&["--bind", "/", "/"]),
-    }
-    line.add(&["--chdir", &text(dir), "--"]);
-    line.add(&[&format!("/proc/self/fd/{program}"), super::stage::MODE, &orders.to_string()]);
-    line.0
-}
-
-struct Line(Vec<String>);
-
-impl Line {
-    fn add(&mut self, words: &[&str]) {
-        self.0.extend(words.iter().map(ToString::to_string));
-    }
-
-    fn mount(&mut self, how: &str, from: &Path, to: &Path) {
-        self.add(&[how, &text(from), &text(to)]);
-    }
-}
-
-/// Paths of the runner's are UTF-8; that is checked at the start.
-fn text(path: &Path) -> String {
-    path.display().to_string()
-}
-
-fn suite_arguments(line: &mut Line, view: &SuiteView) {
-    for folder in SYSTEM.iter().map(Path::new) {
-        match fs::read_link(folder) {
-            Ok(target) => line.mount("--symlink", &target, folder),
-            Err(_) => line.mount("--ro-bind-try", folder, folder),
-        }
-    }
-    let stage = &view.stage;
-    line.mount("--ro-bind", &stage.join("etc"), Path::new("/etc"));
-    line.add(&["--proc", "/proc", "--dev", "/dev"]);
-    for (folder, to) in [("shm", "/dev/shm"), ("tmp", "/tmp"), ("vartmp", "/var/tmp")] {
-        line.mount("--bind", &stage.join(folder), Path::new(to));
-    }
-    let mut fixed = Vec::new();
-    let shown: Vec<&PathBuf> = visible(view).collect();
-    let own = [
-        ("src", &view.source),
-        ("suite", &view.suite),
-        ("home", &view.home),
-        ("temp", &view.temp),
-        ("out", &view.out),
-    ];
-    for path in shown.iter().copied().chain(own.iter().map(|(_, path)| *path)) {
-        // In a folder that the task may write to, the way to its own folders is to be no one's to move.
-        if let Some(first) = first_below(path).filter(|first| !fixed.contains(first)) {
-            line.add(&["--tmpfs", &text(&first)]);
-            fixed.push(first);
-        }
-    }
-    for (number, path) in shown.into_iter().enumerate() {
-        line.mount("--ro-bind", &stage.join("ro").join(number.to_string()), path);
-    }
-    for (folder, path) in own {
-        line.mount("--bind", &stage.join(folder), path);
-    }
-    for folder in fixed.iter().map(PathBuf::as_path).chain([Path::new("/dev"), Path::new("/")]) {
-        line.add(&["--remount-ro", &text(folder)]);
-    }
-}
-
-/// The first part of `path` below a folder for temporary files.
-fn first_below(path: &Path) -> Option<PathBuf> {
-    ["/tmp", "/var/tmp", "/dev/shm"].iter().map(Path::new).find_map(|folder| {
-        let rest = path.strip_prefix(folder).ok()?;
-        Some(folder.join(rest.components().next()?))
-    })
-}
-
-fn tool_arguments(line: &mut Line, view: &ToolView) {
-    line.add(&["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]);
-    for path in &view.hidden {
-        match fs::symlink_metadata(path) {
-            Ok(meta) if meta.is_dir() => line.add(&["--tmpfs", &text(path)]),
-            Ok(meta) if meta.is_file() => line.mount("--ro-bind", Path::new("/dev/null"), path),
-            _ => {}
-        }
-    }
-    for path in &view.writable {
-        line.mount("--bind-try", path, path);
-    }
 }
 
 /// Brings the report out of the task's disk; a sentence where it is nothing that can be a report.

@@ -295,6 +295,11 @@ async fn what_only_memory_holds_is_in_the_log_where_nobody_took_it() {
     world.runner.signal(Signal::SIGTERM);
     world.runner.ended(Duration::from_secs(20)).await;
     let log = world.runner.log();
+    assert!(
+        log.contains("results that only the log holds")
+            && !log.contains("everything that was taken is answered"),
+        "{log}"
+    );
     let line = log.lines().find(|line| line.contains("post it by hand")).unwrap_or_else(|| panic!("{log}"));
     assert!(
         line.contains(&id.to_string()) && line.replace('\\', "").contains(r#""isPassed":true"#),
