@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::text::{one_line, shorten_bytes};
+
 /// Bounds on what is kept of a report and on what is sent (the deployed backend's storage limits by default).
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Limits of a result")]
@@ -45,6 +47,21 @@ impl Default for Limits {
 
 /// The name of a case that its report gives none.
 pub const UNNAMED: &str = "(unnamed)";
+
+/// Bytes of a case's name.
+const LONGEST_NAME: usize = 1 << 10;
+
+/// A case's name by the two that its tool gives it: `class::name`, without a leading `tests.`.
+pub fn case_name(class: &str, name: &str) -> String {
+    let (class, name) = (one_line(class), one_line(name));
+    let (class, name) = (class.trim(), name.trim());
+    let name = if name.is_empty() { UNNAMED } else { name };
+    let full = match class.strip_prefix("tests.").unwrap_or(class) {
+        "" => name.to_owned(),
+        class => format!("{class}::{name}"),
+    };
+    if full.len() > LONGEST_NAME { shorten_bytes(&full, LONGEST_NAME).into_owned() } else { full }
+}
 
 /// What one test case came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

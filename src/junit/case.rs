@@ -5,11 +5,9 @@ use std::time::Duration;
 use quick_xml::events::BytesStart;
 
 use super::attributes::{CaseAttributes, ProblemAttributes, severity};
-use crate::report::{Case, Outcome, UNNAMED};
-use crate::text::{clean, head_and_tail, one_line, shorten_bytes};
+use crate::report::{Case, Outcome, case_name};
+use crate::text::{clean, head_and_tail};
 
-/// Bytes of a case's name.
-const LONGEST_NAME: usize = 1 << 10;
 /// Bytes of text that are held of one case while it is open; a text grows to twice that before it is cut.
 const HELD: usize = 128 << 10;
 
@@ -112,14 +110,7 @@ impl OpenCase {
     }
 
     pub(super) fn name(&self) -> String {
-        let (class, name) = (one_line(&self.attributes.class), one_line(&self.attributes.name));
-        let (class, name) = (class.trim(), name.trim());
-        let name = if name.is_empty() { UNNAMED } else { name };
-        let full = match class.strip_prefix("tests.").unwrap_or(class) {
-            "" => name.to_owned(),
-            class => format!("{class}::{name}"),
-        };
-        if full.len() > LONGEST_NAME { shorten_bytes(&full, LONGEST_NAME).into_owned() } else { full }
+        case_name(&self.attributes.class, &self.attributes.name)
     }
 
     pub(super) fn finish(&self) -> Case {

@@ -1,23 +1,13 @@
 //! Names and descriptions of events, as the reader of JUnit reports writes them: the two are compared, and either may
 //! be what a student sees.
 
-use crate::report::{Outcome, UNNAMED};
-use crate::text::{clean, one_line, shorten_bytes};
-
-/// Bytes of a name.
-const LONGEST_NAME: usize = 1 << 10;
+use crate::report::{Outcome, case_name};
+use crate::text::clean;
 
 /// The name of a case from `classname::name`, as `junit` makes it from the two attributes. A class has no `::` in it.
 pub(super) fn of_event(told: &str) -> String {
     let (class, name) = told.split_once("::").unwrap_or(("", told));
-    let (class, name) = (one_line(class), one_line(name));
-    let (class, name) = (class.trim(), name.trim());
-    let name = if name.is_empty() { UNNAMED } else { name };
-    let full = match class.strip_prefix("tests.").unwrap_or(class) {
-        "" => name.to_owned(),
-        class => format!("{class}::{name}"),
-    };
-    if full.len() > LONGEST_NAME { shorten_bytes(&full, LONGEST_NAME).into_owned() } else { full }
+    case_name(class, name)
 }
 
 /// The description of a case, of which nothing is said if it passed.
