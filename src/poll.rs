@@ -156,6 +156,7 @@ impl Poll {
             Err(error) => {
                 round.place = Some(place);
                 self.observe.polled(Polled::Failed);
+                self.observe.claimable(claimable(&error));
                 if !round.stop.drain.is_cancelled() {
                     say_failure(&error);
                 }
@@ -167,6 +168,13 @@ impl Poll {
             Claim::NoWork => Polled::Empty,
             Claim::Unanswerable { .. } | Claim::NotFound => Polled::Failed,
         });
+        self.observe.claimable(match &claim {
+            Claim::Task(_) | Claim::Unusable { .. } | Claim::NoWork => Ok(()),
+            Claim::Unanswerable { reason } => {
+                Err(format!("its answer to a question for a task is none: {reason}"))
+            }
+            Claim::NotFound => Err("it answers 404: is --get-api right?".to_owned()),
+        });
         let asked = match claim {
             Claim::Task(_) | Claim::Unusable { .. } => {
                 return self.take(claim, body, place, slot, round).await;
@@ -174,7 +182,6 @@ impl Poll {
             Claim::NoWork => Asked::Idle,
             Claim::Unanswerable { .. } => Asked::Failed,
             Claim::NotFound => {
-                self.observe.contact(Err("it answers 404: is --get-api right?".to_owned()));
                 tracing::warn!("the backend answered 404 to a question for a task: is --get-api right?");
                 Asked::Failed
             }
@@ -266,8 +273,9 @@ async fn write_down(place: spool::Slot, id: TaskId, body: Vec<u8>) -> Recorded {
         Ok(claimed) => Recorded::Spooled(claimed),
         Err(error) => {
             let body = String::from_utf8_lossy(&body);
+            // As a string, which the log escapes.
             tracing::error!(
-                target: "critical", { task.id = id.for_log(), %error, body = %without_secrets(&body) },
+                target: "critical", { task.id = id.for_log(), %error, body = &*without_secrets(&body) },
                 "this claim could not be written down; it is lost if the runner dies before it is answered"
             );
             Recorded::Unspooled(id)
@@ -278,6 +286,15 @@ async fn write_down(place: spool::Slot, id: TaskId, body: Vec<u8>) -> Recorded {
 /// A pause of up to a tenth less: many runners must not ask in step, nor later than their interval says.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 - fastrand::f64() / 10.0)
+}
+
+/// Whether the backend hands out tasks, as far as this error can tell.
+fn claimable(error: &Error) -> Result<(), String> {
+    match error {
+        // What it says of the login is another matter, and a busy backend would hand them out.
+        Error::Status { status: 401 | 403 | 429, .. } | Error::NoToken(_) => Ok(()),
+        _ => Err(error.to_string()),
+    }
 }
 
 fn say_failure(error: &Error) {

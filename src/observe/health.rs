@@ -46,10 +46,14 @@ pub struct Health {
     pub backend_asked: bool,
     /// When it last answered.
     pub backend_answered: Option<Instant>,
-    /// Why it cannot be reached.
+    /// Why it cannot be reached, or why tasks cannot be had of it.
     pub backend: Option<String>,
     /// Why it does not take the runner's requests.
     pub credentials: Option<String>,
+    /// Whether it ever did.
+    pub credentials_taken: bool,
+    /// Why the last question for a task was not answered as such.
+    pub(super) claims: Option<String>,
     /// The suite.
     pub suite: Suite,
 }
@@ -77,6 +81,8 @@ impl Default for Health {
             backend_answered: None,
             backend: None,
             credentials: None,
+            credentials_taken: false,
+            claims: None,
             suite: Suite::default(),
         }
     }
@@ -86,6 +92,13 @@ impl Health {
     pub(super) fn enter(&mut self, phase: Phase, allowed: Option<Duration>) {
         self.phase = phase;
         self.entered = (Instant::now(), allowed);
+    }
+
+    /// For who asks: a backend that answers something else to questions for tasks is of no more use than one that is away.
+    pub(super) fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        shown.backend = shown.backend.or_else(|| self.claims.clone());
+        shown
     }
 
     /// Why the poll loop counts as stuck at `now`, where it does. What feeds a watchdog should ask this.

@@ -150,6 +150,13 @@ impl Observe {
         self.0.news.notify_one();
     }
 
+    /// Whether the last question for a task was answered as such; if not, why. Apart from [`Self::contact`]: what another
+    /// path answers says nothing of it.
+    pub fn claimable(&self, claimable: Result<(), String>) {
+        lock(&self.0.health).claims = claimable.err();
+        self.0.news.notify_one();
+    }
+
     /// The backend wants a login, and there has been none yet.
     pub fn login_needed(&self) {
         lock(&self.0.health).credentials = Some("not logged in yet".to_owned());
@@ -158,7 +165,9 @@ impl Observe {
 
     /// Whether the backend takes what the runner logs in with, or its requests without a login; if not, why.
     pub fn credentials(&self, taken: Result<(), String>) {
-        lock(&self.0.health).credentials = taken.err();
+        let mut health = lock(&self.0.health);
+        health.credentials_taken |= taken.is_ok();
+        health.credentials = taken.err();
         self.0.news.notify_one();
     }
 
@@ -282,7 +291,7 @@ impl Observe {
 
     /// How things stand.
     pub fn health(&self) -> Health {
-        lock(&self.0.health).clone()
+        lock(&self.0.health).shown()
     }
 
     /// How tasks are confined.

@@ -63,7 +63,12 @@ fn backend(health: &Health) -> Check {
 }
 
 fn credentials(health: &Health) -> Check {
-    let else_says = if health.backend_answered.is_some() { "accepted" } else { "not asked yet" };
+    let else_says = match health.backend_answered {
+        None => "not asked yet",
+        // A page that stands in front of the backend, say.
+        Some(_) if !health.credentials_taken => "not known yet",
+        Some(_) => "accepted",
+    };
     check("credentials", health.credentials.clone(), else_says)
 }
 

@@ -62,7 +62,7 @@ async fn status(address: SocketAddr) -> Value {
 }
 
 /// Waits until `path` answers `wanted` with a body that holds `says`.
-async fn becomes(address: SocketAddr, path: &str, wanted: u16, says: &str) {
+pub async fn becomes(address: SocketAddr, path: &str, wanted: u16, says: &str) {
     let end = Instant::now() + PATIENCE;
     loop {
         let (status, body) = get(address, path).await;

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::observing::{address, becomes};
 use crate::support::{Runner, eventually};
 
 /// A server that answers each request, by its first line, with `answer`: a status and a body.
@@ -113,4 +114,27 @@ async fn a_token_that_no_header_takes_is_a_login_that_failed() {
     assert_eq!(backend.count("available"), 0, "nothing is asked without a token");
     // A second, and up to one, two, four more.
     assert!(backend.count("/login") <= 5, "{}", backend.count("/login"));
+}
+
+#[tokio::test]
+async fn what_answers_no_question_for_a_task_makes_it_unready() {
+    let home = TempDir::new().unwrap();
+    let now = Arc::new(Mutex::new((302, String::new())));
+    let answer = now.clone();
+    let backend = Odd::start(move |_| answer.lock().unwrap().clone()).await;
+    let runner = runner(&home, &backend, &["--listen", "127.0.0.1:0"]);
+    let address = address(&runner).await;
+    becomes(address, "/readyz", 503, "ok credentials: not known yet").await;
+    for (status, body, ready, says) in [
+        (302, "", 503, "failing backend: /api/task/available: the backend answered 302"),
+        (429, "{}", 200, "ok backend: it answers"),
+        (200, "<html>log in", 503, "failing backend: its answer to a question for a task is none"),
+        (204, "", 200, "ok backend: it answers"),
+        (405, "", 503, "failing backend: /api/task/available: the backend answered 405"),
+        (400, "{}", 503, "failing backend: /api/task/available: the backend answered 400"),
+        (200, r#"{"status":"UNAVAILABLE"}"#, 200, "ok credentials: accepted"),
+    ] {
+        *now.lock().unwrap() = (status, body.to_owned());
+        becomes(address, "/readyz", ready, says).await;
+    }
 }
