@@ -7,6 +7,7 @@ use reqwest::{Client, Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::secrets::Secrets;
 use super::{Error, Settings, Timeouts};
 use crate::live::Live;
 use crate::observe::Observe;
@@ -23,6 +24,7 @@ pub(super) struct Reply {
     /// The backend's clock as it answered.
     pub(super) date: Option<SystemTime>,
     retry_after: Option<Duration>,
+    /// Where it redirects to.
     location: Option<String>,
 }
 
@@ -36,29 +38,6 @@ impl Reply {
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
-
-    /// The error that a status without success is.
-    pub(super) fn into_error(self, route: &str) -> Error {
-        let location = self.location.map(|to| format!(" to {to}; set --backend-url to where it leads"));
-        let body = location.unwrap_or_else(|| match excerpt(&self.body) {
-            text if text.is_empty() => String::new(),
-            text => format!(": {text}"),
-        });
-        Error::Status { route: route.to_owned(), status: self.status, body, retry_after: self.retry_after }
-    }
-}
-
-/// The beginning of a body on one line, for messages.
-pub(super) fn excerpt(body: &[u8]) -> String {
-    show(&String::from_utf8_lossy(body))
-}
-
-/// What the backend said, on a short line. What could be a secret goes before anything is cut: half a URL does not look
-/// like one.
-fn show(text: &str) -> String {
-    let text = without_secrets(text);
-    let text: String = text.chars().take(800).collect();
-    shorten(&one_line(&text), 200).into_owned()
 }
 
 /// Whether a connection to `backend` can be one with TLS: its own, or that to a proxy on the way. Redirects are not
@@ -76,6 +55,8 @@ pub(super) struct Http {
     base: Url,
     timeouts: Live<Timeouts>,
     observe: Observe,
+    /// What is shown of no answer.
+    pub(super) secrets: Secrets,
 }
 
 impl Http {
@@ -95,7 +76,33 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::Client(full_text(&error)))?;
-        Ok(Self { client, base: settings.backend_url.clone(), timeouts, observe })
+        let (base, secrets) = (settings.backend_url.clone(), Secrets::new(settings));
+        Ok(Self { client, base, timeouts, observe, secrets })
+    }
+
+    /// The error that a status without success is.
+    pub(super) fn refusal(&self, reply: &Reply, route: &str) -> Error {
+        let body = match &reply.location {
+            Some(to) => format!(" to {}; set --backend-url to where it leads", self.excerpt(to.as_bytes())),
+            None => match self.excerpt(&reply.body) {
+                text if text.is_empty() => text,
+                text => format!(": {text}"),
+            },
+        };
+        Error::Status { route: route.to_owned(), status: reply.status, body, retry_after: reply.retry_after }
+    }
+
+    /// What the backend said, on a short line. What could be a secret goes before anything is cut: half a URL does not
+    /// look like one.
+    pub(super) fn excerpt(&self, said: &[u8]) -> String {
+        let text: String = self.hide(said).chars().take(800).collect();
+        shorten(&one_line(&text), 200).into_owned()
+    }
+
+    /// What the backend said, without secrets: those of URLs, and what the runner itself logs in with.
+    pub(super) fn hide(&self, said: &[u8]) -> String {
+        let text = self.secrets.hide(&String::from_utf8_lossy(said));
+        without_secrets(&text).into_owned()
     }
 
     /// How long a request may take as a whole.
@@ -176,7 +183,7 @@ fn head(response: &Response) -> Reply {
             httpdate::parse_http_date(text).ok()?.duration_since(date.unwrap_or_else(SystemTime::now)).ok()
         }
     });
-    let location = header(LOCATION).map(show);
+    let location = header(LOCATION).map(str::to_owned);
     Reply { status: response.status().as_u16(), body: Vec::new(), date, retry_after, location }
 }
 

@@ -5,6 +5,8 @@
 
 mod http;
 mod probe;
+mod refused;
+mod secrets;
 mod tokens;
 pub mod wire;
 
@@ -191,7 +193,7 @@ pub struct Backend {
     settings: Settings,
     timeouts: Live<Timeouts>,
     observe: Observe,
-    forbidden_said: AtomicBool,
+    said: refused::Said,
     receipts_are_empty: AtomicBool,
 }
 
@@ -207,7 +209,7 @@ impl Backend {
             settings,
             timeouts,
             observe,
-            forbidden_said: AtomicBool::new(false),
+            said: refused::Said::default(),
             receipts_are_empty: AtomicBool::new(false),
         })
     }
@@ -229,12 +231,13 @@ impl Backend {
         };
         // 404 is an answer of its own here, not an error.
         if !reply.is_success() && reply.status != 404 {
-            return Err(reply.into_error(&self.settings.get_api));
+            return Err(self.http.refusal(&reply, &self.settings.get_api));
         }
         let claim = wire::claim(reply.status, &reply.body);
         if let Claim::Unanswerable { reason } = &claim {
-            let body = String::from_utf8_lossy(&reply.body);
-            tracing::error!(reason, body = %crate::text::without_secrets(&body), "the backend's answer is no task that could be answered");
+            let body = self.http.hide(&reply.body);
+            // As a string, which the log escapes: it is anybody's, with line breaks and terminal escapes.
+            tracing::error!(reason, body, "the backend's answer is no task that could be answered");
         }
         Ok((claim, reply.body))
     }
@@ -244,7 +247,7 @@ impl Backend {
         let route = &self.settings.post_api;
         let reply = self.send(Method::POST, route, Some(body), None, &CancellationToken::new()).await?;
         if !reply.is_success() {
-            return Err(reply.into_error(route));
+            return Err(self.http.refusal(&reply, route));
         }
         if reply.status != 200 {
             return Ok(());
@@ -255,8 +258,8 @@ impl Backend {
         }
         self.receipts_are_empty.store(false, Ordering::Relaxed);
         if !wire::is_receipt(&reply.body) {
-            let reason =
-                format!("the backend answered 200 with what is no receipt: {}", http::excerpt(&reply.body));
+            let said = self.http.excerpt(&reply.body);
+            let reason = format!("the backend answered 200 with what is no receipt: {said}");
             return Err(Error::Unreadable { route: route.clone(), reason });
         }
         Ok(())
@@ -285,19 +288,6 @@ impl Backend {
         let Some(keeper) = &self.tokens else {
             let reply = send(None).await?;
             self.note_credentials(reply.status, path);
-            match reply.status {
-                401 if self.is_first_refusal() => {
-                    tracing::error!(target: "critical", route = path, "the backend wants a login (401): start the runner with --auth");
-                }
-                403 if self.is_first_refusal() => {
-                    tracing::error!(
-                        target: "critical",
-                        route = path,
-                        "the backend forbids this route (403) and nobody is logged in: start the runner with --auth"
-                    );
-                }
-                _ => {}
-            }
             return Ok(reply);
         };
         let stopped = || Error::NoToken("the runner is stopping".to_owned());
@@ -309,36 +299,7 @@ impl Backend {
             reply = send(Some(&token.secret)).await?;
         }
         self.note_credentials(reply.status, path);
-        if reply.status == 403 && self.is_first_refusal() {
-            tracing::error!(
-                target: "critical",
-                user = self.settings.login,
-                route = path,
-                "the backend forbids this user this route (403): give the user the role ADMIN, or another --login"
-            );
-        }
         Ok(reply)
-    }
-
-    /// Whether nothing has been said yet of a login that is missing or not enough: once is loud enough.
-    fn is_first_refusal(&self) -> bool {
-        !self.forbidden_said.swap(true, Ordering::Relaxed)
-    }
-
-    fn note_credentials(&self, status: u16, path: &str) {
-        match status {
-            401 => self.observe.credentials(Err(format!("{path} answers 401: it wants a login"))),
-            403 if self.tokens.is_none() => {
-                let trouble = format!("{path} answers 403 and nobody is logged in: give --auth");
-                self.observe.credentials(Err(trouble));
-            }
-            403 => {
-                let user = &self.settings.login;
-                self.observe.credentials(Err(format!("{path} answers 403: {user} needs the role ADMIN")));
-            }
-            200..=299 => self.observe.credentials(Ok(())),
-            _ => {}
-        }
     }
 }
 

@@ -36,6 +36,7 @@ pub async fn probe(settings: &Settings) -> Result<Probe, Error> {
             Err(error) => login = Some(Err(error)),
             Ok(tokens) => {
                 login = Some(Ok(wire::roles(&tokens.access)));
+                http.secrets.learn(&tokens);
                 token = Some(tokens.access);
             }
         }
@@ -50,7 +51,7 @@ async fn log_in(http: &Http, settings: &Settings) -> Result<Tokens, Error> {
     let route = &settings.login_api;
     let reply = http.send(Method::POST, route, None, Some(body), None).await?;
     if !reply.is_success() {
-        return Err(reply.into_error(route));
+        return Err(http.refusal(&reply, route));
     }
     let unreadable = |reason: &str| Error::Unreadable { route: route.clone(), reason: reason.to_owned() };
     wire::tokens(&reply.body).map_err(unreadable)

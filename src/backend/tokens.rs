@@ -186,10 +186,11 @@ impl Work {
     async fn exchange(&mut self, route: String, body: Vec<u8>) -> Result<(Tokens, Option<Duration>), Error> {
         let reply = self.http.send(Method::POST, &route, None, Some(body), None).await?;
         if !reply.is_success() {
-            return Err(reply.into_error(&route));
+            return Err(self.http.refusal(&reply, &route));
         }
         let tokens = wire::tokens(&reply.body)
             .map_err(|reason| Error::Unreadable { route, reason: reason.to_owned() })?;
+        self.http.secrets.learn(&tokens);
         // The token's end is by the backend's clock, so its life is counted from the backend's own date.
         let now = reply.date.unwrap_or_else(SystemTime::now);
         let life = wire::expiry(&tokens.access).map(|end| end.duration_since(now).unwrap_or_default());

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::observing::{address, becomes};
+use crate::observing::{address, becomes, get};
 use crate::support::{Runner, eventually};
 
 /// A server that answers each request, by its first line, with `answer`: a status and a body.
@@ -137,4 +137,61 @@ async fn what_answers_no_question_for_a_task_makes_it_unready() {
         *now.lock().unwrap() = (status, body.to_owned());
         becomes(address, "/readyz", ready, says).await;
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_right_after_the_login_is_said_once() {
+    let home = TempDir::new().unwrap();
+    let backend = Odd::start(|line| match line {
+        line if line.contains("/api/v1/") => (200, r#"{"accessToken":"a","refreshToken":"r"}"#.to_owned()),
+        _ => (401, String::new()),
+    })
+    .await;
+    let runner = runner(&home, &backend, &["--auth", "--listen", "127.0.0.1:0"]);
+    eventually("it has asked several times", || backend.count("available") >= 4).await;
+    let log = runner.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("refuses its token (401)")).collect();
+    assert_eq!(said.len(), 1, "{log}");
+    assert!(said[0].contains("ERROR") && said[0].contains("/api/task/available"), "{said:?}");
+    let ready = get(address(&runner).await, "/readyz").await.1;
+    assert!(ready.contains("failing credentials") && ready.contains("look at the clocks"), "{ready}");
+}
+
+#[tokio::test]
+async fn what_a_backend_says_neither_forges_lines_nor_steers_a_terminal() {
+    let home = TempDir::new().unwrap();
+    let said = "x\n<2>2026-11-22T21:00:00Z ERROR forged \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}1m";
+    let backend = Odd::start(move |_| (200, said.to_owned())).await;
+    let runner = runner(&home, &backend, &[]);
+    eventually("it is said", || runner.log().contains("no task that could be answered")).await;
+    let log = runner.log();
+    assert!(log.contains("forged"), "{log}");
+    assert!(!log.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{log:?}");
+    assert!(log.lines().all(|line| line.starts_with("20")), "{log}");
+}
+
+#[tokio::test]
+async fn a_backend_that_repeats_what_it_refuses_tells_no_secret() {
+    let home = TempDir::new().unwrap();
+    let logged_in = Arc::new(Mutex::new(false));
+    let now = logged_in.clone();
+    let backend = Odd::start(move |line| match line {
+        line if line.contains("/api/v1/") && *now.lock().unwrap() => {
+            (200, r#"{"accessToken":"accessWord","refreshToken":"refreshWord"}"#.to_owned())
+        }
+        line if line.contains("/api/v1/") => {
+            (400, r#"{"error":"rejected value: {'password': 'pass\"Word'} or pass"Word"}"#.to_owned())
+        }
+        line if line.contains("available") => (200, "marked: Bearer accessWord".to_owned()),
+        _ => (500, String::new()),
+    })
+    .await;
+    let more = ["--auth", "--listen", "127.0.0.1:0", "--password", "pass\"Word"];
+    let runner = runner(&home, &backend, &more);
+    let address = address(&runner).await;
+    becomes(address, "/readyz", 503, "rejected value: {'password': '***'} or ***").await;
+    *logged_in.lock().unwrap() = true;
+    eventually("it asks with a token", || runner.log().contains("marked: Bearer ***")).await;
+    let log = runner.log();
+    assert!(log.contains("refuses the login") && !log.contains("Word"), "{log}");
 }
