@@ -13,6 +13,7 @@ use crate::observe::Observe;
 use crate::report::{Case, Outcome, Report, Stage, Verdict};
 use crate::screen::Screen;
 use crate::task::{Task, TaskId};
+use crate::text::{clean, one_line};
 use crate::units::show;
 use crate::worker::{Source, Worker};
 
@@ -114,8 +115,8 @@ fn table(report: &Report, elapsed: Duration, out: &mut impl Write) -> io::Result
         row(case, width, out)?;
     }
     for case in report.cases.iter().filter(|case| case.outcome != Outcome::Passed) {
-        writeln!(out, "\n--- {}", case.name)?;
-        for line in case.description.lines() {
+        writeln!(out, "\n--- {}", one_line(&case.name))?;
+        for line in clean(&case.description).lines() {
             writeln!(out, "    {line}")?;
         }
     }
@@ -129,7 +130,8 @@ fn table(report: &Report, elapsed: Duration, out: &mut impl Write) -> io::Result
         show(elapsed)
     )?;
     for words in report.fault.iter().map(|fault| &fault.message).chain(&report.cut) {
-        writeln!(out, "{words}")?;
+        // They quote what the program under test has written, and must not steer the terminal.
+        writeln!(out, "{}", clean(words))?;
     }
     Ok(())
 }
@@ -143,5 +145,5 @@ fn row(case: &Case, width: usize, out: &mut impl Write) -> io::Result<()> {
     };
     let memory =
         case.memory.map_or_else(|| "-".to_owned(), |bytes| format!("{} MB", bytes.div_ceil(1 << 20)));
-    writeln!(out, "{outcome:<8}{:<width$}  {:>9}  {memory:>8}", case.name, show(case.duration))
+    writeln!(out, "{outcome:<8}{:<width$}  {:>9}  {memory:>8}", one_line(&case.name), show(case.duration))
 }

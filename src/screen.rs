@@ -36,7 +36,8 @@ struct Line {
 
 /// Whether colours are welcome where there is a terminal.
 pub fn colours() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let plain = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    !plain && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Screen {

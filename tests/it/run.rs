@@ -98,3 +98,13 @@ fn what_is_not_there_is_one_line_and_two() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("/no/such/folder"));
 }
+
+#[test]
+fn what_a_program_writes_does_not_steer_the_terminal() {
+    let desk = Desk::new();
+    let script = r"printf '\033]0;title\007\033[2Jlast words' >&2; kill -9 $PPID";
+    let output = desk.run(&[&desk.program(script)]);
+    let table = text(&output.stdout);
+    assert!(table.contains("last words"), "{table}");
+    assert!(!table.contains(['\u{1b}', '\u{7}']), "{table:?}");
+}

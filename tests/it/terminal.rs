@@ -186,3 +186,18 @@ async fn the_doctor_shows_what_it_looks_at() {
     assert!(bytes.contains(" s  looking at ") && !screen.contains(" s  looking at "), "{bytes:?}");
     assert!(screen.starts_with("ok       python3 ") && !turning(&screen), "{screen}");
 }
+
+#[tokio::test]
+async fn the_log_at_a_terminal_has_colours_where_that_can_show_them() {
+    for (term, coloured) in [("xterm", true), ("dumb", false)] {
+        let home = tempfile::tempdir().unwrap();
+        let mut daemon = command(home.path());
+        daemon.env("TERM", term).args(["--mock", "--sandbox", "none", "--backend-url", "http://127.0.0.1:1"]);
+        let mut terminal = Terminal::start(&daemon, (50, 100));
+        eventually("it has warned", || terminal.bytes().contains("could not be asked")).await;
+        let bytes = terminal.bytes();
+        assert_eq!(colours(&bytes) > 0, coloured, "{term}: {bytes:?}");
+        terminal.strike("\u{3}");
+        terminal.ended().await;
+    }
+}
