@@ -1,9 +1,11 @@
 //! SIGHUP: reads the settings again, changes what can change while the runner runs, and says what cannot.
 
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::cli;
-use crate::config::Given;
 use crate::config::origin::Value;
 use crate::config::running::{CHANGEABLE, Running};
+use crate::config::{Given, Settings, read_passwords};
 use crate::logging::Log;
 
 /// The settings in force, and where they are changed.
@@ -11,6 +13,8 @@ use crate::logging::Log;
 pub struct Reload {
     /// As they were asked for; of those that need a restart, what is in force.
     given: Given,
+    /// What the file of the password held, where there is one.
+    password: Option<SecretString>,
     running: Running,
     log: Log,
 }
@@ -18,7 +22,9 @@ pub struct Reload {
 impl Reload {
     /// Begins with the settings that the runner was started with.
     pub fn new(given: Given, running: Running, log: Log) -> Self {
-        Self { given, running, log }
+        let password =
+            cli::parse(given.arguments.clone()).ok().and_then(|cli| password_in_file(&cli.settings));
+        Self { given, password, running, log }
     }
 
     /// Reads them again. Where they are wrong everything stays as it is.
@@ -47,6 +53,11 @@ impl Reload {
                 after_restart.push(new.key);
             }
         }
+        if !after_restart.iter().any(|key| key.starts_with("password"))
+            && self.has_other_password(&cli.settings)
+        {
+            after_restart.push("password".to_owned());
+        }
         let level = cli.settings.logging.level(false);
         // The line itself is to be seen under the level that says more.
         let quieter = level > self.log.level();
@@ -59,6 +70,22 @@ impl Reload {
             say(&now, &after_restart);
         }
     }
+
+    /// Whether the file of the password holds another one than at the start. Its name has not changed.
+    fn has_other_password(&self, settings: &Settings) -> bool {
+        let differs = |new: &SecretString, old: &SecretString| new.expose_secret() != old.expose_secret();
+        password_in_file(settings)
+            .is_some_and(|new| self.password.as_ref().is_none_or(|old| differs(&new, old)))
+    }
+}
+
+/// The password in the file that is named for it. Only where it can be read again: what a pipe held is gone.
+fn password_in_file(settings: &Settings) -> Option<SecretString> {
+    let file = settings.backend.password_file.as_ref()?;
+    if !settings.backend.auth || !file.is_file() {
+        return None;
+    }
+    read_passwords(&settings.backend).ok().flatten()
 }
 
 fn say(now: &[String], after_restart: &[String]) {

@@ -151,3 +151,27 @@ async fn two_runners_with_one_user_live_together() {
         .count();
     assert!(spoilt > 0, "the two never met: the test shows nothing");
 }
+
+#[tokio::test]
+async fn another_password_in_the_file_is_said_to_need_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "dora_explorer\n").unwrap();
+    let world = World::with(with_auth(), &["--auth", "--password-file", file.to_str().unwrap()]).await;
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    let after_hangups = async |count| {
+        world.runner.signal(Signal::SIGHUP);
+        let read = || world.runner.log().matches("the settings were read again").count() == count;
+        eventually("it is read", read).await;
+        let log = world.runner.log();
+        log.lines().rfind(|line| line.contains("the settings were read again")).unwrap().to_owned()
+    };
+    assert!(after_hangups(1).await.contains("nothing has changed"));
+    std::fs::write(&file, "rotated-word\n").unwrap();
+    for count in [2, 3] {
+        let line = after_hangups(count).await;
+        assert!(line.contains("needs_restart=\"password\"") && !line.contains("rotated"), "{line}");
+    }
+    std::fs::write(&file, "dora_explorer").unwrap();
+    assert!(after_hangups(4).await.contains("nothing has changed"));
+}
