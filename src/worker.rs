@@ -16,8 +16,14 @@ use crate::process::Until;
 use crate::report::{Cause, Fault, Limits, Report, Stage};
 use crate::retry;
 use crate::task::{Task, TaskId};
+use crate::text::shorten;
 use crate::units::duration;
 use crate::workspace::{Workspace, copy_tree};
+
+/// Characters that the log shows of a branch's name: it is anybody's, and may be as long as an answer of the backend.
+const LONGEST_BRANCH: usize = 200;
+/// And of what went wrong, which may name every test of a task.
+const LONGEST_FAULT: usize = 2000;
 
 /// Bounds on a task.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,8 +70,9 @@ impl Worker {
         async {
             let laboratories: Vec<_> = task.laboratories.iter().map(u32::to_string).collect();
             let laboratories = laboratories.join(",");
+            let branch = task.branch.as_deref().map(|branch| shorten(branch, LONGEST_BRANCH));
             tracing::info!(
-                branch = task.branch.as_deref(),
+                branch = branch.as_deref(),
                 laboratories,
                 tests = task.tests.len(),
                 "task started"
@@ -197,7 +204,7 @@ fn say_end(report: &Report, claimed: Instant) {
     let limits = (!report.limits.is_empty()).then(|| report.limits.join(", "));
     match &report.fault {
         Some(fault) => tracing::info!(
-            %verdict, stage = %fault.stage, cause = ?fault.cause, fault = fault.message, passed = tally.passed,
+            %verdict, stage = %fault.stage, cause = ?fault.cause, fault = &*shorten(&fault.message, LONGEST_FAULT), passed = tally.passed,
             total = tally.total(), ?elapsed, cpu = ?report.cpu, memory, exit, limits, "task ended"
         ),
         None => {

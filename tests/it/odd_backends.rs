@@ -195,3 +195,21 @@ async fn a_backend_that_repeats_what_it_refuses_tells_no_secret() {
     let log = runner.log();
     assert!(log.contains("refuses the login") && !log.contains("Word"), "{log}");
 }
+
+#[tokio::test]
+async fn a_branch_of_any_length_is_a_short_line_of_the_log() {
+    let home = TempDir::new().unwrap();
+    let task = format!(r#"{{"id":1,"branch":"{}","repositoryUrl":"https://h/r.git"}}"#, "b".repeat(50_000));
+    let next = Mutex::new(Some(task));
+    let next = Arc::new(next);
+    let backend = Odd::start(move |line| match line {
+        line if line.contains("available") => (200, next.lock().unwrap().take().unwrap_or_default()),
+        _ => (200, r#"{"id":1}"#.to_owned()),
+    })
+    .await;
+    let runner = runner(&home, &backend, &[]);
+    eventually("it ends", || runner.log().contains("task ended")).await;
+    let log = runner.log();
+    let longest = log.lines().map(str::len).max().unwrap_or(0);
+    assert!(log.contains("branch=\"bbb") && longest < 2000, "{longest}");
+}
