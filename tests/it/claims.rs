@@ -104,7 +104,7 @@ async fn a_claim_that_arrives_cut_is_answered_where_its_id_has_arrived() {
     }
     eventually("the others are logged", || {
         let log = world.runner.log();
-        (1..=3).all(|mark| log.contains(&format!(r#"{{"marked":{mark},"#)))
+        (1..=3).all(|mark| log.contains(&format!(r#"{{\"marked\":{mark},"#)))
     })
     .await;
     world.backend.clear_faults();
