@@ -5,7 +5,7 @@ mod bounded;
 pub mod file;
 pub mod origin;
 pub mod running;
-mod slot;
+pub mod slot;
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,7 +21,7 @@ use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
 use crate::text::without_secrets;
-use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, worker};
+use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, spool, worker};
 use running::Running;
 
 /// A file that is longer holds no password.
@@ -101,8 +101,14 @@ impl FolderSettings {
     /// The same, where there is one: not one for each of several runners.
     pub fn the_state(&self) -> anyhow::Result<PathBuf> {
         let state = self.state()?;
-        slot::shared(&state).map_or(Ok(()), |shared| Err(slot::ask(shared)))?;
-        Ok(state)
+        match slot::shared(&state) {
+            Some(shared) => Err(slot::ask(&state, shared)),
+            // The folder of the volume itself: `{slot}` is easily left out.
+            None if !slot::numbers(&state).is_empty() && !spool::is_there(&state)? => {
+                Err(slot::ask(&state, &state))
+            }
+            None => Ok(state),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 pub use claim::{Claimed, Slot};
 pub use files::Place;
 pub use finished::Finished;
-pub use listing::{About, Entry, contents, discard, entries, retry};
+pub use listing::{About, Entry, contents, discard, entries, is_there, retry};
 pub use lock::{Lock, Locked};
 pub use stamp::show as show_time;
 

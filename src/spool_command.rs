@@ -87,12 +87,20 @@ pub fn run(
 fn perform(state: &Path, command: &SpoolCommand, said: &mut String) -> Result<(), Problem> {
     // A state folder that is not there is a wrong name rather than an empty spool.
     state.read_dir().map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot read the state folder {}: {error}", state.display()))
+        let says =
+            format!("cannot read the state folder {}: {error}; --state-dir names another", state.display());
+        io::Error::new(error.kind(), says)
     })?;
+    // And so is any other folder: "empty" would be taken for "all is answered".
+    if !spool::is_there(state)? {
+        let says =
+            format!("{} is no state folder: it has no spool; --state-dir names another", state.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, says).into());
+    }
     let entries = spool::entries(state)?;
     match command {
         SpoolCommand::List { json: true } => said.push_str(&show::json(&entries)),
-        SpoolCommand::List { json: false } => said.push_str(&show::table(&entries)),
+        SpoolCommand::List { json: false } => said.push_str(&show::table(&entries, state)),
         SpoolCommand::Show { id } => said.push_str(&show::pretty(&spool::contents(one(&entries, id)?)?)),
         SpoolCommand::Retry(which) => {
             for entry in chosen(&entries, which)? {

@@ -19,7 +19,7 @@ const FILE: &str = "slot.lock";
 const MOST: u32 = 1024;
 
 /// The folder that is shared, where `state` names one.
-pub(super) fn shared(state: &Path) -> Option<&Path> {
+pub fn shared(state: &Path) -> Option<&Path> {
     state.ends_with(PLACEHOLDER).then(|| state.parent()).flatten()
 }
 
@@ -47,22 +47,24 @@ pub(super) fn take(shared: &Path) -> anyhow::Result<(PathBuf, File)> {
     bail!("--state-dir {}/{PLACEHOLDER}: all of {MOST} slots are taken", shared.display())
 }
 
-/// Those that are there, in their order.
-fn numbers(shared: &Path) -> Vec<u32> {
+/// Those that are there, in their order. A number without the file to lock is somebody else's, as in `/proc`.
+pub fn numbers(shared: &Path) -> Vec<u32> {
     let entries = fs::read_dir(shared).into_iter().flatten().flatten();
-    let mut all: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let slots = entries.filter(|entry| entry.path().join(FILE).symlink_metadata().is_ok());
+    let mut all: Vec<u32> = slots.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     all.sort_unstable();
     all
 }
 
-/// For a command that looks at one state folder: which it is has to be said.
-pub(super) fn ask(shared: &Path) -> anyhow::Error {
+/// For a command that looks at one state folder, and was given `state`, which stands for those below `shared`: which it
+/// is has to be said.
+pub(super) fn ask(state: &Path, shared: &Path) -> anyhow::Error {
     let there: Vec<String> = numbers(shared).iter().map(u32::to_string).collect();
-    let shared = shared.display();
+    let (state, shared) = (state.display(), shared.display());
     match there.as_slice() {
-        [] => anyhow::anyhow!("--state-dir {shared}/{PLACEHOLDER}: no runner has worked there yet"),
+        [] => anyhow::anyhow!("--state-dir {state}: no runner has worked there yet"),
         [first, ..] => anyhow::anyhow!(
-            "--state-dir {shared}/{PLACEHOLDER} is several folders ({}); name one: --state-dir {shared}/{first}",
+            "--state-dir {state} is several folders ({}); name one: --state-dir {shared}/{first}",
             there.join(", ")
         ),
     }
@@ -77,7 +79,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state/{slot}");
         let shared = shared(&state).unwrap();
-        assert!(ask(shared).to_string().ends_with("no runner has worked there yet"));
+        assert!(ask(&state, shared).to_string().ends_with("no runner has worked there yet"));
         let name = |taken: &(PathBuf, File)| taken.0.file_name().unwrap().to_owned();
         let first = take(shared).unwrap();
         let second = take(shared).unwrap();
@@ -85,7 +87,7 @@ mod tests {
         drop(first);
         let third = take(shared).unwrap();
         assert_eq!((name(&third), name(&take(shared).unwrap())), ("1".into(), "3".into()));
-        let said = ask(shared).to_string();
+        let said = ask(&state, shared).to_string();
         assert!(said.contains("(1, 2, 3)") && said.ends_with("state/1"), "{said}");
         fs::remove_file(shared.join("3").join(FILE)).unwrap();
         fs::create_dir(shared.join("3").join(FILE)).unwrap();

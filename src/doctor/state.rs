@@ -1,14 +1,16 @@
 //! The state folder: whether it can be written to, how much goes in, who holds it.
 
-use std::os::unix::fs::PermissionsExt;
+use std::borrow::Cow;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 
 use super::Finding;
-use crate::config::Settings;
+use crate::config::{Settings, slot};
 use crate::spool::Lock;
 use crate::text::thousands;
 
@@ -36,6 +38,10 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
             )];
         }
     };
+    let (state, slots) = match slot::shared(&state) {
+        Some(shared) => (shared.to_owned(), true),
+        None => (state, false),
+    };
     // What is not there yet will be made below what is.
     let Some(there) = state.ancestors().find(|folder| folder.is_dir()) else {
         return vec![Finding::failure(
@@ -47,7 +53,7 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![rights(&state, there)];
     findings.extend(disk(there));
     if there == state {
-        findings.push(lock(&state));
+        findings.push(if slots { locks(&state) } else { lock(&state) });
     }
     findings
 }
@@ -56,8 +62,7 @@ fn rights(state: &Path, there: &Path) -> Finding {
     let name = state.display();
     if let Err(error) = access(there, AccessFlags::W_OK | AccessFlags::X_OK) {
         let says = format!("{} cannot be written to: {error}", there.display());
-        let user = std::env::var("USER").unwrap_or_else(|_| "USER".to_owned());
-        return Finding::failure("state folder", says, format!("chown {user} {}", there.display()));
+        return Finding::failure("state folder", says, let_in(state, there, error));
     }
     if there != state {
         return Finding::ok("state folder", format!("{name} is not there yet; the first start makes it"));
@@ -68,6 +73,33 @@ fn rights(state: &Path, there: &Path) -> Finding {
         return Finding::warning("state folder", says, format!("chmod go-w {name}"));
     }
     Finding::ok("state folder", format!("{name}, mode {mode:03o}"))
+}
+
+/// What makes `state` writable, where `there`, which is `state` or what it will be made below, is not. Nothing that
+/// would take a folder such as `/var/lib` from its owner, or the state from the user of a service.
+fn let_in(state: &Path, there: &Path, error: Errno) -> String {
+    const ANOTHER: &str = "give another --state-dir";
+    let user = name(geteuid());
+    let quoted = |path: &Path| {
+        let text = path.display().to_string();
+        shlex::try_quote(&text).map_or_else(|_| text.clone(), Cow::into_owned)
+    };
+    let owner = there.metadata().map(|meta| Uid::from_raw(meta.uid()));
+    match owner {
+        _ if error == Errno::EROFS => format!("remount it writable, or {ANOTHER}"),
+        // What cannot be passed through is no place for a folder of this user's.
+        _ if there != state && access(there, AccessFlags::X_OK).is_ok() => {
+            format!("install -d -m 700 -o {user} {}", quoted(state))
+        }
+        Ok(owner) if there == state && owner == geteuid() => format!("chmod u+rwx {}", quoted(state)),
+        Ok(owner) if there == state => format!("run it as {}, whose folder it is, or {ANOTHER}", name(owner)),
+        _ => ANOTHER.to_owned(),
+    }
+}
+
+/// The user's name; the number, where it has none. Not `$USER`, which is often somebody else.
+fn name(user: Uid) -> String {
+    User::from_uid(user).ok().flatten().map_or_else(|| user.to_string(), |user| user.name)
 }
 
 fn disk(there: &Path) -> Vec<Finding> {
@@ -101,4 +133,24 @@ fn lock(state: &Path) -> Finding {
         Ok(None) => Finding::ok("lock", "nobody works here"),
         Err(error) => Finding::failure("lock", error.to_string(), format!("ls -l {}", state.display())),
     }
+}
+
+/// Who works in which slot. The slots' own locks are not tried: a runner that starts meanwhile would pass that one by.
+fn locks(shared: &Path) -> Finding {
+    let (mut held, mut free) = (Vec::new(), Vec::new());
+    for number in slot::numbers(shared) {
+        match Lock::holder(&shared.join(number.to_string())) {
+            Ok(Some(who)) => held.push(format!("slot {number}: {who}")),
+            Ok(None) => free.push(number.to_string()),
+            Err(error) => {
+                let mend = format!("ls -l {}/{number}", shared.display());
+                return Finding::failure("lock", error.to_string(), mend);
+            }
+        }
+    }
+    if !free.is_empty() || held.is_empty() {
+        let which = if free.is_empty() { "here".to_owned() } else { format!("in {}", free.join(", ")) };
+        held.push(format!("nobody works {which}"));
+    }
+    Finding::ok("lock", held.join("; "))
 }

@@ -32,7 +32,8 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 5] = [Self::Claimed, Self::Results, Self::Rejected, Self::Aside, Self::Unfinished];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Claimed, Self::Results, Self::Rejected, Self::Aside, Self::Unfinished];
 
     /// The folder's name.
     pub fn name(self) -> &'static str {

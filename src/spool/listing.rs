@@ -50,6 +50,23 @@ pub enum About {
     Unreadable(String),
 }
 
+/// Whether there is a spool below `state`: one of its folders, since other things have a folder named `spool` too, such
+/// as `/var`.
+pub fn is_there(state: &Path) -> io::Result<bool> {
+    let folders = Folders::below(state);
+    for place in Place::ALL {
+        let folder = folders.folder(place);
+        match folder.metadata() {
+            Ok(found) if found.is_dir() => return Ok(true),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(files::at("look at", &folder, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
 /// All files of the spool below `state`: claims, results, rejected, set aside, each oldest first. A folder that is not
 /// there is empty.
 pub fn entries(state: &Path) -> io::Result<Vec<Entry>> {

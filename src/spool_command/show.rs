@@ -1,6 +1,7 @@
 //! Entries of the spool for people and programs: a table, JSON, and a file indented.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -21,9 +22,9 @@ pub(super) fn line(entry: &Entry) -> String {
     format!("{}/{}{id}", entry.place.name(), one_line(&entry.name))
 }
 
-pub(super) fn table(entries: &[Entry]) -> String {
+pub(super) fn table(entries: &[Entry], state: &Path) -> String {
     if entries.is_empty() {
-        return "the spool is empty\n".to_owned();
+        return format!("the spool in {} is empty\n", state.display());
     }
     let header = ["NAME", "STATE", "AGE", "SIZE", "ID", "ABOUT"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(header).chain(entries.iter().map(row)).collect();

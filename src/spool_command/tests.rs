@@ -29,9 +29,10 @@ const ALL: Which = Which { id: None, all: true };
 fn the_list_shows_every_state_and_the_json_keeps_ids_as_they_came() {
     let state = tempfile::tempdir().unwrap();
     let list = |json| spool_of(state.path(), &SpoolCommand::List { json });
-    assert_eq!(list(false), (0, "the spool is empty\n".to_owned(), String::new()));
-    assert_eq!(list(true).1, "[]\n");
     let (spool, _) = Spool::open(state.path()).unwrap();
+    let empty = format!("the spool in {} is empty\n", state.path().display());
+    assert_eq!(list(false), (0, empty, String::new()));
+    assert_eq!(list(true).1, "[]\n");
     let _claim = spooled(&spool, "1.50");
     let _waits = finished(&spool, "\"uuid-2\"");
     finished(&spool, "3").reject(400, "no\nsuch \u{1b}[31mattempt").unwrap();

@@ -245,8 +245,66 @@ async fn a_full_or_read_only_disk_is_said() {
     assert_eq!((code, check(&said, "disk").0), (Some(1), "failure"));
     std::fs::remove_file(filled).unwrap();
     let _read_only = disk.read_only("state");
-    let (code, said) = ground.doctor(&arguments).await;
-    assert_eq!((code, check(&said, "state folder").0), (Some(1), "failure"), "{said:#}");
+    for folder in ["state", "state/below"] {
+        let state = disk.path().join(folder).display().to_string();
+        let (code, said) = ground.doctor(&["--sandbox", "none", "--state-dir", &state]).await;
+        let (found, says, mend) = check(&said, "state folder");
+        assert_eq!((code, found), (Some(1), "failure"), "{said:#}");
+        assert_eq!(mend, "remount it writable, or give another --state-dir", "{says}");
+    }
+}
+
+/// What an ordinary user is told, who may write to none of these folders.
+#[tokio::test]
+async fn no_mend_takes_a_folder_from_its_owner() {
+    const USER: u32 = 12_345;
+    let home = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let root = nix::unistd::geteuid().is_root();
+    let (me, owner) = if root {
+        (USER.to_string(), "root".to_owned())
+    } else {
+        let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+        (me.clone(), me)
+    };
+    // The tests' own program may lie in somebody's home.
+    let program = home.path().join("runner");
+    std::fs::copy(BINARY, &program).unwrap();
+    mode(home.path(), 0o755);
+    let (closed, shut) = (home.path().join("it's closed"), home.path().join("shut"));
+    for (folder, rights) in [(&closed, 0o555), (&shut, 0o600)] {
+        std::fs::create_dir(folder).unwrap();
+        mode(folder, rights);
+    }
+    let new = closed.join("state").display().to_string();
+    let own = if root {
+        format!("run it as {owner}, whose folder it is, or give another --state-dir")
+    } else {
+        format!("chmod u+rwx \"{}\"", closed.display())
+    };
+    for (state, says) in [
+        (closed.join("state"), format!("install -d -m 700 -o {me} \"{new}\"")),
+        (closed.clone(), own),
+        (shut.join("state"), "give another --state-dir".to_owned()),
+    ] {
+        #[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
+        let mut doctor = std::process::Command::new(&program);
+        doctor.env_clear().env("HOME", "/nonexistent").env("USER", "root").env("PATH", "/usr/bin:/bin");
+        doctor.args(["doctor", "--json", "--mock", "--backend-url", "http://127.0.0.1:9", "--state-dir"]);
+        doctor.arg(&state).current_dir("/");
+        if root {
+            std::os::unix::process::CommandExt::uid(&mut doctor, USER);
+            std::os::unix::process::CommandExt::gid(&mut doctor, USER);
+        }
+        let output = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+        let said: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let (found, _, mend) = check(&said, "state folder");
+        assert_eq!((found, mend), ("failure", says.as_str()), "{}", state.display());
+    }
+    mode(&closed, 0o755);
 }
 
 #[tokio::test]

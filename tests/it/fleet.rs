@@ -1,13 +1,14 @@
 //! Several runners on one backend: a new version is rolled out under load, and no task is lost.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use mock_backend::{MockBackend, NewTask, Settings, Status, TaskId};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Repository, Runner, eventually, scripted_suite, student};
+use crate::support::{Repository, Runner, command, eventually, scripted_suite, student};
 
 const RUNNERS: usize = 4;
 const ROUNDS: usize = 2;
@@ -93,6 +94,66 @@ impl Fleet {
         wrong.extend(self.backend.violations().iter().map(|violation| format!("{violation:?}")));
         wrong
     }
+}
+
+/// Waits until the runner that works in `state` has opened its spool.
+async fn opened(state: &Path) {
+    eventually("it works there", || {
+        state.join("spool/claimed").is_dir() && state.join("runner.lock").exists()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_looks_at_the_folder_of_several_is_told_of_each() {
+    let fleet = Fleet::new().await;
+    let (home, url) = (fleet.folder.path(), fleet.backend.url());
+    let shared = home.join("shared");
+    let with_slots = shared.join("{slot}");
+    let fixed = ["--backend-url", &url, "--tests-url", &fleet.suite, "--sandbox", "none", "--state-dir"];
+    let said = async |words: &[&str], state: &Path| {
+        let mut command = command(home);
+        command.args(words).args(fixed).arg(state);
+        // The mock backend lives in this thread's runtime.
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code(), text)
+    };
+    let (_, doctor) = said(&["doctor"], &with_slots).await;
+    let absent = format!("{} is not there yet; the first start makes it\n", shared.display());
+    assert!(doctor.contains(&absent) && !shared.exists(), "{doctor}");
+
+    let mut runners = Vec::new();
+    for number in ["1", "2", "3"] {
+        let mut daemon = command(home);
+        daemon.args(fixed).arg(&with_slots);
+        runners.push(Runner::spawn(home, daemon));
+        opened(&shared.join(number)).await;
+    }
+    let last = runners.pop().unwrap();
+    let (first, second) = (runners[0].pid(), runners[1].pid());
+    drop(last);
+    let (_, doctor) = said(&["doctor"], &with_slots).await;
+    assert!(doctor.contains(&format!("{}, mode 700\n", shared.display())), "{doctor}");
+    let lock = doctor.lines().find(|line| line.starts_with("ok       lock ")).unwrap_or(&doctor);
+    for words in [format!("slot 1: process {first} on "), format!("slot 2: process {second} on ")] {
+        assert!(lock.contains(&words), "{lock}");
+    }
+    assert!(lock.ends_with("; nobody works in 3"), "{lock}");
+    assert!(!shared.join("4").exists(), "it takes no slot");
+
+    // With what waits in it, the volume's own folder is not to be called empty.
+    for state in [&with_slots, &shared] {
+        let (code, line) = said(&["spool", "list"], state).await;
+        let says = format!(
+            "runner: --state-dir {} is several folders (1, 2, 3); name one: --state-dir {}/1\n",
+            state.display(),
+            shared.display()
+        );
+        assert_eq!((code, line), (Some(2), says));
+    }
+    let (code, line) = said(&["spool", "list"], &shared.join("2")).await;
+    assert_eq!((code, line), (Some(0), format!("the spool in {} is empty\n", shared.join("2").display())));
 }
 
 /// Tasks that a runner has taken and not ended.

@@ -1,7 +1,7 @@
 //! Nothing lost: kills, restarts, a backend that is away, results that are refused, and what people can do about them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -28,6 +28,29 @@ async fn emptied(world: &World) {
         spool(world, "claimed").is_empty() && spool(world, "results").is_empty()
     })
     .await;
+}
+
+#[test]
+fn a_folder_that_has_no_spool_is_not_called_empty() {
+    let home = tempfile::tempdir().unwrap();
+    let list = |state: &Path| {
+        let output = command(home.path()).args(["spool", "list", "--state-dir"]).arg(state).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    // Of `/var/spool`, with mail in it, and of a folder without anything.
+    for other in ["spool/mail", ""] {
+        let state = home.path().join("other");
+        fs::create_dir_all(state.join(other)).unwrap();
+        let says =
+            format!("{} is no state folder: it has no spool; --state-dir names another\n", state.display());
+        assert_eq!(list(&state), (Some(2), String::new(), says));
+        fs::remove_dir_all(&state).unwrap();
+    }
+    let state = home.path().join("state");
+    drop(ostest_runner::spool::Spool::open(&state).unwrap());
+    let says = format!("the spool in {} is empty\n", state.display());
+    assert_eq!(list(&state), (Some(0), says, String::new()));
 }
 
 #[tokio::test]
