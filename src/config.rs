@@ -3,6 +3,7 @@
 
 mod bounded;
 pub mod file;
+mod folder;
 pub mod origin;
 pub mod running;
 pub mod slot;
@@ -95,7 +96,7 @@ pub struct FolderSettings {
 impl FolderSettings {
     /// The state folder, as given or by default; it need not be there.
     pub fn state(&self) -> anyhow::Result<PathBuf> {
-        self.state_dir.clone().map_or_else(default_state_dir, Ok)
+        self.state_dir.clone().map_or_else(folder::default_state, Ok)
     }
 
     /// The same, where there is one: not one for each of several runners.
@@ -232,40 +233,32 @@ impl Config {
         let state = settings.folders.state()?;
         let (state, slot) = match slot::shared(&state) {
             Some(shared) => slot::take(shared).map(|(state, held)| (state, Some(Arc::new(held))))?,
-            None => (make("--state-dir", &state)?, None),
+            None => (folder::make("--state-dir", &state)?, None),
         };
         let work = match &settings.folders.work_dir {
-            Some(folder) => make("--work-dir", folder)?,
-            None => make("--state-dir", &state.join("work"))?,
+            Some(given) => folder::make("--work-dir", given)?,
+            None => folder::make("--state-dir", &state.join("work"))?,
         };
         settings.sandbox.check(&[&state, &work]).map_err(anyhow::Error::msg)?;
         let running = Running::new(&settings);
         Ok(Self { settings, folders: Folders { state, work }, running, _slot: slot })
     }
-}
 
-/// Makes a folder that only its owner can look into; returns its absolute path.
-fn make(flag: &str, folder: &Path) -> anyhow::Result<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt;
-    let which = || format!("{flag} {}", folder.display());
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(which)?;
-    let folder = folder.canonicalize().with_context(which)?;
-    let text =
-        folder.to_str().with_context(|| format!("{flag} {}: the path is no UTF-8", folder.display()))?;
-    // PATH and PYTHONPATH of a suite name folders in it, and have no way to quote one.
-    ensure!(!text.contains(':'), "{flag} {text}: a folder with `:` in its path cannot be used; give another");
-    Ok(folder)
-}
-
-fn default_state_dir() -> anyhow::Result<PathBuf> {
-    // The XDG rules: a path that is not absolute is to be ignored.
-    let given = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // systemd may give several, with colons between them; the first is ours.
-    let systemd = given("STATE_DIRECTORY")
-        .and_then(|all| all.to_str().and_then(|all| all.split(':').next()).map(PathBuf::from));
-    let xdg = || given("XDG_STATE_HOME").map(|home| home.join("ostest-runner"));
-    let home = || given("HOME").map(|home| home.join(".local/state/ostest-runner"));
-    systemd.or_else(xdg).or_else(home).context("--state-dir: give one, since HOME is not set")
+    /// Says what [`Config::check`] and the log would say of `settings`, as far as that can be known without making
+    /// anything: rights are not looked at, since the daemon often is another user.
+    pub fn check_ahead(settings: &Settings) -> anyhow::Result<()> {
+        read_passwords(&settings.backend)?;
+        let state = settings.folders.state()?;
+        // As good as any other number.
+        let state = slot::shared(&state).map_or(state.clone(), |shared| shared.join("1"));
+        let state = folder::foresee("--state-dir", &state)?;
+        let work = match &settings.folders.work_dir {
+            Some(given) => folder::foresee("--work-dir", given)?,
+            None => folder::foresee("--state-dir", &state.join("work"))?,
+        };
+        settings.sandbox.check(&[&state, &work]).map_err(anyhow::Error::msg)?;
+        settings.logging.check().map_err(anyhow::Error::msg)
+    }
 }
 
 /// The password where it does not come by value: from the descriptor of our own making, from a file, or from

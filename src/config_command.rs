@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::config::origin::{Origin, Value};
-use crate::config::{Given, Settings, read_passwords};
+use crate::config::{Config, Given, Settings};
 
 /// Where the comments stand at the latest; a line that is longer pushes its own away.
 const WIDEST: usize = 60;
@@ -30,8 +30,7 @@ pub fn run(command: &ConfigCommand, settings: &Settings, given: &Given) -> anyho
         }
         ConfigCommand::Show { json: false } => Ok(show(&given.values)),
         ConfigCommand::Check => {
-            read_passwords(&settings.backend)?;
-            settings.folders.state()?;
+            Config::check_ahead(settings)?;
             Ok(format!("the settings are right: {}\n", summary(settings, &given.values)))
         }
     }

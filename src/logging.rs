@@ -4,7 +4,7 @@
 mod journal;
 mod json;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -92,6 +92,23 @@ impl Settings {
     pub fn level(&self, for_subcommand: bool) -> Level {
         self.logger_level.unwrap_or(if for_subcommand { Level::Warning } else { Level::Info })
     }
+
+    /// Why the log file cannot be had, as far as that can be seen without making it.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(path) = self.logger_output.as_deref().and_then(file) else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let says = |why: &str| Err(format!("--logger-output {}: {why}", path.display()));
+        match folder.metadata() {
+            _ if path.is_dir() => says("it is a folder; name a file in it"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                says(&format!("the folder {} is not there; make it, or name another file", folder.display()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => says(&error.to_string()),
+            Ok(meta) if !meta.is_dir() => says(&format!("{} is no folder", folder.display())),
+            // What may not be looked at may still be the daemon's.
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The log while it runs.
@@ -126,8 +143,7 @@ struct LogFile(Option<Arc<(PathBuf, Mutex<File>)>>);
 
 impl LogFile {
     fn open(given: Option<&OsString>) -> anyhow::Result<Self> {
-        // As in the reference document, an empty name is no file.
-        let Some(path) = given.filter(|name| !name.is_empty()).map(Path::new) else { return Ok(Self(None)) };
+        let Some(path) = given.and_then(|name| file(name)) else { return Ok(Self(None)) };
         let file = append(path).with_context(|| format!("--logger-output {}", path.display()))?;
         Ok(Self(Some(Arc::new((path.to_owned(), Mutex::new(file))))))
     }
@@ -142,6 +158,11 @@ impl LogFile {
             }
         }
     }
+}
+
+/// As in the reference document, an empty name is no file.
+fn file(name: &OsStr) -> Option<&Path> {
+    (!name.is_empty()).then_some(Path::new(name))
 }
 
 fn append(path: &Path) -> io::Result<File> {

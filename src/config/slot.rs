@@ -26,7 +26,7 @@ pub fn shared(state: &Path) -> Option<&Path> {
 /// Takes the first slot below `shared` that is free. It is this process's own until the file is closed.
 pub(super) fn take(shared: &Path) -> anyhow::Result<(PathBuf, File)> {
     for number in 1..=MOST {
-        let folder = super::make("--state-dir", &shared.join(number.to_string()))?;
+        let folder = super::folder::make("--state-dir", &shared.join(number.to_string()))?;
         let path = folder.join(FILE);
         let file = OpenOptions::new()
             .write(true)

@@ -179,6 +179,71 @@ fn check_says_in_one_line_that_all_is_right() {
 }
 
 #[test]
+fn check_refuses_what_the_daemon_refuses_and_makes_nothing() {
+    let desk = Desk::with("timeout = 5\n");
+    let here = desk.path().display().to_string();
+    std::os::unix::fs::symlink("/no/such/folder", desk.path().join("link")).unwrap();
+    fs::create_dir(desk.path().join("s")).unwrap();
+    for (words, check, daemon) in [
+        ("--sandbox-readable /", "--sandbox-readable /: a task has /tmp of its own", ""),
+        ("--sandbox-readable usr", "--sandbox-readable usr: expected an absolute path", ""),
+        ("--state-dir HERE/a:b", "--state-dir HERE/a:b: a folder with `:` in its path cannot be used", ""),
+        ("--state-dir HERE/a:b/{slot}", "--state-dir HERE/a:b/1: a folder with `:` in its path", ""),
+        ("--work-dir HERE/a:b", "--work-dir HERE/a:b: a folder with `:` in its path cannot be used", ""),
+        (
+            "--state-dir HERE/runner.toml",
+            "--state-dir HERE/runner.toml: HERE/runner.toml is no folder; give another",
+            "--state-dir HERE/runner.toml: File exists",
+        ),
+        (
+            "--work-dir HERE/runner.toml/x/y",
+            "--work-dir HERE/runner.toml/x/y: HERE/runner.toml is no folder",
+            "--work-dir HERE/runner.toml/x/y: Not a directory",
+        ),
+        (
+            "--state-dir HERE/link",
+            "--state-dir HERE/link: HERE/link is a link to nothing",
+            "--state-dir HERE/link: File exists",
+        ),
+        (
+            "--logger-output HERE/logs/x",
+            "--logger-output HERE/logs/x: the folder HERE/logs is not there; make it",
+            "--logger-output HERE/logs/x: No such file",
+        ),
+        (
+            "--logger-output HERE/s",
+            "--logger-output HERE/s: it is a folder; name a file in it",
+            "--logger-output HERE/s: Is a directory",
+        ),
+        (
+            "--state-dir HERE/state --sandbox-readable HERE",
+            "--sandbox-readable HERE: the runner keeps its own things in HERE/state",
+            "",
+        ),
+    ] {
+        for (mode, says) in [("config check", check), ("", if daemon.is_empty() { check } else { daemon })] {
+            let state = if words.contains("--state-dir") { "" } else { "--state-dir HERE/s" };
+            let words = format!("{mode} --mock {state} {words}").replace("HERE", &here);
+            let output = bounded(&words.split_whitespace().collect::<Vec<_>>(), desk.path());
+            let (line, says) = (error(&output), says.replace("HERE", &here));
+            assert_eq!((output.status.code(), line.lines().count()), (Some(2), 1), "{words}: {line}");
+            assert!(line.starts_with(&format!("runner: {says}")), "{words}: {line}");
+            let made = !mode.is_empty()
+                && ["a:b", "state", "logs"].iter().any(|name| desk.path().join(name).exists());
+            assert!(!made, "{words}: checking makes no folders");
+        }
+        fs::remove_dir_all(desk.path().join("a:b")).ok();
+    }
+    for words in
+        ["--logger-output HERE/log", "--logger-output=", "--state-dir HERE/new/{slot}", "--state-dir ."]
+    {
+        let output = desk.runner(&format!("config check {words}").replace("HERE", &here)).output().unwrap();
+        assert!(output.status.success(), "{words}: {}", error(&output));
+    }
+    assert!(!desk.path().join("log").exists() && !desk.path().join("new").exists());
+}
+
+#[test]
 fn show_can_be_kept_as_a_file_and_read_as_json() {
     let desk = Desk::with("test_command = '''sh \"it's\" {src} {report}'''\nkeep_tasks = 5\n");
     let output = desk.runner("config show").output().unwrap();
