@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::Finding;
-use crate::backend::{Probe, Settings, probe};
+use crate::backend::{Error, Probe, Settings, probe};
 use crate::units::show;
 
 /// Further apart than this, and what the two write down no longer fits together.
 const APART: Duration = Duration::from_secs(30);
+
+/// What to do about the backend's own trouble.
+const ITS_OWN: &str = "look at the backend's log; the runner tries again until it is back";
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let url = &settings.backend_url;
@@ -32,11 +35,9 @@ fn reached(settings: &Settings, probe: &Probe) -> Finding {
             format!("{url} answers, but {route} with 404"),
             "check --backend-url and --post-api",
         ),
-        500.. => Finding::failure(
-            "backend",
-            format!("{url} answers {status}"),
-            "look at the backend's log; the runner tries again until it is back",
-        ),
+        // That it does not know this method says nothing of those that the runner needs.
+        501 => Finding::ok("backend", format!("{url} answers")),
+        500.. => Finding::failure("backend", format!("{url} answers {status}"), ITS_OWN),
         _ => Finding::ok("backend", format!("{url} answers")),
     }
 }
@@ -45,20 +46,26 @@ fn login(settings: &Settings, probe: &Probe) -> Finding {
     let user = &settings.login;
     match &probe.login {
         Some(Ok(_)) => Finding::ok("login", format!("accepted for {user}")),
-        Some(Err(error)) => {
-            let says = format!("refused for {user}: {error}");
-            Finding::failure(
-                "login",
-                says,
-                "set --login and --password-file (or RUNNER_PASSWORD) to what the backend knows",
-            )
-        }
+        Some(Err(error)) => no_login(user, error),
         None if matches!(probe.status, 401 | 403) => {
             let says = format!("the backend wants one: {} answers {}", settings.post_api, probe.status);
             Finding::failure("login", says, "start the runner with --auth, --login and --password-file")
         }
         None => Finding::ok("login", "none (no --auth)"),
     }
+}
+
+/// Only what judges the user and the password is answered by others: a backend that is away knows them as well as ever.
+fn no_login(user: &str, error: &Error) -> Finding {
+    let (says, mend) = match error {
+        Error::Status { status: 400 | 401 | 403, .. } => (
+            format!("refused for {user}: {error}"),
+            "set --login and --password-file (or RUNNER_PASSWORD) to what the backend knows",
+        ),
+        Error::Status { status: 429 | 500.., .. } => (format!("cannot be tried: {error}"), ITS_OWN),
+        _ => (format!("cannot be tried: {error}"), "check --backend-url and --login-api"),
+    };
+    Finding::failure("login", says, mend)
 }
 
 /// Whether the user may take tasks. To ask for a task would be to take one: the token's own words and the route for

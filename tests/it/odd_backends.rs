@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::observing::{address, becomes, get};
-use crate::support::{Runner, eventually};
+use crate::support::{Runner, command, eventually};
 
 /// A server that answers each request, by its first line, with `answer`: a status and a body.
 struct Odd {
@@ -53,6 +53,39 @@ async fn exchange(mut client: TcpStream, answer: impl Fn(&str) -> (u16, String),
 fn runner(home: &TempDir, backend: &Odd, more: &[&str]) -> Runner {
     let arguments = [&["--mock", "--check-interval", "50ms"], more].concat();
     Runner::start(home.path(), &backend.url, &arguments)
+}
+
+#[tokio::test]
+async fn the_doctor_tells_a_refused_login_from_a_backend_in_trouble() {
+    let home = TempDir::new().unwrap();
+    let token = r#"{"type":"Bearer","accessToken":"a","refreshToken":"b"}"#;
+    let passwords = "set --login and --password-file";
+    for (login, options, words, mend) in [
+        ((401, "no"), 405, "refused for dora_explorer: ", passwords),
+        ((400, "no"), 405, "refused for dora_explorer: ", passwords),
+        ((503, "<html>maintenance"), 405, "cannot be tried: ", "look at the backend's log"),
+        ((404, ""), 405, "cannot be tried: ", "check --backend-url and --login-api"),
+        ((200, "<html>welcome"), 405, "cannot be tried: ", "check --backend-url and --login-api"),
+        ((200, token), 501, "accepted", ""),
+    ] {
+        let odd = Odd::start(move |line| {
+            if line.contains("login") { (login.0, login.1.to_owned()) } else { (options, String::new()) }
+        })
+        .await;
+        let mut doctor = command(home.path());
+        doctor.args(["doctor", "--json", "--mock", "--auth", "--backend-url", &odd.url]);
+        let output = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let check = |name: &str| {
+            let found = said["checks"].as_array().unwrap().iter().find(|check| check["check"] == name);
+            let found = found.unwrap_or_else(|| panic!("no {name} in {said:#}"));
+            ["state", "says", "mend"].map(|field| found[field].as_str().unwrap_or_default().to_owned())
+        };
+        let [state, says, does] = check("login");
+        assert!(says.starts_with(words) && does.starts_with(mend), "{login:?}: {says}: {does}");
+        assert_eq!(state == "ok", mend.is_empty(), "{login:?}");
+        assert_eq!(check("backend")[0], "ok", "{login:?}: it answers: {said:#}");
+    }
 }
 
 #[tokio::test]
