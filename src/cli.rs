@@ -106,7 +106,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
 /// The declaration of the command line.
 pub fn command() -> clap::Command {
     // So that `--timeout -1` is told what --timeout takes, and not that there is no flag -1.
-    Cli::command().mut_args(negative_numbers).mut_subcommands(|sub| sub.mut_args(negative_numbers))
+    let sub = |sub: clap::Command| {
+        // An error that names the subcommands fits one line; the help that clap would give instead does not.
+        sub.mut_args(negative_numbers).arg_required_else_help(false)
+    };
+    Cli::command().mut_args(negative_numbers).mut_subcommands(sub)
 }
 
 fn negative_numbers(argument: clap::Arg) -> clap::Arg {

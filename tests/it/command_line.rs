@@ -75,6 +75,14 @@ fn a_wrong_value_is_one_line_that_names_flag_value_and_what_is_taken() {
         (vec!["--state-dir", "/dev/null/x"], "--state-dir /dev/null/x: "),
         (vec!["--logger-output", "/no/such/folder/log"], "--logger-output /no/such/folder/log: "),
         (vec!["--nonsense"], "unexpected argument '--nonsense'"),
+        (
+            vec!["spool"],
+            "'runner spool' requires a subcommand but one was not provided; [subcommands: list, show,",
+        ),
+        (
+            vec!["config"],
+            "'runner config' requires a subcommand but one was not provided; [subcommands: show, check",
+        ),
         (vec!["run", "--lab", "x", "."], "invalid value 'x' for '--lab <N>'"),
     ] {
         let output = runner(&arguments);
