@@ -96,16 +96,27 @@ fn value(argument: &Arg, matches: &ArgMatches, file: Option<&File>) -> Value {
     };
     let given = matches.get_raw(id).into_iter().flatten().map(|raw| raw.to_string_lossy());
     let given: Vec<_> = given.collect();
-    let shown = given.iter().filter(|_| !secret).map(|text| without_secrets(text).into_owned());
+    let key = file::key(argument);
+    let shown = given.iter().filter(|_| !secret).map(|text| presentable(&key, text));
     Value {
-        key: file::key(argument),
         environment,
         values: shown.collect(),
+        key,
         raw: given.join("\n").into(),
         otherwise: otherwise(argument),
         several: matches!(argument.get_action(), clap::ArgAction::Append),
         secret,
         origin,
+    }
+}
+
+/// The value without what may be a secret in it. Of an address the query goes too, since that is where hosts take tokens;
+/// of other values it does not, for a `?` is a pattern there.
+fn presentable(key: &str, text: &str) -> String {
+    let text = without_secrets(text);
+    match text.split_once('?') {
+        Some((before, _)) if key.ends_with("_url") || key.ends_with("_api") => format!("{before}?***"),
+        _ => text.into_owned(),
     }
 }
 

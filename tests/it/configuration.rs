@@ -278,7 +278,7 @@ fn show_can_be_kept_as_a_file_and_read_as_json() {
 #[test]
 fn a_password_is_never_shown() {
     let desk = Desk::with(
-        "password = \"word-in-file\"\nauth = true\ntests_url = \"https://u:word-in-url@h/x.git\"\n",
+        "password = \"word-in-file\"\nauth = true\ntests_url = \"https://u:word-in-url@h/x.git?t=word-in-query\"\nget_api = \"/a?token=word-in-path\"\n",
     );
     fs::write(desk.path().join("secret"), "word-in-secret").unwrap();
     let secret = format!("--password-file {}/secret", desk.path().display());
@@ -301,6 +301,8 @@ fn a_password_is_never_shown() {
             }
         }
     }
+    let tests_url = desk.shows(&mut desk.runner("config show"), "tests_url");
+    assert_eq!(tests_url, "tests_url = \"https://***@h/x.git?***\" # file FILE:3");
     let check = desk.runner("config check").output().unwrap();
     assert!(check.status.success(), "{}", error(&check));
 }
