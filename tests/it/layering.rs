@@ -21,7 +21,8 @@ const LAYERS: &[&[&str]] = &[
     &["process", "junit", "backend", "git", "spool"],
     &["kept", "object_cache", "sandbox"],
     &["retry", "repository", "password", "init", "stop", "workspace", "observe"],
-    &["task", "text", "report", "live", "screen"],
+    &["task", "report", "live", "screen"],
+    &["text"],
     &["units"],
 ];
 
