@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::plugin;
 use crate::process::Launcher;
 use crate::report::Limits;
 use crate::sandbox::users::{Loan, Users};
@@ -23,15 +24,22 @@ pub(super) async fn confine(
     launcher: &Launcher,
     workspace: &Workspace,
     tree: &Path,
-    readable: Vec<PathBuf>,
+    python: &Path,
     limits: &Limits,
 ) -> std::io::Result<Confined> {
     let sandbox = launcher.sandbox();
+    let guarded = if sandbox.level == Level::Basic && sandbox.users.is_none() {
+        let python = python.to_owned();
+        let mend = move || home_of(&python).map_or(Ok(Vec::new()), plugin::mend);
+        tokio::task::spawn_blocking(mend).await.map_err(std::io::Error::other)??
+    } else {
+        Vec::new()
+    };
     if sandbox.level != Level::Bwrap {
         let (from, to) = (tree.to_owned(), workspace.suite());
         tokio::task::spawn_blocking(move || copy_tree(&from, &to)).await.map_err(std::io::Error::other)??;
     }
-    let mut readable = readable;
+    let mut readable = of_interpreter(python);
     if sandbox.level > Level::None {
         list(tree, &workspace.listed())?;
         readable.extend(workspace.listed().parent().map(Path::to_owned));
@@ -48,6 +56,7 @@ pub(super) async fn confine(
         report: workspace.report(),
         report_limit: limits.max_report,
         readable,
+        guarded,
     };
     let plan = sandbox.suite(&workspace.name(), loan.as_ref().map(|loan| loan.uid), view);
     Ok(Confined { plan, _loan: loan })
@@ -85,11 +94,15 @@ fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The environment, or the installation, that an interpreter is of.
+fn home_of(python: &Path) -> Option<&Path> {
+    python.parent().and_then(Path::parent)
+}
+
 /// The folders that an environment's interpreter needs: the environment itself and the Python that it was made from.
-pub(super) fn of_interpreter(python: &Path) -> Vec<PathBuf> {
-    let prefix = |program: &Path| program.parent().and_then(Path::parent).map(Path::to_owned);
-    let real = python.canonicalize().ok().and_then(|real| prefix(&real));
-    let home = prefix(python);
+fn of_interpreter(python: &Path) -> Vec<PathBuf> {
+    let real = python.canonicalize().ok().and_then(|real| home_of(&real).map(Path::to_owned));
+    let home = home_of(python).map(Path::to_owned);
     let named = home.as_ref().and_then(|home| {
         let text = fs::read_to_string(home.join("pyvenv.cfg")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("home")?.trim_start().strip_prefix('='))?;

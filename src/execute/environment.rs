@@ -74,7 +74,8 @@ impl Environments {
 
     /// Adds what tells the runner what pytest does; an environment of an earlier version of this program gets it too.
     async fn add_plugin(&self, home: &Path, until: &Until) -> Result<(), Fault> {
-        let files = plugin::install(home)
+        let files = plugin::mend(home)
+            .and_then(|_| plugin::install(home))
             .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
         if files.is_empty() {
             return Ok(());

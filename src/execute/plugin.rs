@@ -1,8 +1,9 @@
 //! The plugin that tells the runner what a pytest session does: a file of this binary, put into the suite's
 //! environment, where pytest finds it by its entry point. It is silent wherever the runner does not listen.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::events::PLUGIN;
@@ -11,6 +12,7 @@ const MODULE: &str = "ostest_plugin.py";
 /// For the interpreters that the suite starts besides: loaded by each of them as it begins.
 const GUARD: &str = include_str!("plugin/ostest_guard.py");
 const GUARD_MODULE: &str = "ostest_guard.py";
+const PATHS: &str = "ostest_guard.pth";
 const INFO: &str = "ostest_plugin-1.dist-info";
 const METADATA: &str = "Metadata-Version: 2.1\nName: ostest-plugin\nVersion: 1\n";
 const ENTRY: &str = "[pytest11]\nostest = ostest_plugin\n";
@@ -30,8 +32,44 @@ pub(super) fn install(home: &Path) -> io::Result<Vec<PathBuf>> {
             fresh.push(file);
         }
     }
-    put(&packages.join("ostest_guard.pth"), "import ostest_guard\n")?;
+    put(&packages.join(PATHS), "import ostest_guard\n")?;
     Ok(fresh)
+}
+
+/// Opens again what a task, run as the owner of it all, may have closed: no interpreter would find the plugin then, and
+/// nobody would miss it. Returns what has to stay open.
+pub(super) fn mend(home: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut guarded: Vec<PathBuf> =
+        home.parent().into_iter().chain([home]).map(Path::to_owned).chain([home.join("lib")]).collect();
+    guarded.iter().try_for_each(|path| open(path).map(drop))?;
+    for version in fs::read_dir(home.join("lib")).into_iter().flatten() {
+        open(&version?.path())?;
+    }
+    let Some(packages) = site_packages(home) else { return Ok(guarded) };
+    let (above, info) = (packages.parent().map(Path::to_owned), packages.join(INFO));
+    let files = [MODULE, GUARD_MODULE, PATHS].map(|name| packages.join(name));
+    let entry = info.join("entry_points.txt");
+    for path in above.into_iter().chain([packages, info, entry]).chain(files) {
+        if open(&path)? {
+            guarded.push(path);
+        }
+    }
+    Ok(guarded)
+}
+
+/// Gives the owner the rights back that are needed to read `path`; false where nothing is there.
+fn open(path: &Path) -> io::Result<bool> {
+    let meta = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        found => found?,
+    };
+    let (mode, needed) = (meta.permissions().mode(), if meta.is_dir() { 0o500 } else { 0o400 });
+    if mode & needed == needed || meta.is_symlink() {
+        return Ok(true);
+    }
+    tracing::warn!(path = %path.display(), "a task has closed a part of the suite's environment; it is open again");
+    fs::set_permissions(path, Permissions::from_mode(mode | if meta.is_dir() { 0o755 } else { 0o644 }))?;
+    Ok(true)
 }
 
 fn site_packages(home: &Path) -> Option<PathBuf> {
@@ -48,7 +86,7 @@ fn put(file: &Path, text: &str) -> io::Result<bool> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let new = tempfile::NamedTempFile::new_in(folder)?;
     fs::write(new.path(), text)?;
-    fs::set_permissions(new.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    fs::set_permissions(new.path(), Permissions::from_mode(0o644))?;
     new.persist(file)?;
     Ok(true)
 }
@@ -67,6 +105,13 @@ mod tests {
         assert!(install(home.path()).unwrap().is_empty(), "it is there already");
         fs::write(packages.join(MODULE), "an older one").unwrap();
         assert_eq!(install(home.path()).unwrap(), [packages.join(MODULE)]);
+        let closed = [packages.join(INFO), packages.join(PATHS)];
+        for path in &closed {
+            fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
+        }
+        assert_eq!(mend(home.path()).unwrap().len(), 10);
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(closed.each_ref().map(mode), [0o755, 0o644]);
         let entry = fs::read_to_string(packages.join(INFO).join("entry_points.txt")).unwrap();
         assert!(entry.contains("ostest = ostest_plugin"));
     }

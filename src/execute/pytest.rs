@@ -1,10 +1,11 @@
 //! The pytest executor: the suite's own `run_tests.py`, or a command of the operator's, on the student's checkout.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Executor;
-use super::confined::{Confined, confine, nothing, of_interpreter};
+use super::confined::{Confined, confine, nothing};
 use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
 use super::verdict::Evidence;
@@ -47,8 +48,7 @@ impl<'a> Pytest<'a> {
     }
 
     async fn confine(&mut self, suite: Arc<Suite>) -> std::io::Result<()> {
-        let readable = of_interpreter(&suite.python);
-        let ready = confine(self.launcher, self.workspace, &suite.tree, readable, self.limits).await?;
+        let ready = confine(self.launcher, self.workspace, &suite.tree, &suite.python, self.limits).await?;
         (self.suite, self.confined) = (Some(suite), Some(ready));
         Ok(())
     }
@@ -80,6 +80,10 @@ impl<'a> Pytest<'a> {
         // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.
         // With a root it looks for the suite's configuration only above all that; it is told where that is.
         let mut options = vec![format!("--rootdir={}", copy.display())];
+        if sandbox.level > Level::None {
+            // A file laid into one of the suite's folders makes a virtual environment of it, whose tests nobody collects.
+            options.push("--collect-in-virtualenv".to_owned());
+        }
         let own = suite.configuration.map(|name| copy.join(name));
         let none = || (sandbox.level > Level::None).then(|| nothing(&self.workspace.listed()));
         if let Some(file) = own.or_else(none) {
@@ -89,11 +93,15 @@ impl<'a> Pytest<'a> {
         let options = shlex::try_join(options.iter().map(String::as_str)).unwrap_or_default();
         env.push(("PYTEST_ADDOPTS".to_owned(), options));
         let mut line = suite.template.expand(&values).into_iter();
+        let program = line.next().unwrap_or_default();
+        let mut plan = self.confined.as_ref().map(|confined| confined.plan.clone()).unwrap_or_default();
+        // Any other program, such as a shell, would leave the channel to whatever it starts first.
+        plan.events &= Path::new(&program) == suite.python;
         Spec {
-            program: line.next().unwrap_or_default(),
+            program,
             args: line.collect(),
             env,
-            plan: self.confined.as_ref().map(|confined| confined.plan.clone()).unwrap_or_default(),
+            plan,
             dir: copy,
             stdin: String::new(),
             output: Some(self.workspace.output()),

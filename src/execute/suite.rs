@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::Folders;
-use super::confined::{confine, of_interpreter};
+use super::confined::confine;
 use super::environment::Environments;
 use super::stale;
 use super::template::{Preset, Template};
@@ -229,9 +229,8 @@ impl SuiteKeeper {
         // In a copy: a run_tests.py that knows no --help may well begin to run, and write.
         let folder = Workspace::new(&self.work).map_err(io)?;
         fs::create_dir(folder.source()).map_err(io)?;
-        let readable = of_interpreter(python);
         let confined =
-            confine(&self.launcher, &folder, tree, readable, &Limits::default()).await.map_err(io)?;
+            confine(&self.launcher, &folder, tree, python, &Limits::default()).await.map_err(io)?;
         let spec = Spec {
             program: python.display().to_string(),
             args: vec!["run_tests.py".to_owned(), "--help".to_owned()],

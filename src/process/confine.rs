@@ -142,6 +142,7 @@ async fn trial(launcher: &Launcher, sandbox: &Sandbox, ground: &Ground<'_>) -> R
             .map(Path::to_owned)
             .into_iter()
             .collect(),
+        guarded: Vec::new(),
     };
     let name = format!("trial-{:08x}", fastrand::u32(..));
     let mut plan = sandbox.suite(&name, loan.as_ref().map(|loan| loan.uid), view);
@@ -179,9 +180,10 @@ fn enough(limits: Limits) -> Limits {
 
 /// The folder that all runners of a host share where they are root: everybody can pass through it, nobody else writes.
 fn shared_folder() -> io::Result<PathBuf> {
+    // Not $RUNTIME_DIRECTORY first: two services have two of those, and would lend the same users twice.
     let given = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute());
-    let candidates =
-        given.into_iter().chain(["/run", "/var/tmp", "/tmp"].map(|top| Path::new(top).join("ostest-runner")));
+    let own = |top| Path::new(top).join("ostest-runner");
+    let candidates = [own("/run")].into_iter().chain(given).chain(["/var/tmp", "/tmp"].map(own));
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for folder in candidates {
         let made = make_shared(&folder);

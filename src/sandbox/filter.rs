@@ -86,17 +86,23 @@ const PRYING: &[libc::c_long] = &[
     libc::SYS_kcmp,
 ];
 
-/// Denied where other processes are in sight, unless it is for the caller itself: limits, priority, processors. With
-/// each the argument that names the process.
-const MEDDLING: &[(libc::c_long, u8)] = &[
-    (libc::SYS_prlimit64, 0),
-    (libc::SYS_sched_setaffinity, 0),
-    (libc::SYS_sched_setscheduler, 0),
-    (libc::SYS_sched_setparam, 0),
-    (libc::SYS_sched_setattr, 0),
-    (libc::SYS_setpriority, 1),
-    (libc::SYS_ioprio_set, 1),
+/// Denied unless it is for the caller itself: with another's limits a program takes the suite's open files away, and the
+/// suite then finds no tests to run. With each call the arguments, and what is allowed there.
+const LIMITING: &[(libc::c_long, &[(u8, u64)])] = &[(libc::SYS_prlimit64, &[(0, 0)])];
+
+/// Denied too where other processes than its own are in sight: priority, processors. The kind is that of one process;
+/// of a user, "itself" is all that the user runs.
+const MEDDLING: &[(libc::c_long, &[(u8, u64)])] = &[
+    (libc::SYS_sched_setaffinity, &[(0, 0)]),
+    (libc::SYS_sched_setscheduler, &[(0, 0)]),
+    (libc::SYS_sched_setparam, &[(0, 0)]),
+    (libc::SYS_sched_setattr, &[(0, 0)]),
+    (libc::SYS_setpriority, &[(0, libc::PRIO_PROCESS as u64), (1, 0)]),
+    (libc::SYS_ioprio_set, &[(0, IOPRIO_WHO_PROCESS), (1, 0)]),
 ];
+
+/// Of `linux/ioprio.h`.
+const IOPRIO_WHO_PROCESS: u64 = 1;
 
 /// Denied as if the kernel did not know them: programs then take the older way.
 const UNKNOWN: &[libc::c_long] = &[
@@ -105,6 +111,11 @@ const UNKNOWN: &[libc::c_long] = &[
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
+    // Their number is the whole machine's: one task could take all.
+    libc::SYS_io_setup,
+    libc::SYS_io_submit,
+    libc::SYS_io_getevents,
+    libc::SYS_io_destroy,
 ];
 
 /// New namespaces, as `clone` asks for them.
@@ -155,8 +166,11 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
         calls.push(libc::SYS_mq_open);
     }
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    for &(call, argument) in MEDDLING.iter().filter(|_| !allowed.ptrace) {
-        rules.insert(call, vec![rule(vec![condition(argument, Len::Dword, Op::Ne, 0)?])?]);
+    let meddling = MEDDLING.iter().filter(|_| !allowed.ptrace);
+    for &(call, taken) in LIMITING.iter().chain(meddling) {
+        let others =
+            taken.iter().map(|&(argument, own)| rule(vec![condition(argument, Len::Dword, Op::Ne, own)?]));
+        rules.insert(call, others.collect::<io::Result<_>>()?);
     }
     let mut namespaces = Vec::new();
     for &flag in NAMESPACES {

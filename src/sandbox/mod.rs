@@ -194,6 +194,8 @@ pub struct SuiteView {
     pub report_limit: u64,
     /// Further folders that may be read.
     pub readable: Vec<PathBuf>,
+    /// What nobody may close to others, where the task runs as the owner of it all.
+    pub guarded: Vec<PathBuf>,
 }
 
 /// The view of a tool: everything, read only, but for these.

@@ -262,6 +262,9 @@ fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
 /// Without namespaces: the task's own folders for the user that it runs as.
 fn owners(view: &SuiteView, user: Option<u32>) -> io::Result<()> {
     let Some(uid) = user else { return close(&view.suite) };
+    // Names and numbers of System V and POSIX queues are the machine's, and so is how many there may be. Where a container
+    // forbids it they stay that, and are found by their user at the end.
+    unshare(CloneFlags::CLONE_NEWIPC).ok();
     // The checkout's folder, and the task's.
     for folder in view.source.ancestors().skip(1).take(2) {
         fs::set_permissions(folder, Permissions::from_mode(0o711))?;

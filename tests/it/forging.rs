@@ -24,12 +24,14 @@ if mode == "before":
     subprocess.run(["sh", "build.sh"], cwd=source)
 import pytest
 if mode == "twice":
-    sys.exit(1 if pytest.main(["tests/test_exam.py"] + options) | pytest.main(["tests/test_more.py"] + options) else 0)
+    sys.exit(1 if pytest.main(["tests/exam"] + options) | pytest.main(["tests/test_more.py"] + options) else 0)
 sys.exit(1 if pytest.main(["tests"] + options) else 0)
 "#;
 
 const EXAM: &str = r#"
-import os, subprocess
+import glob, os, subprocess, time
+
+SUITE = os.path.dirname(__file__) + "/../.."
 
 def run(program):
     return subprocess.run(["sh", program], cwd=os.environ["SRC"], stdout=subprocess.PIPE, text=True).stdout
@@ -37,8 +39,14 @@ def run(program):
 def test_attack():
     assert "LEAKED" not in run("attack.sh")
 
+def test_data():
+    for name in glob.glob(SUITE + "/cases/*.txt"):
+        assert run("data.sh") == open(name).read()
+
 def test_exam():
-    assert run("exam.sh") == open(os.path.dirname(__file__) + "/../expected.txt").read()
+    if os.path.exists(os.environ["SRC"] + "/slowly"):
+        time.sleep(1)
+    assert run("exam.sh") == open(SUITE + "/expected.txt").read()
 "#;
 
 /// A suite in a folder that every user can read.
@@ -53,9 +61,10 @@ fn suite() -> (TempDir, String) {
     suite.commit(&[
         ("requirements.txt", "pytest\n"),
         ("run_tests.py", RUN),
-        ("tests/test_exam.py", EXAM),
+        ("tests/exam/test_exam.py", EXAM),
         ("tests/test_more.py", "def test_more():\n    pass\n"),
         ("data/expected.txt", "42\n"),
+        ("cases/1.txt", "42\n"),
     ]);
     let url = suite.url();
     (folder, url)
@@ -64,7 +73,12 @@ fn suite() -> (TempDir, String) {
 /// What a student's files come to.
 async fn verdict(world: &World, files: &[(&str, &str)]) -> (String, Value) {
     let repository = Repository::init(&world.fresh("student"));
-    repository.commit(&[("attack.sh", ":\n"), ("exam.sh", "echo 42\n"), ("mode", "usual\n")]);
+    repository.commit(&[
+        ("attack.sh", ":\n"),
+        ("exam.sh", "echo 42\n"),
+        ("data.sh", "echo 42\n"),
+        ("mode", "usual\n"),
+    ]);
     repository.commit(files);
     let answer = world.answer(&world.backend.submit(NewTask::new(&repository.url(), "main"))).await;
     let verdict = match (answer["isPassed"].as_bool(), answer["isError"].as_bool()) {
@@ -81,6 +95,9 @@ fn names(answer: &Value) -> Vec<&str> {
 
 /// The wrong answer.
 const WRONG: (&str, &str) = ("exam.sh", "echo 41\n");
+const WRONG_DATA: (&str, &str) = ("data.sh", "echo 41\n");
+/// The right one after all.
+const RIGHT: (&str, &str) = ("exam.sh", "echo 42\n");
 
 /// Lays modules and configuration into the suite's folder, before pytest is loaded.
 const DROPS: &str = r#"
@@ -89,9 +106,9 @@ import json, os, socket
 def main(options):
     events = socket.socket(fileno=int(os.environ["OSTEST_EVENTS"]))
     def tell(**said): events.sendall(json.dumps(said).encode() + b"\n")
-    names = ["tests.test_exam::test_attack", "tests.test_exam::test_exam", "tests.test_more::test_more"]
-    tell(event="hello", version=1); tell(event="collected", cases=names); tell(event="begin", count=3)
-    for case in range(3):
+    names = ["tests.exam.test_exam::test_attack", "tests.exam.test_exam::test_data", "tests.exam.test_exam::test_exam", "tests.test_more::test_more"]
+    tell(event="hello", version=1); tell(event="collected", cases=names); tell(event="begin", count=4)
+    for case in range(4):
         tell(event="start", case=case); events.recv(1)
         tell(event="end", case=case, outcome="passed", duration=0.1); events.recv(1)
     tell(event="finish", exit=0)
@@ -99,8 +116,8 @@ def main(options):
 END
 for suite in ../../suite ../suite "$OSTEST_SUITE"; do
     cp forged.py "$suite/pytest.py" 2>/dev/null
-    printf '[pytest]\naddopts = --deselect=tests/test_exam.py::test_exam\n' >"$suite/pytest.ini" 2>/dev/null
-    printf 'collect_ignore = ["test_exam.py"]\n' >"$suite/tests/conftest.py" 2>/dev/null
+    printf '[pytest]\naddopts = --deselect=tests/exam/test_exam.py::test_exam\n' >"$suite/pytest.ini" 2>/dev/null
+    printf 'collect_ignore = ["exam"]\n' >"$suite/tests/conftest.py" 2>/dev/null
 done
 :
 "#;
@@ -121,13 +138,35 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         print("LEAKED a socket of", pid)
         events = socket.socket(fileno=taken)
         def tell(**said): events.sendall(json.dumps(said).encode() + b"\n")
-        names = ["tests.test_exam::test_attack", "tests.test_exam::test_exam", "tests.test_more::test_more"]
-        tell(event="hello", version=1); tell(event="collected", cases=names); tell(event="begin", count=3)
-        for case in range(3):
+        names = ["tests.exam.test_exam::test_attack", "tests.exam.test_exam::test_data", "tests.exam.test_exam::test_exam", "tests.test_more::test_more"]
+        tell(event="hello", version=1); tell(event="collected", cases=names); tell(event="begin", count=4)
+        for case in range(4):
             tell(event="start", case=case)
             tell(event="end", case=case, outcome="passed", duration=0.1)
         tell(event="finish", exit=0)
 END
+"#;
+
+/// Makes a virtual environment of the exam's folder: pytest collects nothing there.
+const DISGUISES: &str = "
+cd ../../suite/tests/exam
+touch pyvenv.cfg
+mkdir -p bin conda-meta
+touch bin/activate conda-meta/history
+";
+
+/// Leaves the suite no file to open while it looks for its data, and gives that back before it needs some.
+const STARVES: &str = r#"
+prlimit --pid $PPID --nofile=3:256 && (setsid sh -c "sleep 0.5; prlimit --pid $PPID --nofile=256:256" >/dev/null 2>&1 &)
+:
+"#;
+
+/// Closes the folder that makes pytest load the plugin.
+const CLOSES: &str = r#"
+for folder in "$(dirname "$(dirname "$(command -v python3)")")"/lib/python3*/site-packages/ostest_plugin-1.dist-info; do
+    chmod 000 "$folder"
+done
+:
 "#;
 
 /// Takes leases on files that its user shares with the runner: whoever opens them then waits.
@@ -160,11 +199,17 @@ async fn withstands(sandbox: &str, user: Option<u32>) {
     let mut wrong = Vec::new();
     for mode in ["usual", "before", "child", "twice"] {
         let (verdict, answer) = verdict(&world, &[("mode", mode), ("build.sh", ":\n")]).await;
-        if verdict != "SUCCESS" || names(&answer).len() != 3 {
+        if verdict != "SUCCESS" || names(&answer).len() != 4 {
             wrong.push(format!("honest, {mode}: {answer}"));
         }
     }
-    let attacks: [(&str, &[(&str, &str)]); 5] = [
+    let attacks: [(&str, &[(&str, &str)]); 8] = [
+        ("hides the exam from the collection", &[("mode", "before"), ("build.sh", DISGUISES)]),
+        (
+            "closes a folder of the suite",
+            &[("attack.sh", "chmod 000 ../../suite/cases\n"), RIGHT, WRONG_DATA],
+        ),
+        ("takes the suite's files away", &[("attack.sh", STARVES), ("slowly", ""), RIGHT, WRONG_DATA]),
         ("drops before pytest", &[("mode", "before"), ("build.sh", DROPS)]),
         ("drops while the first of two runs", &[("mode", "twice"), ("attack.sh", DROPS)]),
         ("takes the socket of the outer interpreter", &[("mode", "child"), ("attack.sh", TAKES)]),
@@ -175,7 +220,7 @@ async fn withstands(sandbox: &str, user: Option<u32>) {
         ),
     ];
     for (what, files) in attacks {
-        let (verdict, answer) = verdict(&world, &[files, &[WRONG]].concat()).await;
+        let (verdict, answer) = verdict(&world, &[&[WRONG], files].concat()).await;
         if verdict == "SUCCESS" || answer.to_string().contains("LEAKED") {
             wrong.push(format!("{what}: {answer}"));
         }
@@ -184,8 +229,49 @@ async fn withstands(sandbox: &str, user: Option<u32>) {
     if verdict != "SUCCESS" {
         wrong.push(format!("leases: {answer}"));
     }
+    wrong.extend(closing(&world, sandbox == "basic" && user.is_some()).await);
     assert!(wrong.is_empty(), "{sandbox}, {user:?}: {wrong:#?}\n{}", world.runner.log());
     world.assert_clean();
+}
+
+/// Whoever closes the plugin has no verdict of it, and the next task has the plugin again. Nor is the runner made slow.
+async fn closing(world: &World, own: bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let (closed, answer) = verdict(world, &[("mode", "before"), ("build.sh", CLOSES)]).await;
+    if closed != if own { "ERROR" } else { "SUCCESS" } {
+        wrong.push(format!("closes the plugin: {answer}"));
+    }
+    let (next, answer) = verdict(world, &[]).await;
+    if next != "SUCCESS" || world.runner.log().contains("it is open again") != own {
+        wrong.push(format!("after the plugin was closed: {answer}"));
+    }
+    let (_, answer) = verdict(world, &[("attack.sh", RENICES)]).await;
+    if nice(world) != 0 {
+        wrong.push(format!("the runner's priority: {answer}"));
+    }
+    wrong
+}
+
+const RENICES: &str = "python3 -c 'import os; os.setpriority(os.PRIO_USER, 0, 7)'\n";
+
+/// How the runner gives way to others.
+fn nice(world: &World) -> i64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", world.runner.pid())).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+/// Only the suite's own interpreter keeps the socket to itself.
+#[tokio::test]
+async fn a_shell_is_given_no_socket() {
+    if !have("python3", "python3 python3-venv") {
+        return;
+    }
+    let (_folder, url) = suite();
+    let command = "/bin/sh -c 'test -z \"$OSTEST_EVENTS\" && exec \"$@\"' sh {python} run_tests.py --src {src} --junit-xml {report}";
+    let world = World::with(Settings::default(), &["--tests-url", &url, "--test-command", command]).await;
+    let world = world.confined("auto", None);
+    let (verdict, answer) = verdict(&world, &[]).await;
+    assert_eq!((verdict.as_str(), names(&answer).len()), ("SUCCESS", 4), "{answer}");
 }
 
 #[tokio::test]

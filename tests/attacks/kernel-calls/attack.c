@@ -9,6 +9,8 @@ int main(void) {
     char buffer[4096] = {0};
     struct perf_event_attr event = {.type = PERF_TYPE_SOFTWARE, .size = sizeof event, .config = 1, .exclude_kernel = 1};
     ATTEMPT(syscall(SYS_io_uring_setup, 4, buffer), "io_uring_setup");
+    unsigned long context = 0;
+    ATTEMPT(syscall(SYS_io_setup, 64, &context), "io_setup, of which the machine has so many");
     ATTEMPT(syscall(SYS_keyctl, 0, -3, 1), "keyctl");
     ATTEMPT(syscall(SYS_add_key, "user", outside("MARK"), "x", 1, -4), "add_key");
     ATTEMPT(syscall(SYS_request_key, "user", outside("MARK"), NULL, -4), "request_key");
