@@ -118,7 +118,7 @@ async fn daemon(config: &Config, given: Given, log: &Log, screen: &Screen) -> an
     let stop = Stop::default();
     let signals = stop.listen(screen).context("cannot listen for signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let mut reload = Reload::new(given, config.running.clone(), log.clone());
+    let mut reload = Reload::new(given, &config.settings, config.running.clone(), log.clone());
     let reread = async {
         while hangup.recv().await.is_some() {
             manager.reloading().await;

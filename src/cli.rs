@@ -98,6 +98,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
             // The doctor looks at the settings that the daemon has, or it says nothing of the daemon.
             None | Some("config" | "doctor") => WithFile::Always,
             Some("completions" | "man") => WithFile::Never,
+            Some("healthcheck" | "spool" | "parse-report") => WithFile::IfRight,
             Some(_) => WithFile::IfAllowed,
         })?;
     Ok(Cli { settings, given, ..Cli::from_arg_matches(&matches)? })

@@ -10,7 +10,7 @@ pub mod slot;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,21 +134,28 @@ pub fn read(
         .try_get_matches_from(&arguments)
         .map_err(|error| named(error, command, &arguments))?;
     let given = matches.get_one::<PathBuf>("config");
-    let file = match (with_file(&matches), given) {
+    let wanted = with_file(&matches);
+    let file = match (wanted, given) {
         (WithFile::Never, _) => Ok(None),
         (_, Some(path)) => file::File::read(path, command).map(Some),
-        (wanted, None) => match file::File::read_if_there(Path::new(file::DEFAULT), command) {
+        (_, None) => match file::File::read_if_there(Path::new(file::DEFAULT), command) {
             // It is the daemon's own, and may hold its password.
             Err(error)
-                if wanted == WithFile::IfAllowed
-                    && file::is(&error, std::io::ErrorKind::PermissionDenied) =>
+                if wanted != WithFile::Always && file::is(&error, std::io::ErrorKind::PermissionDenied) =>
             {
                 Ok(None)
             }
             read => read,
         },
     };
-    let file = file.map_err(|error| clap::Error::raw(ErrorKind::InvalidValue, format!("{error:#}")))?;
+    let file = match file {
+        Err(error) if wanted == WithFile::IfRight => {
+            // Nobody is left to be told where that fails.
+            writeln!(std::io::stderr(), "runner: {error:#}; going on without this file").ok();
+            None
+        }
+        read => read.map_err(|error| clap::Error::raw(ErrorKind::InvalidValue, format!("{error:#}")))?,
+    };
     if let Some(file) = &file {
         matches = file.as_defaults(command.clone()).try_get_matches_from(&arguments)?;
     }
@@ -190,6 +197,9 @@ pub enum WithFile {
     Always,
     /// It does, but the daemon's own need not be readable for everyone who calls it.
     IfAllowed,
+    /// It does, as far as the file is right: a runner goes on with its old settings where it is not, and what looks after
+    /// that runner must go on too.
+    IfRight,
     /// It has no settings.
     Never,
 }

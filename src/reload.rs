@@ -21,9 +21,9 @@ pub struct Reload {
 
 impl Reload {
     /// Begins with the settings that the runner was started with.
-    pub fn new(given: Given, running: Running, log: Log) -> Self {
-        let password =
-            cli::parse(given.arguments.clone()).ok().and_then(|cli| password_in_file(&cli.settings));
+    pub fn new(given: Given, settings: &Settings, running: Running, log: Log) -> Self {
+        let backend = &settings.backend;
+        let password = backend.password_file.as_ref().map(|_| backend.password.clone());
         Self { given, password, running, log }
     }
 

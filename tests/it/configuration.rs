@@ -424,3 +424,24 @@ async fn a_password_on_the_command_line_is_taken_and_warned_about_once() {
     eventually("it starts", || other.runner.log().contains("the runner starts")).await;
     assert!(!other.runner.log().contains("--password was"));
 }
+
+#[tokio::test]
+async fn a_wrong_file_makes_no_running_runner_look_ill() {
+    let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
+    let address = crate::observing::address(&world.runner).await;
+    let desk = Desk::with("timout = 5\n");
+    let state = world.folder().join("state").display().to_string();
+    for (words, code) in [
+        (format!("healthcheck --url http://{address}"), 0),
+        (format!("spool list --state-dir {state}"), 0),
+        (format!("run . --state-dir {state}"), 2),
+    ] {
+        let output = desk.runner(&words).output().unwrap();
+        let said = error(&output);
+        assert_eq!(output.status.code(), Some(code), "{words}: {said}");
+        assert!(
+            said.contains("timout") && said.contains("going on without") == (code == 0),
+            "{words}: {said}"
+        );
+    }
+}
