@@ -238,8 +238,11 @@ async fn waiting_for_a_token_does_not_hold_up_a_stop() {
 async fn processes_of_a_run_that_was_killed_with_its_supervisors_are_swept() {
     let mut world = World::start().await;
     let mark = format!("mark-{}", fastrand::u64(..));
-    world.submit(&format!("export MARK={mark}; (setsid sleep 300 &); kill -STOP $$"));
-    eventually("it runs", || running(&mark)).await;
+    let flag = world.fresh("in-a-session-of-its-own");
+    let touch = format!("touch {}", flag.display());
+    world.submit(&format!("export MARK={mark}; (setsid sh -c '{touch}; sleep 300' &); kill -STOP $$"));
+    // Before that it would be hung up with the group that loses its parent.
+    eventually("it runs", || flag.exists() && running(&mark)).await;
     // All supervisors of this runner: its own children.
     let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
     let supervisors = fs::read_to_string(children).unwrap();
