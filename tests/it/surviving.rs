@@ -246,7 +246,14 @@ async fn processes_of_a_run_that_was_killed_with_its_supervisors_are_swept() {
     // All supervisors of this runner: its own children.
     let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
     let supervisors = fs::read_to_string(children).unwrap();
+    // Stopped in all its threads: what still runs would sweep at once.
     world.runner.signal(Signal::SIGSTOP);
+    let threads = format!("/proc/{}/task", world.runner.pid());
+    let stopped = |thread: PathBuf| fs::read_to_string(thread).is_ok_and(|stat| stat.contains(") T "));
+    eventually("it has stopped", || {
+        fs::read_dir(&threads).unwrap().all(|thread| stopped(thread.unwrap().path().join("stat")))
+    })
+    .await;
     for pid in supervisors.split_whitespace() {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
     }
@@ -254,7 +261,7 @@ async fn processes_of_a_run_that_was_killed_with_its_supervisors_are_swept() {
     assert!(running(&mark), "there is nothing to sweep");
     world.restart();
     eventually("they are gone", || !running(&mark) || world.runner.log().contains("task started")).await;
-    assert!(world.runner.log().contains("processes of an earlier run were killed"), "{}", world.runner.log());
+    eventually("it says so", || world.runner.log().contains("processes of an earlier run were killed")).await;
 }
 
 #[tokio::test]
