@@ -151,7 +151,9 @@ drains_longer() {
     systemctl stop --no-block "$unit"
     until_ok 10 says 'stopping: '
     check 'a second SIGTERM' systemctl kill -s TERM --kill-whom=main "$unit"
-    ended 'a second SIGTERM: answered as interrupted' 'ERROR 0/0 the runner was stopped'
+    # How far pytest has come by then is the machine's affair.
+    ended 'a second SIGTERM: answered as interrupted' 'ERROR 0/'
+    check 'a second SIGTERM: the answer says so' grep -q ' the runner was stopped' /tmp/verdict
     check 'a second SIGTERM: it ends' until_ok 30 is ActiveState inactive
     rm /run/systemd/system/$unit.service.d/stop.conf
     systemctl daemon-reload
