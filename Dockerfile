@@ -43,7 +43,7 @@ RUN set -e; \
     rm -rf src benches mock-backend/src target/release/.fingerprint/ostest-runner-* target/release/.fingerprint/mock-backend-*
 
 COPY . .
-# For `runner --version`: there is no git here.
+# For `runner --version`, where the commit of the tree and the day of the build are not to be said.
 ARG OSTEST_BUILD_COMMIT=
 ARG OSTEST_BUILD_DATE=
 RUN cargo build --release --locked --bin runner --package ostest-runner --package mock-backend --bin mock-backend

@@ -19,7 +19,9 @@ use crate::process::Launcher;
 use crate::reload::Reload;
 use crate::screen::Screen;
 use crate::stop::Stop;
-use crate::{config_command, demo, doctor, healthcheck, manual, parse_report, run, serve, spool_command};
+use crate::{
+    config_command, demo, doctor, healthcheck, manual, parse_report, run, serve, spool_command, workspace,
+};
 
 /// Does what the command line asks for. An error is one line about a wrong setting.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -50,6 +52,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             "--password was on the command line: `ps` shows it for a moment, and a shell's history keeps it; prefer --password-file, RUNNER_PASSWORD, or a systemd credential named ostest-runner.password"
         );
     }
+    if cli.command.is_none() {
+        for warning in &cli.given.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
     // One thread: the work is in child processes, and a death signal goes with the thread that started the child.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -62,7 +69,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 done => done,
             },
             Some(Command::Run(args)) => Box::pin(run_once(cli.settings, args, &screen)).await,
-            Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, &args, &screen)).await,
+            Some(Command::Doctor(args)) => Box::pin(examine(cli.settings, cli.given, &args, &screen)).await,
             Some(Command::Healthcheck(args)) => check_health(&args, &cli.settings).await,
             Some(Command::Demo(args)) => {
                 Box::pin(demo::run(cli.settings, args, &screen, &mut screen.beside())).await
@@ -79,18 +86,26 @@ fn print(answer: &[u8]) -> ExitCode {
 }
 
 /// Has the doctor look. Where there is no state folder yet, the trials take place in one that goes again.
-async fn examine(given: Settings, args: &doctor::Args, screen: &Screen) -> anyhow::Result<ExitCode> {
+async fn examine(
+    given: Settings,
+    Given { wrong: wrong_file, warnings, .. }: Given,
+    args: &doctor::Args,
+    screen: &Screen,
+) -> anyhow::Result<ExitCode> {
     let mut settings = given.clone();
-    let absent = given.folders.state().is_ok_and(|state| !state.is_dir());
-    let spare = absent.then(|| tempfile::TempDir::with_prefix("runner-doctor-")).transpose()?;
-    if let Some(spare) = &spare {
-        // A task may have a user of its own, who passes through it.
-        std::fs::set_permissions(spare.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+    let absent = wrong_file.is_none() && given.folders.state().is_ok_and(|state| !state.is_dir());
+    let spare = absent.then(spare_folder).transpose();
+    if let Ok(Some(spare)) = &spare {
         settings.folders.state_dir = Some(spare.path().to_owned());
     }
     let mark = format!("doctor{:016x}", fastrand::u64(..));
     let launcher = Launcher::new(OWN_BINARY, mark.clone(), given.process.clone());
-    let config = Config::check(settings).map_err(|error| format!("{error:#}"));
+    let config = match &spare {
+        // Nothing is made where a wrong file may have meant another place.
+        _ if wrong_file.is_some() => Err("the file of settings is wrong".to_owned()),
+        Ok(_) => Config::check(settings).map_err(|error| format!("{error:#}")),
+        Err(error) => Err(format!("no folder to try things in: {error}; --state-dir may name one")),
+    };
     let sandbox = match &config {
         Ok(config) if !given.execute.mock => {
             let trial = find_sandbox(config, &launcher, format!("ostest-{mark}-"));
@@ -98,15 +113,36 @@ async fn examine(given: Settings, args: &doctor::Args, screen: &Screen) -> anyho
         }
         _ => None,
     };
+    let ground = match (absent, &config) {
+        (true, _) => std::env::temp_dir(),
+        (false, Ok(config)) => config.folders.work.clone(),
+        (false, Err(_)) => given.folders.state().unwrap_or_default(),
+    };
     let config = config.as_ref().map_err(Clone::clone);
     let doing = Live::new("programs");
-    let patient = doctor::Patient { given: &given, config, launcher, sandbox, doing: &doing };
+    let patient = doctor::Patient {
+        given: &given,
+        wrong_file,
+        warnings,
+        config,
+        ground: &ground,
+        launcher,
+        sandbox,
+        doing: &doing,
+    };
     let well = doctor::run(patient, args, screen, &mut std::io::stdout()).await?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn spare_folder() -> std::io::Result<tempfile::TempDir> {
+    let spare = tempfile::TempDir::with_prefix("runner-doctor-")?;
+    // A task may have a user of its own, who passes through it.
+    std::fs::set_permissions(spare.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+    Ok(spare)
+}
+
 async fn check_health(args: &healthcheck::Args, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let url = healthcheck::target(args, settings.serve.listen)?;
+    let url = healthcheck::target(args, settings.serve.listen.0)?;
     let Err(error) = healthcheck::run(&url).await else { return Ok(ExitCode::SUCCESS) };
     writeln!(std::io::stderr(), "runner: {error:#}")?;
     Ok(ExitCode::FAILURE)
@@ -164,6 +200,8 @@ async fn run_once(mut settings: Settings, args: run::Args, screen: &Screen) -> a
     // A folder or URL that a person names is that person's own word for it.
     settings.checkout.allow_local_repositories = true;
     let config = Config::check(settings)?;
+    // Of runs that were killed. One that begins at the same time has a moment to lock what it made.
+    workspace::sweep(&config.folders.work, Duration::from_secs(60));
     let observe = Observe::default();
     let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)), &observe).await?;
     let stop = Stop::default();

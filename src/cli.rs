@@ -95,8 +95,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
     let arguments = arguments.into_iter().collect();
     let (matches, settings, given) =
         config::read(&command(), arguments, |matches| match matches.subcommand_name() {
+            None | Some("config") => WithFile::Always,
             // The doctor looks at the settings that the daemon has, or it says nothing of the daemon.
-            None | Some("config" | "doctor") => WithFile::Always,
+            Some("doctor") => WithFile::Told,
             Some("completions" | "man") => WithFile::Never,
             Some("healthcheck" | "spool" | "parse-report") => WithFile::IfRight,
             Some(_) => WithFile::IfAllowed,
@@ -161,7 +162,7 @@ mod tests {
             ("runner --check-interval 0", "expected an interval"),
             ("runner --concurrent -1", "'-1' for '--concurrent <COUNT>': expected a whole number from 1"),
             ("runner run x --lab -1", "'--lab <N>'"),
-            ("runner --backend-url http://u:secret@h/?q", "http://***@h/?q"),
+            ("runner --backend-url http://u:secret@h/?q", "http://***@h/?***"),
         ] {
             let error = one_line(&parse(words(line)).unwrap_err());
             assert!(error.contains(says), "{line}: {error}");

@@ -2,11 +2,14 @@
 //! and a file, in that order of precedence, and checks them before anything starts.
 
 mod bounded;
+mod error;
 pub mod file;
 mod folder;
+mod nearest;
 pub mod origin;
 pub mod running;
 pub mod slot;
+mod strangers;
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,13 +19,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, FromArgMatches};
+use nix::unistd::{AccessFlags, access};
 use secrecy::SecretString;
 
 use crate::execute::{self, Folders, SuiteSettings};
-use crate::text::without_secrets;
 use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, spool, worker};
+use error::named;
+pub use error::one_line;
+pub use folder::foresee;
 use running::Running;
 
 /// A file that is longer holds no password.
@@ -33,8 +40,8 @@ const LONGEST_PASSWORD: usize = 64 << 10;
 #[group(skip)]
 pub struct Settings {
     /// File with settings, TOML: a flag's name without the dashes, = and its value [default:
-    /// /etc/ostest-runner/config.toml, where it is there]
-    #[arg(long, global = true, env = "RUNNER_CONFIG", value_name = "FILE", help_heading = "Settings")]
+    /// /etc/ostest-runner/config.toml, where it is there]; none: no file
+    #[arg(long, global = true, env = "RUNNER_CONFIG", value_name = "FILE", help_heading = "Settings", value_parser = path_or_none())]
     pub config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -78,6 +85,16 @@ pub struct Settings {
     pub serve: serve::Settings,
 }
 
+/// Takes an empty text too, as an environment has it where nothing is meant.
+fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Whether this name of a file says that there is to be none.
+fn is_none(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path == Path::new("none")
+}
+
 /// Where the runner keeps things.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Folders")]
@@ -96,7 +113,10 @@ pub struct FolderSettings {
 impl FolderSettings {
     /// The state folder, as given or by default; it need not be there.
     pub fn state(&self) -> anyhow::Result<PathBuf> {
-        self.state_dir.clone().map_or_else(folder::default_state, Ok)
+        match &self.state_dir {
+            Some(given) => Ok(given.clone()),
+            None => folder::default_state().map(|(path, _)| path),
+        }
     }
 
     /// The same, where there is one: not one for each of several runners.
@@ -120,6 +140,10 @@ pub struct Given {
     pub arguments: Vec<OsString>,
     /// Each with where it comes from.
     pub values: Vec<origin::Value>,
+    /// What is wrong with the file, where the subcommand wants to tell that itself: nothing of it is in the settings.
+    pub wrong: Option<String>,
+    /// What is taken, and yet not as it should be.
+    pub warnings: Vec<String>,
 }
 
 /// Reads the command line, the environment and, for `with_file` of what the former say, the file. An error is for
@@ -137,18 +161,25 @@ pub fn read(
     let wanted = with_file(&matches);
     let file = match (wanted, given) {
         (WithFile::Never, _) => Ok(None),
+        (_, Some(path)) if is_none(path) => Ok(None),
         (_, Some(path)) => file::File::read(path, command).map(Some),
         (_, None) => match file::File::read_if_there(Path::new(file::DEFAULT), command) {
             // It is the daemon's own, and may hold its password.
             Err(error)
-                if wanted != WithFile::Always && file::is(&error, std::io::ErrorKind::PermissionDenied) =>
+                if !matches!(wanted, WithFile::Always | WithFile::Told)
+                    && file::is(&error, std::io::ErrorKind::PermissionDenied) =>
             {
                 Ok(None)
             }
             read => read,
         },
     };
+    let mut wrong = None;
     let file = match file {
+        Err(error) if wanted == WithFile::Told => {
+            wrong = Some(format!("{error:#}"));
+            None
+        }
         Err(error) if wanted == WithFile::IfRight => {
             // Nobody is left to be told where that fails.
             writeln!(std::io::stderr(), "runner: {error:#}; going on without this file").ok();
@@ -162,32 +193,13 @@ pub fn read(
     let mut settings = Settings::from_arg_matches(&matches)?;
     let mut values = origin::values(command, &matches, file.as_ref());
     origin::settle_password(&mut settings, &mut values);
-    settings.config = file.map(|file| file.path);
-    Ok((matches, settings, Given { arguments, values }))
-}
-
-/// Clap calls a wrong value of the environment one of the flag, which nobody has given: this names the variable.
-fn named(error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
-    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
-    // As help writes it: `--flag <VALUE>`.
-    let long = flag.split_whitespace().next().and_then(|flag| flag.strip_prefix("--"));
-    let Some(argument) =
-        command.get_arguments().find(|argument| long.is_some() && argument.get_long() == long)
-    else {
-        return error;
-    };
-    let is_given = |word: &OsString| {
-        let word = word.to_string_lossy();
-        word.strip_prefix("--").and_then(|word| word.split('=').next()) == long
-    };
-    match argument.get_env() {
-        Some(variable) if std::env::var_os(variable).is_some() && !arguments.iter().any(is_given) => {
-            let text = one_line(&error).trim_start_matches("error: ").to_owned();
-            let both = format!("{} ({flag})", variable.display());
-            clap::Error::raw(error.kind(), text.replacen(&format!("'{flag}'"), &both, 1))
-        }
-        _ => error,
+    let mut warnings = strangers::warnings(command);
+    if let Some(file) = &file {
+        warnings.extend(file.warnings.iter().cloned());
     }
+    settings.config = file.map(|file| file.path);
+    origin::settle_rules(&settings, &mut values);
+    Ok((matches, settings, Given { arguments, values, wrong, warnings }))
 }
 
 /// Whether a subcommand needs the file of settings.
@@ -202,23 +214,8 @@ pub enum WithFile {
     IfRight,
     /// It has no settings.
     Never,
-}
-
-/// A wrong command line in one line, without the login of a URL in it.
-pub fn one_line(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::InvalidUtf8 {
-        let unreadable = std::env::vars_os().find(|(_, value)| value.to_str().is_none());
-        let place =
-            unreadable.map_or_else(|| "the command line".to_owned(), |(name, _)| name.display().to_string());
-        return format!("{place} holds bytes that are no UTF-8");
-    }
-    let text = error.render().to_string();
-    let said = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let line = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    without_secrets(&line).into_owned()
+    /// It does, and tells itself of one that is wrong: see [`Given::wrong`].
+    Told,
 }
 
 /// Settings that have been checked.
@@ -250,14 +247,24 @@ impl Config {
             None => folder::make("--state-dir", &state.join("work"))?,
         };
         settings.sandbox.check(&[&state, &work]).map_err(anyhow::Error::msg)?;
+        folder::are_there("--sandbox-readable", &settings.sandbox.sandbox_readable)?;
         let running = Running::new(&settings);
         Ok(Self { settings, folders: Folders { state, work }, running, _slot: slot })
     }
 
-    /// Says what [`Config::check`] and the log would say of `settings`, as far as that can be known without making
-    /// anything: rights are not looked at, since the daemon often is another user.
+    /// Says what [`Config::check`], the log and the spool would say of `settings`, as far as that can be known without
+    /// making anything.
     pub fn check_ahead(settings: &Settings) -> anyhow::Result<()> {
         read_passwords(&settings.backend)?;
+        let state = Self::check_folders(settings)?;
+        settings.logging.check().map_err(anyhow::Error::msg)?;
+        // Whoever may not write to the folder itself is not the user that the daemon is.
+        let is_ours = access(&state, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
+        if is_ours { spool::look_ahead(&state).map_err(anyhow::Error::from) } else { Ok(()) }
+    }
+
+    /// The part of it that is about folders; returns the state folder.
+    pub fn check_folders(settings: &Settings) -> anyhow::Result<PathBuf> {
         let state = settings.folders.state()?;
         // As good as any other number.
         let state = slot::shared(&state).map_or(state.clone(), |shared| shared.join("1"));
@@ -267,7 +274,8 @@ impl Config {
             None => folder::foresee("--state-dir", &state.join("work"))?,
         };
         settings.sandbox.check(&[&state, &work]).map_err(anyhow::Error::msg)?;
-        settings.logging.check().map_err(anyhow::Error::msg)
+        folder::are_there("--sandbox-readable", &settings.sandbox.sandbox_readable)?;
+        Ok(state)
     }
 }
 

@@ -1,5 +1,7 @@
 //! `runner config`: what the settings are and where each comes from, and whether they are right.
 
+use std::io::Write;
+
 use serde_json::json;
 
 use crate::config::origin::{Origin, Value};
@@ -31,6 +33,10 @@ pub fn run(command: &ConfigCommand, settings: &Settings, given: &Given) -> anyho
         ConfigCommand::Show { json: false } => Ok(show(&given.values)),
         ConfigCommand::Check => {
             Config::check_ahead(settings)?;
+            for warning in &given.warnings {
+                // Nobody is left to be told where that fails.
+                writeln!(std::io::stderr(), "runner: warning: {warning}").ok();
+            }
             Ok(format!("the settings are right: {}\n", summary(settings, &given.values)))
         }
     }
@@ -50,9 +56,11 @@ fn line(value: &Value) -> String {
     match value.values.as_slice() {
         _ if value.secret => format!("# {key} = ***"),
         [] if value.several => format!("{key} = []"),
-        [] => match &value.otherwise {
-            Some(rule) => format!("# {key} is not set: {rule}"),
-            None => format!("# {key} is not set"),
+        // As a comment: a file with it would not follow the rule any more.
+        [] => match (&value.by_rule, &value.otherwise) {
+            (Some(words), _) => format!("# {key} = {}", quoted(words)),
+            (None, Some(rule)) => format!("# {key} is not set: {rule}"),
+            (None, None) => format!("# {key} is not set"),
         },
         several if value.several => {
             format!("{key} = [{}]", several.iter().map(quoted).collect::<Vec<_>>().join(", "))
@@ -75,7 +83,7 @@ fn as_json(value: &Value) -> serde_json::Value {
     let shown = match value.values.as_slice() {
         _ if value.secret => json!("***"),
         several if value.several => json!(several),
-        [] => json!(null),
+        [] => json!(value.by_rule),
         [one, ..] => json!(one),
     };
     json!({
@@ -91,8 +99,9 @@ fn as_json(value: &Value) -> serde_json::Value {
 fn summary(settings: &Settings, values: &[Value]) -> String {
     let count = |which: fn(&Origin) -> bool| values.iter().filter(|value| which(&value.origin)).count();
     let file = count(|origin| matches!(origin, Origin::File(_)));
-    let path = settings.config.as_ref().map_or("no file".to_owned(), |path| path.display().to_string());
+    let path = settings.config.as_ref().map(|path| path.display().to_string());
     let environment = count(|origin| matches!(origin, Origin::Environment(_)));
     let flags = count(|origin| matches!(origin, Origin::Flag));
-    format!("{flags} by flags, {environment} by the environment, {file} by {path}, the others by default")
+    let by_file = path.map_or("no file".to_owned(), |path| format!("{file} by {path}"));
+    format!("{flags} by flags, {environment} by the environment, {by_file}, the others by default")
 }

@@ -53,7 +53,7 @@ impl Daemon {
             tracing::warn!(file = %file.display(), reason, "a file of the spool was set aside");
         }
         process::sweep(&daemon_mark(config));
-        workspace::sweep(&config.folders.work);
+        workspace::sweep(&config.folders.work, Duration::ZERO);
         let observe = Observe::default();
         let timeouts = config.running.timeouts.clone();
         let backend = Arc::new(Backend::new(settings.backend.clone(), timeouts, observe.clone())?);
@@ -70,7 +70,7 @@ impl Daemon {
             version = env!("OSTEST_VERSION"),
             backend = settings.backend.backend_url.as_str(),
             concurrent = settings.poll.concurrent,
-            state = ?config.folders.state,
+            state = %config.folders.state.display(),
             claims = found.claims.len(),
             results = found.results.len(),
             "the runner starts"

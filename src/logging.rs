@@ -49,7 +49,8 @@ impl Level {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// As in the settings.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Debug => "debug",
             Self::Info => "info",

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
@@ -33,8 +33,19 @@ fn visible(command: &Command) -> Command {
     Command::new(command.get_name().to_owned())
         .about(command.get_about().cloned().unwrap_or_default())
         .version(command.get_version().unwrap_or_default().to_owned())
-        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned())
+        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()).map(completed))
         .subcommands(command.get_subcommands().map(visible))
+}
+
+/// A switch takes a value only after `=`: shells that know that it takes one would complete the next word as that.
+fn completed(argument: &Arg) -> Arg {
+    if !argument.is_require_equals_set() {
+        return argument.clone();
+    }
+    let plain = Arg::new(argument.get_id().clone()).action(ArgAction::SetTrue).global(true);
+    plain
+        .long(argument.get_long().unwrap_or_default().to_owned())
+        .help(argument.get_help().cloned().unwrap_or_default())
 }
 
 /// The page of `command` and of all its subcommands, in roff.
@@ -64,7 +75,8 @@ pub fn page(mut command: Command) -> io::Result<Vec<u8>> {
     man.render_extra_section(&mut page)?;
     service().to_writer(&mut page)?;
     man.render_version_section(&mut page)?;
-    Ok(page)
+    // groff reads ASCII where nothing tells it of another encoding, and a terminal may have no such character.
+    Ok(String::from_utf8_lossy(&page).replace('…', "...").into_bytes())
 }
 
 /// What the units bring, which no declaration of options knows.

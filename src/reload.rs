@@ -53,9 +53,9 @@ impl Reload {
                 after_restart.push(new.key);
             }
         }
-        if !after_restart.iter().any(|key| key.starts_with("password"))
-            && self.has_other_password(&cli.settings)
-        {
+        let password = self.has_other_password(&cli.settings);
+        let is_named = after_restart.iter().any(|key| key.starts_with("password"));
+        if !is_named && matches!(password, Ok(true)) {
             after_restart.push("password".to_owned());
         }
         let level = cli.settings.logging.level(false);
@@ -69,23 +69,32 @@ impl Reload {
         if !quieter {
             say(&now, &after_restart);
         }
+        if let Err(error) = password {
+            let error = format!("{error:#}");
+            tracing::error!(
+                error,
+                "the password cannot be read again; the runner goes on with the one that it has, and does not start again before that file is mended"
+            );
+        }
     }
 
-    /// Whether the file of the password holds another one than at the start. Its name has not changed.
-    fn has_other_password(&self, settings: &Settings) -> bool {
+    /// Whether the file of the password holds another one than at the start. An error is what a start would say.
+    fn has_other_password(&self, settings: &Settings) -> anyhow::Result<bool> {
         let differs = |new: &SecretString, old: &SecretString| new.expose_secret() != old.expose_secret();
-        password_in_file(settings)
-            .is_some_and(|new| self.password.as_ref().is_none_or(|old| differs(&new, old)))
+        let new = password_in_file(settings)?;
+        Ok(new.is_some_and(|new| self.password.as_ref().is_none_or(|old| differs(&new, old))))
     }
 }
 
 /// The password in the file that is named for it. Only where it can be read again: what a pipe held is gone.
-fn password_in_file(settings: &Settings) -> Option<SecretString> {
-    let file = settings.backend.password_file.as_ref()?;
-    if !settings.backend.auth || !file.is_file() {
-        return None;
+fn password_in_file(settings: &Settings) -> anyhow::Result<Option<SecretString>> {
+    let Some(file) = &settings.backend.password_file else { return Ok(None) };
+    // Such as a shell's `<(…)`, which is gone with what wrote into it.
+    let is_passing = file.starts_with("/dev") || file.metadata().is_ok_and(|meta| !meta.is_file());
+    if !settings.backend.auth || is_passing {
+        return Ok(None);
     }
-    read_passwords(&settings.backend).ok().flatten()
+    read_passwords(&settings.backend)
 }
 
 fn say(now: &[String], after_restart: &[String]) {

@@ -3,6 +3,7 @@
 //! A claim is on disk before it is worked on and a result before it is sent, so a `kill -9`, a full disk or a power
 //! cut loses neither. All calls block: they write, and wait until what they wrote is durable.
 
+mod ahead;
 mod claim;
 mod files;
 mod finished;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+pub use ahead::look_ahead;
 pub use claim::{Claimed, Slot};
 pub use files::Place;
 pub use finished::Finished;
@@ -67,7 +69,7 @@ pub enum OpenError {
         by: String,
     },
     /// The file system refuses. The error says what was being done, and to what.
-    #[error("the spool cannot be opened: {0}")]
+    #[error("the spool cannot be opened")]
     Io(#[from] io::Error),
 }
 

@@ -165,7 +165,9 @@ fn one<'a>(entries: &'a [Entry], text: &str) -> Result<&'a Entry, Problem> {
     let name = text.strip_suffix(".json").unwrap_or(text);
     let ids = |entry: &Entry| {
         let raw = entry.id.as_ref().map_or("", |id| id.raw().get());
-        [raw.to_owned(), raw.trim_matches('"').to_owned()]
+        // A person types `é` where a backend wrote `\u00e9`.
+        let read = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
+        [raw.to_owned(), raw.trim_matches('"').to_owned(), read]
     };
     let exact =
         |entry: &&Entry| entry.name == name || entry.name == text || ids(entry).iter().any(|id| id == text);

@@ -2,6 +2,9 @@
 
 use serde_json::value::RawValue;
 
+/// The longest id that a line of the log holds, in characters.
+const LONGEST: usize = 1000;
+
 /// The backend's name for a task: opaque JSON, given back as the very bytes that came.
 #[derive(Debug, Clone)]
 pub struct TaskId(Box<RawValue>);
@@ -17,14 +20,24 @@ impl TaskId {
         &self.0
     }
 
-    /// For logs: the value without the quotes of a string, at most 80 characters, control characters out.
+    /// For logs: a string as it is, anything else as JSON, as a whole: who has the id finds all its lines. Only what is
+    /// longer than any id is cut.
     pub fn for_log(&self) -> String {
-        let text = self.0.get().trim_matches('"');
-        let mut short: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
-        if text.chars().count() > 80 {
-            short.push('…');
+        self.cut(LONGEST)
+    }
+
+    /// For people, in a table or a name: the same, at most 80 characters, control characters out.
+    pub fn short(&self) -> String {
+        self.cut(80).replace(char::is_control, "")
+    }
+
+    fn cut(&self, most: usize) -> String {
+        let raw = self.0.get();
+        let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.trim_matches('"').to_owned());
+        match text.char_indices().nth(most) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
         }
-        short
     }
 }
 

@@ -1,8 +1,12 @@
 //! Text as the backend can store it and people can read it: no control characters, no terminal colours, bounded,
 //! with the useful ends kept. All functions are total and never cut inside a character.
 
+mod address;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
+
+pub use address::without_address_secrets;
 
 /// Stands between head and tail in a shortened line.
 const GAP: &str = " … ";

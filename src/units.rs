@@ -62,7 +62,7 @@ pub fn count<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize,
     number.ok_or_else(|| format!("expected a whole number from {LEAST} to {MOST}"))
 }
 
-/// Reads what an environment variable says of a switch.
+/// Reads what is said of a switch, wherever: `--flag=TEXT`, the environment, a file.
 pub fn flag(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),

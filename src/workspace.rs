@@ -129,12 +129,16 @@ impl Drop for Workspace {
 }
 
 /// Removes the folders that earlier runs left below `work_dir` when they were killed. Those in which somebody still
-/// works stay.
-pub fn sweep(work_dir: &Path) {
+/// works stay, and those that are younger than `spared`: somebody else may be about to work in them.
+pub fn sweep(work_dir: &Path, spared: Duration) {
     for entry in fs::read_dir(work_dir).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         let folder = entry.path();
         if !ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|made| made.elapsed().ok());
+        if age.is_none_or(|age| age < spared) && !spared.is_zero() {
             continue;
         }
         // One whose owner took his rights away cannot be opened, except by root; it has no other user.

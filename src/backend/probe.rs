@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use reqwest::Method;
 
-use super::http::Http;
+use super::http::{Http, Reply};
 use super::wire::{self, Tokens};
 use super::{Error, Settings};
 use crate::live::Live;
@@ -23,6 +23,8 @@ pub struct Probe {
     pub login: Option<Result<Option<Vec<String>>, Error>>,
     /// What the route for results answers to a question without a body; it may be anything but 401 and 403.
     pub status: u16,
+    /// Whether what answers there is something else than a backend, as far as the route for results can tell.
+    pub is_another: bool,
 }
 
 /// Looks; an error: it cannot be reached.
@@ -42,8 +44,22 @@ pub async fn probe(settings: &Settings) -> Result<Probe, Error> {
         }
     }
     let reply = http.send(Method::OPTIONS, &settings.post_api, token.as_ref(), None, None).await?;
+    let is_another = match reply.status {
+        // One that does not know this method may know the route all the same.
+        405 | 501 => {
+            let read = http.send(Method::GET, &settings.post_api, token.as_ref(), None, None).await?;
+            read.status == 404 || is_page(&read)
+        }
+        _ => is_page(&reply),
+    };
     let clocks = reply.date.map(|theirs| (theirs, SystemTime::now()));
-    Ok(Probe { clocks, login, status: reply.status })
+    Ok(Probe { clocks, login, status: reply.status, is_another })
+}
+
+/// A page for people, with success: no route of a backend's.
+fn is_page(reply: &Reply) -> bool {
+    let begins = reply.body.iter().position(|byte| !byte.is_ascii_whitespace());
+    reply.is_success() && begins.is_some_and(|at| reply.body[at] == b'<')
 }
 
 async fn log_in(http: &Http, settings: &Settings) -> Result<Tokens, Error> {

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use clap::builder::{OsStr, Resettable, StyledStr};
-use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::nearest::{nearest, question};
 use super::{bounded, one_line};
+use crate::text::without_secrets;
 
 /// Where the file is looked for when none is named. It need not be there.
 pub const DEFAULT: &str = "/etc/ostest-runner/config.toml";
@@ -27,6 +28,8 @@ const LONGEST: usize = 1 << 20;
 pub struct File {
     /// Where it is.
     pub path: PathBuf,
+    /// What is right, and yet not as it should be.
+    pub warnings: Vec<String>,
     entries: Vec<Entry>,
 }
 
@@ -62,7 +65,8 @@ impl File {
         let named = || format!("--config {}", path.display());
         let (text, meta) = bounded::read(path, LONGEST).with_context(named)?;
         let mode = meta.permissions().mode();
-        let file = Self { path: path.to_owned(), entries: entries(path, &text, command)? };
+        let entries = entries(path, &text, command)?;
+        let mut file = Self { path: path.to_owned(), warnings: Vec::new(), entries };
         let secret = command.get_arguments().filter(|argument| argument.is_hide_env_values_set());
         for argument in secret {
             let place = file.place(argument.get_id().as_str()).filter(|_| mode & 0o077 != 0);
@@ -74,7 +78,26 @@ impl File {
                 );
             }
         }
+        if mode & 0o077 != 0 {
+            file.warnings = file.with_logins(command, mode);
+        }
         Ok(file)
+    }
+
+    /// What others than its owner read in it: addresses with a login.
+    fn with_logins(&self, command: &Command, mode: u32) -> Vec<String> {
+        let has_login =
+            |entry: &&Entry| entry.values.iter().any(|text| without_secrets(text) != text.as_str());
+        let of = |entry: &Entry| {
+            let argument = command.get_arguments().find(|argument| argument.get_id() == entry.id.as_str());
+            let (place, path) = (place(&self.path, entry.line), self.path.display());
+            format!(
+                "{place}: {}: the address holds a login, and others than its owner have access to the file (mode {:04o}); chmod 600 {path}",
+                argument.map(key).unwrap_or_default(),
+                mode & 0o7777
+            )
+        };
+        self.entries.iter().filter(has_login).map(of).collect()
     }
 
     /// The same for a file that need not be there.
@@ -123,9 +146,8 @@ fn entries(path: &Path, text: &str, command: &Command) -> anyhow::Result<Vec<Ent
         let line = place_of(name.span().start);
         let at = || format!("{}: {}", place(path, line), crate::text::one_line(name.get_ref()));
         // Before the name, which is a section's.
-        if value.get_ref().is_table() {
-            return Err(anyhow!("settings are not in sections; write key = value without any [section]"))
-                .with_context(at);
+        if let DeValue::Table(section) = value.get_ref() {
+            return Err(anyhow!(without_section(command, name.get_ref(), section))).with_context(at);
         }
         let argument = argument(command, name.get_ref()).with_context(at)?;
         let values = values(&value, argument).with_context(at)?;
@@ -146,18 +168,30 @@ fn argument<'a>(command: &'a Command, name: &str) -> anyhow::Result<&'a Arg> {
     if let Some(found) = settings().find(|argument| argument.get_long() == Some(&long)) {
         return Ok(found);
     }
-    // Clap knows what is near to what.
-    let known = Command::new("runner").args(settings().cloned().map(alone));
-    let nearest = known.try_get_matches_from(["runner", &format!("--{long}=")]).err().and_then(|error| {
-        match error.get(ContextKind::SuggestedArg)? {
-            ContextValue::String(flag) => Some(flag.trim_start_matches('-').replace('-', "_")),
-            _ => None,
-        }
-    });
-    match nearest {
-        Some(nearest) => bail!("there is no such setting; did you mean {nearest}?"),
+    match question(&nearest(&known(command), name)) {
+        Some(question) => bail!("there is no such setting; {question}"),
         None => bail!("there is no such setting; `runner config show` lists all"),
     }
+}
+
+/// The names of all settings, in the order of `--help`.
+fn known(command: &Command) -> Vec<String> {
+    command.get_arguments().filter(|argument| is_setting(argument)).map(key).collect()
+}
+
+/// What to write instead of the section `name`, which is no setting.
+fn without_section(command: &Command, name: &str, section: &DeTable<'_>) -> String {
+    let known = known(command);
+    let meant = section.keys().next().and_then(|key| {
+        let key = key.get_ref();
+        let own = known.iter().find(|known| *known == key).map(|own| vec![own.as_str()]);
+        let whole = nearest(&known, &format!("{name}_{key}"));
+        let is_whole = whole.first().is_some_and(|first| *first == format!("{name}_{key}"));
+        let nearest = if is_whole { whole } else { own.unwrap_or(whole) };
+        question(&nearest)
+    });
+    let meant = meant.map(|question| format!("; {question}")).unwrap_or_default();
+    format!("settings are not in sections; write key = value without any [section]{meant}")
 }
 
 /// The flag without what the environment says of it.

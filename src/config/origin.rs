@@ -2,15 +2,22 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::Settings;
 use super::file::{self, File};
+use super::folder::default_state;
+use crate::logging::Level;
+use crate::sandbox::Most;
+use crate::serve;
 use crate::text::without_secrets;
+use crate::units::show;
 
 /// The names under which systemd may hold the password ready.
 const CREDENTIALS: [&str; 2] = ["ostest-runner.password", "password"];
@@ -20,6 +27,8 @@ const CREDENTIALS: [&str; 2] = ["ostest-runner.password", "password"];
 pub enum Origin {
     /// Nobody said anything.
     Default,
+    /// Nobody said anything, and another setting or the environment decides: which.
+    Rule(&'static str),
     /// The file of settings; path and line.
     File(String),
     /// A file that holds a password and nothing else; its path.
@@ -34,6 +43,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => to.write_str("default"),
+            Self::Rule(rule) => to.write_str(rule),
             Self::File(place) | Self::PasswordFile(place) => write!(to, "file {place}"),
             Self::Environment(name) => write!(to, "environment {name}"),
             Self::Flag => to.write_str("flag"),
@@ -50,8 +60,10 @@ pub struct Value {
     pub environment: Option<String>,
     /// What was given for it; empty: nothing, and there is no default that could be written down.
     pub values: Vec<String>,
-    /// The same to the letter, secrets and all.
-    raw: SecretString,
+    /// What it means, however it is written, secrets and all; of nothing, where a rule says what is taken, that.
+    meaning: SecretString,
+    /// What the rule takes, in words.
+    pub by_rule: Option<String>,
     /// What is taken where nothing was given, in the words of `--help`.
     pub otherwise: Option<String>,
     /// Whether it takes several values.
@@ -63,16 +75,20 @@ pub struct Value {
 }
 
 impl Value {
-    /// Whether the same was given, wherever.
+    /// Whether both mean the same, wherever and however they were given. What is left to a rule is the same rule.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.raw.expose_secret() == other.raw.expose_secret()
+        (self.values.is_empty() && other.values.is_empty() && !self.secret)
+            || self.meaning.expose_secret() == other.meaning.expose_secret()
     }
 
     /// The value for people.
     pub fn words(&self) -> String {
         match self.values.as_slice() {
             _ if self.secret => "***".to_owned(),
-            [] => self.otherwise.clone().unwrap_or_else(|| "nothing".to_owned()),
+            [] => {
+                let words = self.by_rule.as_ref().or(self.otherwise.as_ref());
+                words.cloned().unwrap_or_else(|| "nothing".to_owned())
+            }
             values => values.join(","),
         }
     }
@@ -102,7 +118,8 @@ fn value(argument: &Arg, matches: &ArgMatches, file: Option<&File>) -> Value {
         environment,
         values: shown.collect(),
         key,
-        raw: given.join("\n").into(),
+        meaning: meaning(matches, id).unwrap_or_else(|| given.join("\n")).into(),
+        by_rule: None,
         otherwise: otherwise(argument),
         several: matches!(argument.get_action(), clap::ArgAction::Append),
         secret,
@@ -110,12 +127,62 @@ fn value(argument: &Arg, matches: &ArgMatches, file: Option<&File>) -> Value {
     }
 }
 
-/// The value without what may be a secret in it. Of an address the query goes too, since that is where hosts take tokens;
+/// What was read, as `Debug` shows it, for the types of which one value can be written in several ways.
+fn meaning(matches: &ArgMatches, id: &str) -> Option<String> {
+    fn of<T: Clone + fmt::Debug + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<String> {
+        let values = matches.try_get_many::<T>(id).ok()??;
+        Some(shown(&values.collect::<Vec<_>>()))
+    }
+    let types = [
+        of::<bool>,
+        of::<Duration>,
+        of::<u64>,
+        of::<Most<u64>>,
+        of::<Most<f64>>,
+        of::<Most<Duration>>,
+        of::<Url>,
+        of::<PathBuf>,
+        of::<Level>,
+        of::<serve::Listen>,
+    ];
+    types.iter().find_map(|of| of(matches, id))
+}
+
+fn shown(values: &(impl fmt::Debug + ?Sized)) -> String {
+    format!("{values:?}")
+}
+
+/// Notes what is taken where nothing was given and no default can be written down: in a daemon, whose settings alone are
+/// read again.
+pub fn settle_rules(settings: &Settings, values: &mut [Value]) {
+    let state = settings.folders.state().ok();
+    let state_rule = default_state().map_or("default", |(_, rule)| rule);
+    let work = state.as_ref().map(|state| state.join("work"));
+    let (level, drain) = (settings.logging.level(false), settings.worker.timeout);
+    let path = |path: &PathBuf| (shown(&[path]), path.display().to_string());
+    for value in values.iter_mut().filter(|value| value.values.is_empty() && !value.secret) {
+        let rule = match value.key.as_str() {
+            "logger_level" => {
+                Some(((shown(&[level]), level.name().to_owned()), "default; warning for subcommands"))
+            }
+            "drain_timeout" => Some(((shown(&[drain]), show(drain)), "as timeout")),
+            "state_dir" => state.as_ref().map(|state| (path(state), state_rule)),
+            "work_dir" => work.as_ref().map(|work| (path(work), "in state_dir")),
+            "config" => settings.config.as_ref().map(|file| (path(file), "default")),
+            _ => None,
+        };
+        if let Some(((meaning, words), rule)) = rule {
+            (value.meaning, value.by_rule, value.origin) = (meaning.into(), Some(words), Origin::Rule(rule));
+        }
+    }
+}
+
+/// The value without what may be a secret in it. Of an address query and fragment go too, since that is where hosts take tokens;
 /// of other values it does not, for a `?` is a pattern there.
 fn presentable(key: &str, text: &str) -> String {
     let text = without_secrets(text);
-    match text.split_once('?') {
-        Some((before, _)) if key.ends_with("_url") || key.ends_with("_api") => format!("{before}?***"),
+    match text.find(['?', '#']) {
+        Some(at) if key.ends_with("_url") || key.ends_with("_api") => format!("{}***", &text[..=at]),
         _ => text.into_owned(),
     }
 }
@@ -124,7 +191,7 @@ fn presentable(key: &str, text: &str) -> String {
 fn otherwise(argument: &Arg) -> Option<String> {
     let help = argument.get_help()?.to_string();
     let (_, rule) = help.split_once("[default: ")?;
-    Some(rule.strip_suffix(']').unwrap_or(rule).replace('\n', " "))
+    Some(rule.split(']').next().unwrap_or(rule).replace('\n', " "))
 }
 
 /// Decides which of the ways to give a password counts: the one that comes from the higher place and, where two come

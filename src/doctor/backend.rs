@@ -10,14 +10,24 @@ use crate::units::show;
 const APART: Duration = Duration::from_secs(30);
 
 /// What to do about the backend's own trouble.
-const ITS_OWN: &str = "look at the backend's log; the runner tries again until it is back";
+fn its_own(settings: &Settings, route: &str) -> String {
+    let asked = asks(settings, route);
+    format!(
+        "{asked}; who runs the backend finds more in its log, and the runner tries again until it is back"
+    )
+}
+
+/// What shows the answer itself. Never of the route for tasks, which would hand one out.
+fn asks(settings: &Settings, route: &str) -> String {
+    format!("curl -i {}{route}", settings.backend_url.as_str().trim_end_matches('/'))
+}
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let url = &settings.backend_url;
     let probe = match probe(settings).await {
         Ok(probe) => probe,
         Err(error) => {
-            let mend = format!("check --backend-url; curl -v {url}");
+            let mend = format!("curl -v {url}; correct --backend-url where it is another");
             return vec![Finding::failure("backend", format!("{url} cannot be reached: {error}"), mend)];
         }
     };
@@ -29,15 +39,16 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
 
 fn reached(settings: &Settings, probe: &Probe) -> Finding {
     let (url, route, status) = (&settings.backend_url, &settings.post_api, probe.status);
+    let other = |how: &str| {
+        let mend = format!("{}; correct --backend-url or --post-api", asks(settings, route));
+        Finding::warning("backend", format!("{url} answers, but {route} {how}"), mend)
+    };
     match status {
-        404 => Finding::warning(
-            "backend",
-            format!("{url} answers, but {route} with 404"),
-            "check --backend-url and --post-api",
-        ),
+        404 => other("with 404"),
+        _ if probe.is_another => other("as no backend does: it has no such route, or a page there"),
         // That it does not know this method says nothing of those that the runner needs.
         501 => Finding::ok("backend", format!("{url} answers")),
-        500.. => Finding::failure("backend", format!("{url} answers {status}"), ITS_OWN),
+        500.. => Finding::failure("backend", format!("{url} answers {status}"), its_own(settings, route)),
         _ => Finding::ok("backend", format!("{url} answers")),
     }
 }
@@ -46,7 +57,7 @@ fn login(settings: &Settings, probe: &Probe) -> Finding {
     let user = &settings.login;
     match &probe.login {
         Some(Ok(_)) => Finding::ok("login", format!("accepted for {user}")),
-        Some(Err(error)) => no_login(user, error),
+        Some(Err(error)) => no_login(settings, error),
         None if matches!(probe.status, 401 | 403) => {
             let says = format!("the backend wants one: {} answers {}", settings.post_api, probe.status);
             Finding::failure("login", says, "start the runner with --auth, --login and --password-file")
@@ -56,14 +67,21 @@ fn login(settings: &Settings, probe: &Probe) -> Finding {
 }
 
 /// Only what judges the user and the password is answered by others: a backend that is away knows them as well as ever.
-fn no_login(user: &str, error: &Error) -> Finding {
+fn no_login(settings: &Settings, error: &Error) -> Finding {
+    let user = &settings.login;
     let (says, mend) = match error {
         Error::Status { status: 400 | 401 | 403, .. } => (
             format!("refused for {user}: {error}"),
-            "set --login and --password-file (or RUNNER_PASSWORD) to what the backend knows",
+            "set --login and --password-file (or RUNNER_PASSWORD) to what the backend knows".to_owned(),
         ),
-        Error::Status { status: 429 | 500.., .. } => (format!("cannot be tried: {error}"), ITS_OWN),
-        _ => (format!("cannot be tried: {error}"), "check --backend-url and --login-api"),
+        Error::Status { status: 429 | 500.., .. } => {
+            (format!("cannot be tried: {error}"), its_own(settings, &settings.login_api))
+        }
+        _ => {
+            let mend =
+                format!("{}; correct --backend-url or --login-api", asks(settings, &settings.login_api));
+            (format!("cannot be tried: {error}"), mend)
+        }
     };
     Finding::failure("login", says, mend)
 }
@@ -73,7 +91,8 @@ fn no_login(user: &str, error: &Error) -> Finding {
 fn role(settings: &Settings, probe: &Probe) -> Option<Finding> {
     let Some(Ok(roles)) = &probe.login else { return None };
     let user = &settings.login;
-    let mend = format!("give {user} the role ADMIN, or use another --login");
+    let mend =
+        format!("have an administrator of the backend give {user} the role ADMIN, or use another --login");
     if matches!(probe.status, 401 | 403) {
         let says = format!("{} answers {} to {user}", settings.post_api, probe.status);
         return Some(Finding::failure("role", says, mend));
@@ -90,7 +109,7 @@ fn role(settings: &Settings, probe: &Probe) -> Option<Finding> {
         None => Finding::warning(
             "role",
             format!("not known for {user}: it can be asked only by taking a task"),
-            "where it is not enough, the log of the runner says so (403) at its first question",
+            "journalctl -u ostest-runner -g 403, or the log elsewhere: after its first question it says where it is not enough",
         ),
     })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::geteuid;
 
-use super::Finding;
+use super::{Finding, cause};
 use crate::config::Settings;
 
 /// Open files that a runner needs for itself, and for each task that runs.
@@ -15,6 +15,7 @@ const FILES: (u64, u64) = (128, 32);
 pub(super) fn look(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![core_pattern()];
     findings.extend(limits(settings));
+    findings.extend(file_size(settings));
     findings.push(namespaces());
     findings
 }
@@ -67,6 +68,20 @@ fn limits(settings: &Settings) -> Vec<Finding> {
         })
     })
     .collect()
+}
+
+/// A runner that writes more into one file than it may is killed, and so is each of its children.
+fn file_size(settings: &Settings) -> Option<Finding> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_FSIZE).ok()?;
+    let needed = settings.checkout.max_repository;
+    Some(match soft {
+        nix::libc::RLIM_INFINITY => Finding::ok("file size", "unlimited"),
+        _ if soft >= needed => Finding::ok("file size", format!("at most {soft} bytes")),
+        _ => {
+            let says = format!("at most {soft} bytes; a repository may have {needed}");
+            Finding::warning("file size", says, cause::FILE_SIZE)
+        }
+    })
 }
 
 /// Whether a user without privileges may make namespaces, as bubblewrap does then.

@@ -4,12 +4,14 @@
 //! login makes the refresh token of a runner with the same user worthless, which that runner mends by a login of its own.
 
 mod backend;
+mod cause;
 mod machine;
 mod programs;
 mod sandbox;
 mod state;
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -19,7 +21,7 @@ use crate::live::Live;
 use crate::process::Launcher;
 use crate::sandbox::Sandbox;
 use crate::screen::Screen;
-use crate::text::{one_line, without_secrets};
+use crate::text::{one_line, without_address_secrets};
 
 /// What `runner doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -38,6 +40,8 @@ enum State {
     Warning,
     /// Tasks do not run.
     Failure,
+    /// It was not looked at, for something else has to be mended first.
+    Skipped,
 }
 
 impl State {
@@ -46,6 +50,7 @@ impl State {
             Self::Ok => "ok",
             Self::Warning => "warning",
             Self::Failure => "failure",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -72,14 +77,25 @@ impl Finding {
     fn failure(check: impl Into<String>, says: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { state: State::Failure, mend: Some(mend.into()), ..Self::ok(check, says) }
     }
+
+    /// That it was not looked at, since the settings are wrong.
+    fn skipped(check: &str) -> Self {
+        Self { state: State::Skipped, ..Self::ok(check, "not looked at, for the settings are wrong") }
+    }
 }
 
 /// What the trials of the caller came to: settings that hold together, and how strongly tasks can be confined with them.
 pub struct Patient<'a> {
-    /// The settings as they were given; where they do not hold together, why.
+    /// The settings as they were given.
     pub given: &'a Settings,
+    /// What is wrong with the file of settings: nothing of it is in `given`.
+    pub wrong_file: Option<String>,
+    /// What of the settings is taken, and yet not as it should be.
+    pub warnings: Vec<String>,
     /// What was made of them. Where the state folder is not there yet, with another one in its place.
     pub config: Result<&'a Config, String>,
+    /// The folder in which things are tried, and which stays.
+    pub ground: &'a Path,
     /// Starts the checks' own processes.
     pub launcher: Launcher,
     /// What confines tasks.
@@ -110,7 +126,10 @@ pub async fn run(
                 writeln!(out, "{:27} mend: {}", "", clean(mend))?;
             }
         }
-        writeln!(out, "\n{} checks, {failures} failed, {warnings} with a warning", findings.len())?;
+        let skipped = count(State::Skipped);
+        let looked_at = findings.len() - skipped;
+        let skipped = if skipped > 0 { format!(", {skipped} not looked at") } else { String::new() };
+        writeln!(out, "\n{looked_at} checks, {failures} failed, {warnings} with a warning{skipped}")?;
     }
     Ok(failures == 0)
 }
@@ -118,14 +137,37 @@ pub async fn run(
 async fn look(patient: Patient<'_>) -> Vec<Finding> {
     let settings = patient.given;
     let mut findings = Vec::new();
-    if let Err(why) = &patient.config {
-        findings.push(Finding::failure("settings", why, "correct the option that the line names"));
+    if let Some(why) = &patient.wrong_file {
+        let mend = "correct that line of the file, then: runner config check, with the same options";
+        findings.push(Finding::failure("settings", why, mend));
+    } else if let Err(why) = &patient.config {
+        let mend = cause::mend(why, patient.ground);
+        let mend = mend.unwrap_or_else(|| {
+            "runner config check, with the same options, until it exits with 0".to_owned()
+        });
+        findings.push(Finding::failure("settings", why, mend));
+    }
+    for warning in &patient.warnings {
+        let mend = match warning.rsplit_once("; ") {
+            Some((_, command)) if command.starts_with("chmod") => command,
+            _ => "systemctl cat ostest-runner, or env | grep RUNNER_; correct or remove the variable",
+        };
+        findings.push(Finding::warning("settings", warning, mend));
     }
     patient.doing.set("programs");
     if !settings.execute.mock {
         findings.extend(programs::look(&patient.launcher).await);
     }
-    findings.extend(state::look(settings));
+    if patient.wrong_file.is_some() {
+        // Which folders they are, the file says.
+        findings.extend(["state folder", "disk", "inodes"].map(Finding::skipped));
+    } else {
+        findings.extend(state::look(settings));
+    }
+    if patient.config.is_err() {
+        let tasks = ["suite", "sandbox"].into_iter().filter(|_| !settings.execute.mock);
+        findings.extend(["backend", "login"].into_iter().chain(tasks).map(Finding::skipped));
+    }
     if let Ok(config) = patient.config {
         patient.doing.set("the backend");
         // Only there the password is in its place.
@@ -137,11 +179,11 @@ async fn look(patient: Patient<'_>) -> Vec<Finding> {
                 _ => patient.launcher.clone(),
             };
             let checkout = Checkout::new(config.running.checkout.clone(), confined, &config.folders.state);
-            findings.push(programs::suite(&checkout, config).await);
+            findings.push(programs::suite(&checkout, config, patient.ground).await);
         }
     }
     if let Some(sandbox) = &patient.sandbox {
-        findings.extend(sandbox::look(sandbox));
+        findings.extend(sandbox::look(sandbox, patient.ground));
     }
     findings.extend(machine::look(settings));
     findings
@@ -158,5 +200,5 @@ fn as_json(finding: &Finding) -> Value {
 
 /// One line, for some of it are others' words.
 fn clean(text: &str) -> String {
-    without_secrets(&one_line(text)).into_owned()
+    without_address_secrets(&one_line(text))
 }

@@ -3,94 +3,117 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Finding;
+use super::{Finding, cause};
 use crate::checkout::Checkout;
 use crate::config::Config;
 use crate::execute::find_program;
-use crate::process::{Exit, Launcher, Spec, Until};
+use crate::process::{Launcher, Spec, Until};
 use crate::workspace::Workspace;
 
 /// What mends a python3 without `venv`.
 const INSTALL: &str = "apt-get install python3-venv";
 
+/// What brings a python3.
+const PYTHON: &str = "python3 python3-venv";
+
+/// The oldest Python that the runner's plugin for pytest works with.
+const OLDEST: (u32, u32) = (3, 7);
+
 /// How long a program may take to say something of itself.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn look(launcher: &Launcher) -> Vec<Finding> {
     let python = find_program("python3");
     let mut findings = Vec::new();
     match &python {
-        None => findings.push(Finding::failure(
-            "python3",
-            "not found on PATH",
-            "apt-get install python3 python3-venv",
-        )),
+        None => findings.push(absent("python3", PYTHON)),
         Some(python) => findings.push(interpreter(launcher, python).await),
     }
-    findings.push(environments(launcher, python.as_deref()).await);
+    findings.extend(environments(launcher, python.as_deref()).await);
     for (program, package) in [("cc", "gcc libc6-dev"), ("make", "make")] {
         findings.push(match find_program(program) {
-            Some(path) => Finding::ok(program, path.display().to_string()),
-            None => Finding::failure(program, "not found on PATH", format!("apt-get install {package}")),
+            Some(path) => match version(launcher, &path).await {
+                Ok(version) => Finding::ok(program, format!("{} ({version})", path.display())),
+                Err(why) => broken(program, &path, &why, package),
+            },
+            None => absent(program, package),
         });
     }
     findings
 }
 
+fn absent(program: &str, package: &str) -> Finding {
+    Finding::failure(program, "not found on PATH", format!("apt-get install {package}"))
+}
+
+/// What is there and does not run. The system's own is installed anew; what somebody has put before it is in its way.
+fn broken(check: &str, path: &Path, why: &str, package: &str) -> Finding {
+    Finding::failure(check, format!("{} does not run: {why}", path.display()), replace(path, package))
+}
+
+fn replace(path: &Path, package: &str) -> String {
+    match path.parent() {
+        Some(folder) if folder == Path::new("/usr/bin") || folder == Path::new("/bin") => {
+            format!("apt-get install --reinstall {package}")
+        }
+        _ => format!("mv {0} {0}.broken; apt-get install {package}", path.display()),
+    }
+}
+
 async fn interpreter(launcher: &Launcher, python: &Path) -> Finding {
     let script = "import sys; print('.'.join(map(str, sys.version_info[:3])))";
-    match ask(launcher, python, script).await {
-        Ok(exit) if exit.success() => {
-            Finding::ok("python3", format!("{} {}", python.display(), exit.stdout.text().trim()))
+    let said = match ask(launcher, python, &["-I", "-c", script]).await {
+        Ok(said) => said,
+        Err(why) => return broken("python3", python, &why, PYTHON),
+    };
+    let says = format!("{} {said}", python.display());
+    let mut numbers = said.split('.').map_while(|number| number.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) if (major, minor) >= OLDEST => Finding::ok("python3", says),
+        (Some(_), Some(_)) => {
+            let says = format!("{says} is too old: {}.{} at least", OLDEST.0, OLDEST.1);
+            Finding::failure("python3", says, replace(python, PYTHON))
         }
-        Ok(exit) => broken(python, &ending(&exit)),
-        Err(error) => broken(python, &error),
+        _ => broken("python3", python, &format!("it calls its version {said:?}"), PYTHON),
     }
 }
 
-fn broken(python: &Path, why: &str) -> Finding {
-    let says = format!("{} does not run: {why}", python.display());
-    Finding::failure("python3", says, "apt-get install --reinstall python3")
-}
-
-async fn environments(launcher: &Launcher, python: Option<&Path>) -> Finding {
+/// What makes the suite's environment: uv where it is, else python3. Where uv is broken, what would do its work without
+/// it is looked at too.
+async fn environments(launcher: &Launcher, python: Option<&Path>) -> Vec<Finding> {
+    let mut findings = Vec::new();
     if let Some(uv) = find_program("uv") {
-        return Finding::ok("environments", format!("made by {}", uv.display()));
-    }
-    let Some(python) = python else {
-        return Finding::failure("environments", "neither uv nor python3 is found", INSTALL);
-    };
-    match ask(launcher, python, "import venv, ensurepip").await {
-        Ok(exit) if exit.success() => Finding::ok("environments", "made by python3 -m venv"),
-        Ok(exit) => {
-            Finding::failure("environments", format!("python3 cannot make them: {}", ending(&exit)), INSTALL)
+        match version(launcher, &uv).await {
+            Ok(version) => {
+                return vec![Finding::ok("environments", format!("made by {} ({version})", uv.display()))];
+            }
+            Err(why) => {
+                let says = format!("{} does not run: {why}", uv.display());
+                let mend = format!("mv {0} {0}.broken; python3 -m venv serves without it", uv.display());
+                findings.push(Finding::failure("uv", says, mend));
+            }
         }
-        Err(error) => Finding::failure("environments", error, INSTALL),
     }
+    findings.push(match python {
+        None => Finding::failure("environments", "neither uv nor python3 is found", INSTALL),
+        Some(python) => match ask(launcher, python, &["-I", "-c", "import venv, ensurepip"]).await {
+            Ok(_) => Finding::ok("environments", "made by python3 -m venv"),
+            Err(why) => Finding::failure("environments", format!("python3 cannot make them: {why}"), INSTALL),
+        },
+    });
+    findings
 }
 
-/// Whether the suite can be had, by a mirror of its own that goes again: the runner's is left alone.
-pub(super) async fn suite(checkout: &Checkout, config: &Config) -> Finding {
-    let settings = &config.settings.suite;
-    let mend = "check --tests-url, --tests-ref and the network; a mirror that is there serves meanwhile";
-    let folder = match Workspace::new(&config.folders.work) {
-        Ok(folder) => folder,
-        Err(error) => {
-            return Finding::failure("suite", format!("no folder to fetch it into: {error}"), "df -h");
-        }
-    };
-    let home = folder.root().join("doctor");
-    let reference = settings.tests_ref.as_deref();
-    match checkout.suite(&settings.tests_url, reference, &home).await {
-        Ok((commit, _)) => Finding::ok("suite", format!("{} at {commit}", settings.tests_url)),
-        Err(fault) => Finding::failure("suite", fault.message, mend),
-    }
+/// The first line of what it says to `--version`.
+async fn version(launcher: &Launcher, program: &Path) -> Result<String, String> {
+    ask(launcher, program, &["--version"]).await
 }
 
-async fn ask(launcher: &Launcher, python: &Path, script: &str) -> Result<Exit, String> {
+/// The first line of what a program says; an error: why it said nothing.
+async fn ask(launcher: &Launcher, program: &Path, arguments: &[&str]) -> Result<String, String> {
     let spec = Spec {
-        program: python.display().to_string(),
-        args: ["-I", "-c", script].map(str::to_owned).to_vec(),
+        program: program.display().to_string(),
+        args: arguments.iter().map(ToString::to_string).collect(),
         // pyenv's shims need it, for one.
         env: ["PATH", "HOME"]
             .iter()
@@ -99,9 +122,41 @@ async fn ask(launcher: &Launcher, python: &Path, script: &str) -> Result<Exit, S
         dir: "/".into(),
         ..Spec::default()
     };
-    launcher.run(spec, &Until::within(PATIENCE)).await.map_err(|error| error.to_string())
+    let exit = launcher.run(spec, &Until::within(PATIENCE)).await.map_err(|error| error.to_string())?;
+    if exit.stopped.is_some() {
+        return Err(format!("it has not answered within {} s", PATIENCE.as_secs()));
+    }
+    if !exit.success() {
+        return Err(exit.last_words().unwrap_or_else(|| exit.describe()));
+    }
+    Ok(exit.stdout.text().lines().next().unwrap_or_default().trim().to_owned())
 }
 
-fn ending(exit: &Exit) -> String {
-    exit.last_words().unwrap_or_else(|| exit.describe())
+/// Whether the suite can be had, by a mirror of its own that goes again: the runner's is left alone.
+pub(super) async fn suite(checkout: &Checkout, config: &Config, ground: &Path) -> Finding {
+    let settings = &config.settings.suite;
+    let url = settings.tests_url.to_string();
+    let mend = if url.contains("://") {
+        let name = settings.tests_ref.as_deref().unwrap_or("HEAD");
+        format!("git ls-remote {url} {name}; a mirror that is there serves meanwhile")
+    } else {
+        format!("ls -ld {url}; git -C {url} log -1, or give another --tests-url")
+    };
+    let folder = match Workspace::new(&config.folders.work) {
+        Ok(folder) => folder,
+        Err(error) => {
+            let says = format!("no folder to fetch it into: {error}");
+            let mend = cause::mend(&says, ground).unwrap_or_else(|| format!("ls -ld {}", ground.display()));
+            return Finding::failure("suite", says, mend);
+        }
+    };
+    let home = folder.root().join("doctor");
+    let reference = settings.tests_ref.as_deref();
+    match checkout.suite(&settings.tests_url, reference, &home).await {
+        Ok((commit, _)) => Finding::ok("suite", format!("{} at {commit}", settings.tests_url)),
+        Err(fault) => {
+            let mend = cause::mend(&fault.message, ground).unwrap_or(mend);
+            Finding::failure("suite", fault.message, mend)
+        }
+    }
 }

@@ -3,20 +3,22 @@
 use std::fs;
 use std::path::Path;
 
-use super::Finding;
 use super::machine::{self, refusing};
+use super::{Finding, cause};
 use crate::process::BWRAP;
 use crate::sandbox::{Choice, Level, Network, Sandbox};
 
-pub(super) fn look(found: &Result<Sandbox, String>) -> Vec<Finding> {
+/// `ground` is where it was tried.
+pub(super) fn look(found: &Result<Sandbox, String>, ground: &Path) -> Vec<Finding> {
     let sandbox = match found {
         Ok(sandbox) => sandbox,
         Err(why) => {
-            let mend = format!("{}; or ask for less with --sandbox-require", mend_bwrap());
+            let mend = cause::mend(why, ground)
+                .unwrap_or_else(|| format!("{}; or ask for less with --sandbox-require", mend_bwrap()));
             return vec![Finding::failure("sandbox", why, mend)];
         }
     };
-    let mut findings = vec![level(sandbox)];
+    let mut findings = vec![level(sandbox, ground)];
     let chosen = sandbox.settings.sandbox == Choice::None;
     for (feature, how) in sandbox.line().split(' ').filter_map(|word| word.split_once('=')) {
         let check = format!("sandbox {feature}");
@@ -30,7 +32,7 @@ pub(super) fn look(found: &Result<Sandbox, String>) -> Vec<Finding> {
     findings
 }
 
-fn level(sandbox: &Sandbox) -> Finding {
+fn level(sandbox: &Sandbox, ground: &Path) -> Finding {
     let name = sandbox.level.name();
     match (&sandbox.weaker_because, sandbox.level, sandbox.settings.sandbox) {
         (None, Level::Bwrap, _) => Finding::ok("sandbox", format!("{name}, the strongest")),
@@ -44,7 +46,8 @@ fn level(sandbox: &Sandbox) -> Finding {
         }
         (because, ..) => {
             let why = because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            Finding::warning("sandbox", format!("{name}{why}"), mend_bwrap())
+            let mend = cause::mend(&why, ground).unwrap_or_else(mend_bwrap);
+            Finding::warning("sandbox", format!("{name}{why}"), mend)
         }
     }
 }
@@ -59,10 +62,17 @@ fn matters(sandbox: &Sandbox, feature: &str) -> bool {
 fn mend(feature: &str) -> &'static str {
     match feature {
         "pidns" | "netns" | "inet" | "mountns" | "disk" => "bwrap gives it: see the line `sandbox`",
-        "uid-drop" => "leave the runner CAP_SETUID, CAP_SETGID and CAP_CHOWN",
-        "landlock" => "a kernel from 5.13 on, with landlock among `lsm=` on its command line",
-        "memory" | "pids" | "cpu" => "delegate a control group: Delegate=yes in the systemd unit",
-        _ => "see docs/security.md",
+        "uid-drop" => {
+            "docker run --cap-add SETUID --cap-add SETGID --cap-add CHOWN, or the same in CapabilityBoundingSet="
+        }
+        "landlock" => {
+            "cat /sys/kernel/security/lsm; where landlock is missing: a kernel from 5.13 on, with it among `lsm=` on its command line"
+        }
+        "memory" | "pids" | "cpu" => {
+            "systemctl edit ostest-runner, and there Delegate=cpu memory pids below [Service]"
+        }
+        "seccomp" => "grep Seccomp /proc/self/status; a kernel with CONFIG_SECCOMP_FILTER",
+        _ => "runner --logger-level debug doctor; docs/security.md says what each feature needs",
     }
 }
 
@@ -81,8 +91,7 @@ fn mend_bwrap() -> String {
         let options = "--security-opt seccomp=docker/seccomp.json --security-opt systempaths=unconfined";
         return format!("start the container with {options}, see docs/container.md");
     }
-    "bubblewrap is installed; what it could not do is said above, and docs/security.md says what it needs"
-        .to_owned()
+    format!("{BWRAP} --unshare-all --dev-bind / / true; docs/security.md says what it needs")
 }
 
 /// Whether this is a container, or a part of /proc is covered as in one, after which no task gets a /proc of its own.

@@ -1,7 +1,8 @@
 //! `--log-format json`: an object a line. The fields of spans and of the event stand side by side, a span's with its
 //! name before them, so that a task's id is `task.id` in every line. The names are an interface: docs/metrics.md.
 
-use std::fmt::Debug;
+use std::borrow::Cow;
+use std::fmt::{Debug, Write as _};
 use std::io::Write;
 
 use serde_json::{Map, Value};
@@ -59,11 +60,29 @@ where
                 line.insert(format!("field.{name}"), other);
             }
         }
-        let mut text = Value::Object(line).to_string();
+        let mut text = escaped(&Value::Object(line).to_string()).into_owned();
         text.push('\n');
         // A log that cannot be written is nobody's fault here.
         self.0.make_writer_for(event.metadata()).write_all(text.as_bytes()).ok();
     }
+}
+
+/// JSON lets DEL and the controls above ASCII stand as they are; a terminal that shows the log may obey them.
+fn escaped(json: &str) -> Cow<'_, str> {
+    let is_raw = |c: char| matches!(c, '\x7f'..='\u{9f}');
+    if !json.contains(is_raw) {
+        return Cow::Borrowed(json);
+    }
+    // They stand within strings alone.
+    let mut out = String::with_capacity(json.len() + 8);
+    for c in json.chars() {
+        if is_raw(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 fn level(event: &Event<'_>) -> String {
@@ -89,7 +108,10 @@ impl Fields {
     }
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.found.insert(format!("{}{}", self.prefix, field.name()), value.into());
+        let name = field.name();
+        // A span may name a field as events outside of it do.
+        let prefix = if name.starts_with(&self.prefix) { "" } else { &self.prefix };
+        self.found.insert(format!("{prefix}{name}"), value.into());
     }
 }
 
@@ -145,6 +167,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn no_control_character_is_raw_and_the_text_stays_the_same() {
+        let text: String = (0..0x100).filter_map(char::from_u32).chain("é\u{2028}".chars()).collect();
+        let json = Value::from(text.clone()).to_string();
+        let escaped = escaped(&json);
+        assert!(!escaped.chars().any(char::is_control), "{escaped}");
+        assert!(
+            escaped.contains("\\u007f") && escaped.contains("\\u009b") && escaped.contains('é'),
+            "{escaped}"
+        );
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+    }
 
     #[test]
     fn durations_become_seconds_and_nothing_else_does() {

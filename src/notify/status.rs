@@ -12,11 +12,14 @@ const LONGEST: usize = 300;
 /// What the runner does, and what troubles it.
 pub(super) fn line(observe: &Observe) -> String {
     let (health, working) = (observe.health(), observe.working());
+    // What it answered says more than that it is of no use.
+    let backend =
+        if health.backend_away { "the backend cannot be reached" } else { "no tasks from the backend" };
     let mut line = doing(&health, &working, observe.slot_count());
     for (what, why) in [
         ("the poll loop is stuck", health.stuck_at(std::time::Instant::now())),
         ("no task is taken, since the spool cannot take one", health.room.clone()),
-        ("the backend cannot be reached", health.backend.clone()),
+        (backend, health.backend.clone()),
         ("login", health.credentials.clone()),
         ("the suite", health.suite.trouble.clone().filter(|_| !health.suite.ready)),
     ] {
@@ -93,6 +96,11 @@ mod tests {
         );
         observe.contact(Err("x".repeat(5000)));
         assert!(line(&observe).len() <= LONGEST + 10);
+        observe.contact(Ok(503));
+        assert_eq!(
+            line(&observe),
+            "stopping: 1 task to finish: 17 (claim); no tasks from the backend: it answers 503"
+        );
         observe.contact(Ok(200));
         drop(first);
         assert_eq!(line(&observe), "stopping: delivering");

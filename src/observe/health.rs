@@ -48,6 +48,8 @@ pub struct Health {
     pub backend_answered: Option<Instant>,
     /// Why it cannot be reached, or why tasks cannot be had of it.
     pub backend: Option<String>,
+    /// Whether it gave no answer at all, the last time.
+    pub backend_away: bool,
     /// Why it does not take the runner's requests.
     pub credentials: Option<String>,
     /// Whether it ever did.
@@ -80,6 +82,7 @@ impl Default for Health {
             backend_asked: false,
             backend_answered: None,
             backend: None,
+            backend_away: false,
             credentials: None,
             credentials_taken: false,
             claims: None,

@@ -131,11 +131,12 @@ impl Observe {
     pub fn task(&self, id: &TaskId, again: bool) -> Watched {
         let counter = if again { &self.0.metrics.resumed } else { &self.0.metrics.claims };
         counter.add(1);
-        Watched::new(self.clone(), id.for_log())
+        Watched::new(self.clone(), id.short())
     }
 
     /// An exchange with the backend came to a status, or to nothing.
     pub fn contact(&self, contact: Result<u16, String>) {
+        let away = contact.is_err();
         let trouble = match contact {
             Ok(status) if status < 500 => None,
             Ok(status) => Some(format!("it answers {status}")),
@@ -147,6 +148,7 @@ impl Observe {
             health.backend_answered = Some(Instant::now());
         }
         health.backend = trouble;
+        health.backend_away = away;
         self.0.news.notify_one();
     }
 

@@ -33,14 +33,21 @@ use crate::spool::{Depth, Spool};
 #[command(next_help_heading = "Seeing inside")]
 #[group(skip)]
 pub struct Settings {
-    /// Address to serve /metrics, /healthz, /readyz and /status on, such as 127.0.0.1:9180 [default: none]
-    #[arg(long, global = true, env = "RUNNER_LISTEN", value_name = "ADDRESS", value_parser = address)]
-    pub listen: Option<SocketAddr>,
+    /// Address to serve /metrics, /healthz, /readyz and /status on, such as 127.0.0.1:9180
+    #[arg(long, global = true, env = "RUNNER_LISTEN", value_name = "ADDRESS", default_value = "none", value_parser = address)]
+    pub listen: Listen,
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let taken = "expected an address and a port, such as 127.0.0.1:9180 or [::]:9180";
-    text.trim().parse().map_err(|_| taken.to_owned())
+/// Where to listen; nowhere, unless told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listen(pub Option<SocketAddr>);
+
+fn address(text: &str) -> Result<Listen, String> {
+    let taken = "expected an address and a port, such as 127.0.0.1:9180 or [::]:9180, or none";
+    match text.trim() {
+        "" | "none" => Ok(Listen(None)),
+        text => text.parse().map(|address| Listen(Some(address))).map_err(|_| taken.to_owned()),
+    }
 }
 
 /// Connections at a time.
@@ -104,7 +111,7 @@ impl Source {
 
 /// Takes the address of `settings`; an error says that it cannot be had.
 pub async fn bind(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = settings.listen else { return Ok(None) };
+    let Listen(Some(address)) = settings.listen else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("--listen {address}"))?;
     // With port 0 the system has chosen one.
     if let Ok(address) = listener.local_addr() {

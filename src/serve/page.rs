@@ -69,6 +69,11 @@ pub(super) fn page(status: &Value) -> String {
     let head =
         ["task", "taken", "verdict", "passed", "in all", "stages", "memory", "delivery", "what went wrong"];
     table(&mut out, &head, &status["last"], |task| {
+        // The last stage is the delivery, of which the object says more.
+        let mut way = task["stages"].clone();
+        if let (Some(way), seconds @ Value::Number(_)) = (way.as_object_mut(), &task["delivery"]["seconds"]) {
+            way.insert("deliver".to_owned(), seconds.clone());
+        }
         let good = if task["verdict"] == "SUCCESS" { "good" } else { "bad" };
         vec![
             text(&task["task"]),
@@ -76,7 +81,7 @@ pub(super) fn page(status: &Value) -> String {
             format!("<span class=\"{good}\">{}</span>", text(&task["verdict"])),
             format!("{} of {}", text(&task["passed"]), text(&task["tests"])),
             duration(&task["elapsed_seconds"]),
-            stages(&task["stages"]),
+            stages(&way),
             task["memory_peak_bytes"].as_u64().map_or_else(String::new, |peak| format!("{} MB", peak >> 20)),
             format!("{} {}", text(&task["delivery"]["state"]), text(&task["delivery"]["status"])),
             format!("{} <span class=\"dim\">{}</span>", text(&task["fault"]["message"]), ending(task)),
@@ -130,7 +135,7 @@ fn ending(task: &Value) -> String {
 
 fn stages(stages: &Value) -> String {
     // In the order of a task's way; an object has none of its own.
-    let each = ["claim", "checkout", "prepare", "execute", "report"].into_iter();
+    let each = ["claim", "checkout", "prepare", "execute", "report", "deliver"].into_iter();
     let known = each.filter_map(|stage| Some((stage, stages.get(stage)?)));
     known.map(|(stage, took)| format!("{stage} {}", duration(took))).collect::<Vec<_>>().join(", ")
 }

@@ -58,6 +58,11 @@ impl Folders {
         Self { spool: state.join("spool") }
     }
 
+    /// The folder of all of them.
+    pub(super) fn root(&self) -> &Path {
+        &self.spool
+    }
+
     pub(super) fn folder(&self, place: Place) -> PathBuf {
         self.spool.join(place.name())
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::files::at;
 use super::stamp;
 
-const FILE: &str = "runner.lock";
+pub(super) const FILE: &str = "runner.lock";
 
 /// The state folder is this process's own. The kernel lets it go with the process, however that ends.
 #[derive(Debug)]

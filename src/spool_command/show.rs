@@ -18,7 +18,7 @@ const ANSWER: usize = 80;
 
 /// What is said of an entry in a sentence.
 pub(super) fn line(entry: &Entry) -> String {
-    let id = entry.id.as_ref().map(|id| format!(" (task {})", id.for_log())).unwrap_or_default();
+    let id = entry.id.as_ref().map(|id| format!(" (task {})", id.short())).unwrap_or_default();
     format!("{}/{}{id}", entry.place.name(), one_line(&entry.name))
 }
 
@@ -41,7 +41,7 @@ pub(super) fn table(entries: &[Entry], state: &Path) -> String {
 
 fn row(entry: &Entry) -> [String; 6] {
     let age = entry.since.map(age).unwrap_or_default();
-    let id = entry.id.as_ref().map(TaskId::for_log).unwrap_or_default();
+    let id = entry.id.as_ref().map(TaskId::short).unwrap_or_default();
     let about = match &entry.about {
         About::Claim { starts } => format!("started {starts} times"),
         About::Result { verdict, refused: Some((status, answer)) } => {

@@ -91,6 +91,19 @@ fn a_refused_result_is_retried_beside_a_running_runner() {
 }
 
 #[test]
+fn an_id_is_found_as_a_person_writes_it() {
+    let state = tempfile::tempdir().unwrap();
+    let (spool, _) = Spool::open(state.path()).unwrap();
+    for id in [r#""\u00e9""#, r#""caf\u00e9 \"1\"""#] {
+        finished(&spool, id).reject(422, "no").unwrap();
+    }
+    for id in ["é", "café \"1\""] {
+        let (code, _, err) = spool_of(state.path(), &SpoolCommand::Retry(which(id)));
+        assert_eq!(code, 0, "{id}: {err}");
+    }
+}
+
+#[test]
 fn a_running_runners_claim_is_not_dropped_and_everything_else_is() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();

@@ -43,8 +43,7 @@ until_ok() {
 build() {
     local tag=$1
     shift
-    docker build --network host --build-arg BUILDER=ostest-builder --build-arg OSTEST_BUILD_COMMIT=0123456789ab \
-        --build-arg OSTEST_BUILD_DATE=2026-01-31 --tag "$tag" "$@" "$root" >"$work/build.log" 2>&1 || {
+    docker build --network host --build-arg BUILDER=ostest-builder --tag "$tag" "$@" "$root" >"$work/build.log" 2>&1 || {
         tail -n 40 "$work/build.log" >&2
         die "FAILED: $tag is not built"
     }
@@ -66,13 +65,29 @@ look() { docker inspect --format "$2" "$1"; }
 
 image() {
     local inside
-    has 'the version has commit and date' "$(docker run --rm ostest-runner --version)" '\(0123456789ab 2026-01-31\)'
+    inside=$(git -C "$root" rev-parse --short=12 HEAD)
+    has 'the version has commit and date' "$(docker run --rm ostest-runner --version)" "\\($inside [0-9]{4}-[0-9]{2}-[0-9]{2}\\)"
     equal 'a user of its own' ostest-runner "$(look ostest-runner '{{.Config.User}}')"
     equal 'stops by SIGTERM' SIGTERM "$(look ostest-runner '{{.Config.StopSignal}}')"
     equal 'a volume for the state' 'map[/var/lib/ostest-runner:{}]' "$(look ostest-runner '{{.Config.Volumes}}')"
     # shellcheck disable=SC2016 # the container's shell is to see it
     inside=$(docker run --rm --entrypoint sh ostest-runner -c 'ls -d /build /usr/local/bin/cargo /var/lib/apt/lists/*_* 2>/dev/null; command -v git; true')
     equal 'nothing of the build is left in it' '' "$inside"
+    equal 'it asks after its health by its own binary' 'CMD runner healthcheck' "$(look ostest-runner '{{join .Config.Healthcheck.Test " "}}')"
+    # Neither in what the layers were made with nor in the environment of what starts from them.
+    inside=$(docker history --no-trunc --format '{{.CreatedBy}}' ostest-runner; look ostest-runner '{{json .Config}}')
+    equal 'no secret in a layer' '' "$(grep -iE 'password|passwd|secret|token|dora_explorer' <<<"$inside" || true)"
+}
+
+# What people change is the source: what it depends on is not to be built for that.
+layers() {
+    local context=$work/changed said
+    # With the modes that the other context has: they are part of what a layer is made of.
+    git clone --quiet "$root" "$context"
+    echo 'compile_error!("it is seen");' >>"$context/src/lib.rs"
+    said=$(docker build --network host --build-arg BUILDER=ostest-builder "$context" 2>&1) || true
+    has 'a changed source is built' "$said" 'compile_error!\("it is seen"\)'
+    equal 'and nothing that it depends on' '' "$(grep -E 'Compiling (tokio|clap|git2)' <<<"$said" || true)"
 }
 
 demo() {
@@ -183,8 +198,15 @@ say "the builder is made after $SECONDS s"
 build ostest-mock-backend --target mock-backend
 build ostest-runner
 image
+layers
 demo
 single
+# As compose.yaml has it; all of it is there already.
+if composer=docker-compose compose build --build-arg BUILDER=ostest-builder >"$work/compose-build.log"; then
+    pass 'compose builds the images'
+else
+    fail 'compose builds the images' "$(tail -n 20 "$work/compose-build.log")"
+fi
 composer=docker-compose several 'compose, version 1'
 if composer=$(newer_compose); then
     several "compose, version $("$composer" version --short)"

@@ -53,13 +53,18 @@ fn help_names_every_flag_of_the_reference_and_fits_the_terminal() {
         "--allow-local-repositories",
     ] {
         assert!(
-            help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")),
+            [' ', '\n', '['].iter().any(|end| help.contains(&format!("{flag}{end}"))),
             "{flag} is missing"
         );
     }
     assert!(!help.contains("dora_explorer]\n\n      --password-file"), "the default password is printed");
-    let longest = help.lines().map(|line| line.chars().count()).max().unwrap();
-    assert!(longest <= 100, "a line of {longest} characters");
+    // On a terminal that has room for more, too.
+    let home = tempfile::tempdir().unwrap();
+    for columns in ["100", "200"] {
+        let help = command(home.path()).arg("--help").env("COLUMNS", columns).output().unwrap();
+        let longest = text(&help.stdout).lines().map(|line| line.chars().count()).max().unwrap();
+        assert!((80..=100).contains(&longest), "a line of {longest} characters, of {columns}");
+    }
 }
 
 #[test]
@@ -114,7 +119,11 @@ fn the_environment_gives_every_setting_too() {
             "0",
             "invalid value '0' for RUNNER_CONCURRENT (--concurrent <COUNT>): expected",
         ),
-        ("RUNNER_AUTH", "perhaps", "invalid value 'perhaps' for RUNNER_AUTH (--auth): expected"),
+        (
+            "RUNNER_AUTH",
+            "perhaps",
+            "invalid value 'perhaps' for RUNNER_AUTH (--auth[=<true|false>]): expected",
+        ),
         (
             "RUNNER_SANDBOX",
             "x",
@@ -134,6 +143,32 @@ fn the_environment_gives_every_setting_too() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn of_bytes_that_are_no_utf_8_the_place_is_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = tempfile::tempdir().unwrap();
+    let bytes = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let said = |arguments: &[&std::ffi::OsStr], variables: &[&str]| {
+        let mut command = command(home.path());
+        command.args(arguments).envs(variables.iter().map(|name| (name, bytes)));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        text(&output.stderr)
+    };
+    let check = ["config", "check"].map(std::ffi::OsStr::new);
+    // A variable that is none of the runner's, and a folder, which may have any name.
+    for others in [&["A_NAME"][..], &["A_NAME", "ZZZ", "RUNNER_STATE_DIR", "RUNNER_LOGGER_OUTPUT"]] {
+        let variables = [others, &["RUNNER_LOGIN"]].concat();
+        assert_eq!(said(&check, &variables), "runner: RUNNER_LOGIN holds bytes that are no UTF-8\n");
+    }
+    let login = ["config", "check", "--login", "x"].map(std::ffi::OsStr::new);
+    let expected = "runner: RUNNER_TESTS_REF holds bytes that are no UTF-8\n";
+    assert_eq!(said(&login, &["RUNNER_LOGIN", "RUNNER_TESTS_REF"]), expected, "the flag counts");
+    let line = [&check[..], &["--tests-ref".as_ref(), bytes]].concat();
+    let expected = "runner: the command line holds bytes that are no UTF-8\n";
+    assert_eq!(said(&line, &["RUNNER_LOGIN"]), expected);
 }
 
 #[test]
@@ -194,7 +229,7 @@ async fn levels_by_the_reference_names() {
 fn the_readme_names_every_option() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let help = text(&runner(&["--help"]).stdout);
-    let options = help.lines().filter_map(|line| line.strip_prefix("      --")?.split(' ').next());
+    let options = help.lines().filter_map(|line| line.strip_prefix("      --")?.split([' ', '[']).next());
     let missing: Vec<_> = options.filter(|option| !readme.contains(&format!("--{option}"))).collect();
     assert!(help.contains("--auth") && missing.is_empty(), "{missing:?}");
 }
@@ -217,8 +252,10 @@ fn the_version_names_commit_and_date() {
 #[test]
 fn shells_and_man_know_every_option_and_command() {
     let help = text(&runner(&["--help"]).stdout);
-    let options: Vec<_> =
-        help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next()).collect();
+    let options: Vec<_> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--")?.split([' ', '[']).next())
+        .collect();
     assert!(options.contains(&"backend-url"));
     for arguments in
         [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]]
@@ -235,6 +272,9 @@ fn shells_and_man_know_every_option_and_command() {
         assert!(!answer.contains("password-fd"), "{arguments:?}: what is for the runner itself");
     }
     assert_eq!(runner(&["completions", "tcsh"]).status.code(), Some(2));
+    // A switch must not take the next word for its value, a subcommand, say.
+    assert!(!text(&runner(&["completions", "bash"]).stdout).contains("--auth)"));
+    assert!(text(&runner(&["man"]).stdout).contains(r"\-\-auth\fR[=\fI<true|false>\fR]"));
 }
 
 #[test]

@@ -117,10 +117,13 @@ fn what_is_wrong_in_the_file_is_one_line_with_place_key_value_and_what_is_taken(
             "FILE:1: concurrent: invalid value '0' for '--concurrent <COUNT>': expected a whole number from 1",
         ),
         ("concurrent = -1", "FILE:1: concurrent: invalid value '-1'"),
-        ("auth = \"perhaps\"", "FILE:1: auth: invalid value 'perhaps' for '--auth': expected true, yes"),
+        (
+            "auth = \"perhaps\"",
+            "FILE:1: auth: invalid value 'perhaps' for '--auth[=<true|false>]': expected true",
+        ),
         ("logger_level = \"loud\"", "[possible values: debug, info, warning, error, critical]"),
         ("sandbox_uid = 5", "FILE:1: sandbox_uid: invalid value '5'"),
-        ("backend_url = \"http://u:secret@h/?q\"", "http://***@h/?q"),
+        ("backend_url = \"http://u:secret@h/?q\"", "http://***@h/?***"),
         ("timeout = 5\ntimout = 5", "FILE:2: timout: there is no such setting; did you mean timeout?"),
         (
             "back-end-url = \"http://h\"",
@@ -216,6 +219,16 @@ fn check_refuses_what_the_daemon_refuses_and_makes_nothing() {
             "--logger-output HERE/s: Is a directory",
         ),
         (
+            "--work-dir /proc/y",
+            "--work-dir /proc/y: no folder can be made in /proc; give another",
+            "--work-dir /proc/y: No such file",
+        ),
+        (
+            "--sandbox-readable /usr,/no/such",
+            "--sandbox-readable /no/such: it is not there; make or mount",
+            "",
+        ),
+        (
             "--state-dir HERE/state --sandbox-readable HERE",
             "--sandbox-readable HERE: the runner keeps its own things in HERE/state",
             "",
@@ -244,12 +257,26 @@ fn check_refuses_what_the_daemon_refuses_and_makes_nothing() {
 }
 
 #[test]
+fn a_read_only_state_folder_is_said_once() {
+    let Some(disk) = crate::support::SmallDisk::new("4m") else { return };
+    let state = disk.path().join("state");
+    fs::create_dir_all(state.join("work")).unwrap();
+    let _read_only = disk.read_only("state");
+    let state = state.display().to_string();
+    let output = bounded(&["--mock", "--state-dir", &state], disk.path());
+    let expected = format!(
+        "runner: the spool cannot be opened: cannot open the lock file {state}/runner.lock: Read-only file system (os error 30)\n"
+    );
+    assert_eq!((output.status.code(), error(&output)), (Some(2), expected));
+}
+
+#[test]
 fn show_can_be_kept_as_a_file_and_read_as_json() {
     let desk = Desk::with("test_command = '''sh \"it's\" {src} {report}'''\nkeep_tasks = 5\n");
     let output = desk.runner("config show").output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     desk.write(&shown);
-    assert!(shown.contains("# drain_timeout is not set: the task timeout"), "{shown}");
+    assert!(shown.contains("# drain_timeout = \"600 s\""), "{shown}");
     let test_command = desk.shows(&mut desk.runner("config show"), "test_command");
     assert!(
         test_command.starts_with(r#"test_command = "sh \"it's\" {src} {report}" # file FILE:"#),

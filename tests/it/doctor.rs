@@ -11,20 +11,20 @@ use crate::support::{BINARY, SmallDisk, World, command, eventually, have, script
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
 /// A backend, a suite and a home, without a runner.
-struct Ground {
-    home: tempfile::TempDir,
-    backend: MockBackend,
-    suite: String,
+pub struct Ground {
+    pub home: tempfile::TempDir,
+    pub backend: MockBackend,
+    pub suite: String,
 }
 
 impl Ground {
-    async fn new(settings: Settings) -> Self {
+    pub async fn new(settings: Settings) -> Self {
         let home = tempfile::tempdir().unwrap();
         let suite = scripted_suite(&home.path().join("suite"));
         Self { backend: MockBackend::start(settings).await.unwrap(), suite, home }
     }
 
-    async fn doctor(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+    pub async fn doctor(&self, arguments: &[&str]) -> (Option<i32>, Value) {
         let url = self.backend.url();
         let fixed = ["--backend-url", &url, "--tests-url", &self.suite, "--json"];
         run(self.home.path(), &[&fixed[..], arguments].concat(), &[]).await
@@ -32,13 +32,13 @@ impl Ground {
 }
 
 /// The mock backend lives in this thread's runtime, so the wait must not block it.
-async fn start(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub async fn start(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut doctor = command(home);
     doctor.arg("doctor").args(arguments).envs(environment.iter().copied());
     tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap()
 }
 
-async fn run(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
+pub async fn run(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
     let output = start(home, arguments, environment).await;
     let said = serde_json::from_slice(&output.stdout);
     let said: Value = said.unwrap_or_else(|error| panic!("{error}: {output:?}"));
@@ -47,7 +47,7 @@ async fn run(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (
 }
 
 /// State, words and remedy of one check.
-fn check<'a>(said: &'a Value, name: &str) -> (&'a str, &'a str, &'a str) {
+pub fn check<'a>(said: &'a Value, name: &str) -> (&'a str, &'a str, &'a str) {
     let found = said["checks"].as_array().unwrap().iter().find(|check| check["check"] == name);
     let found = found.unwrap_or_else(|| panic!("no {name} in {said:#}"));
     let text = |field: &str| found[field].as_str().unwrap_or_default();
@@ -250,7 +250,9 @@ async fn a_full_or_read_only_disk_is_said() {
         let (code, said) = ground.doctor(&["--sandbox", "none", "--state-dir", &state]).await;
         let (found, says, mend) = check(&said, "state folder");
         assert_eq!((code, found), (Some(1), "failure"), "{said:#}");
-        assert_eq!(mend, "remount it writable, or give another --state-dir", "{says}");
+        let there = disk.path().join("state").display().to_string();
+        let remounts = format!("mount -o remount,rw \"$(findmnt -no TARGET -T {there})\"");
+        assert_eq!(mend, format!("{remounts}, or give another --state-dir"), "{says}");
     }
 }
 
@@ -326,8 +328,17 @@ async fn the_settings_of_the_daemon_s_file_are_what_is_looked_at() {
     assert!(check(&said, "login").1.contains("no --auth"), "{said:#}");
     write("nonsense = 1\n");
     let output = start(home, &arguments, &[]).await;
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains(":3: nonsense: "), "{output:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (state, says, mend) = check(&said, "settings");
+    assert!(
+        state == "failure" && says.contains(":3: nonsense: ") && mend.contains("runner config check"),
+        "{says}"
+    );
+    for skipped in ["state folder", "disk", "backend", "login", "suite", "sandbox"] {
+        assert_eq!(check(&said, skipped).0, "skipped", "{said:#}");
+    }
+    assert_eq!((check(&said, "make").0, check(&said, "python3").0), ("ok", "ok"), "{said:#}");
 }
 
 /// The doctor in a world that `prepare`, a command with its arguments, has made.
@@ -381,4 +392,72 @@ async fn what_forbids_namespaces_is_named_where_bubblewrap_is_installed() {
     assert!(!said.to_string().contains("apt-get install bubblewrap"), "{said:#}");
     let (state, says, _) = check(&said, "user namespaces");
     assert!(state == "warning" && says.contains("user.max_user_namespaces is 0"), "{says}");
+}
+
+/// What the check of the sandbox says in a world that `prepare` has made.
+async fn sandbox_in(prepare: &[&str], home: &Path) -> (String, String) {
+    let said = in_world(prepare, home, &[]).await;
+    let (state, says, mend) = check(&said, "sandbox");
+    assert_ne!(state, "ok", "{says}");
+    (says.to_owned(), mend.to_owned())
+}
+
+#[tokio::test]
+async fn a_limit_that_is_too_low_is_what_is_to_be_lifted() {
+    if !have("prlimit", "util-linux") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    for (limit, lifts) in [
+        ("--nofile=16:16", "ulimit -n 1024, or LimitNOFILE"),
+        ("--fsize=1024:1024", "ulimit -f unlimited, or"),
+    ] {
+        let (says, mend) = sandbox_in(&["prlimit", limit], home.path()).await;
+        assert!(mend.starts_with(lifts), "{limit}: {says}: {mend}");
+    }
+    let said = in_world(&["prlimit", "--fsize=1024:1024"], home.path(), &[]).await;
+    let (state, says, mend) = check(&said, "file size");
+    assert!(state == "warning" && says.starts_with("at most 1024 bytes"), "{says}");
+    assert!(mend.starts_with("ulimit -f unlimited"), "{mend}");
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_is_named_and_not_the_container() {
+    let Some(disk) = SmallDisk::new("4m") else { return };
+    let ground = Ground::new(Settings::default()).await;
+    let state = disk.path().join("state");
+    let work = state.join("work").display().to_string();
+    std::fs::create_dir_all(&work).unwrap();
+    let arguments = ["--state-dir", state.to_str().unwrap()];
+    let read_only = disk.read_only("state");
+    let (_, said) = ground.doctor(&arguments).await;
+    for name in ["sandbox", "suite"] {
+        let (state, says, mend) = check(&said, name);
+        assert_ne!(state, "ok", "{says}");
+        assert_eq!(
+            mend,
+            format!("mount -o remount,rw \"$(findmnt -no TARGET -T {work})\", or give another --state-dir"),
+            "{name}: {says}"
+        );
+    }
+    drop(read_only);
+    std::fs::remove_dir(&work).unwrap();
+    let _read_only = disk.read_only("state");
+    let (code, said) = ground.doctor(&arguments).await;
+    let (_, says, mend) = check(&said, "settings");
+    assert!(code == Some(1) && mend.starts_with("mount -o remount,rw "), "{says}: {mend}");
+}
+
+#[tokio::test]
+async fn without_a_folder_to_try_in_all_else_is_looked_at() {
+    if !have("bwrap", "bubblewrap") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let prepare = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--"];
+    let said = in_world(&prepare, home.path(), &[]).await;
+    let (state, says, mend) = check(&said, "settings");
+    assert!(state == "failure" && says.contains("no folder to try things in: Read-only"), "{says}");
+    assert!(mend.starts_with("mount -o remount,rw \"$(findmnt -no TARGET -T /tmp)"), "{mend}");
+    check(&said, "open files");
 }

@@ -1,9 +1,9 @@
 //! The log's formats: for programs, and for the journal.
 
 use mock_backend::Settings;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{World, command, eventually, student};
+use crate::support::{World, command, eventually, have, student};
 
 const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
@@ -28,13 +28,14 @@ async fn json_lines_have_the_tasks_id_and_plain_seconds() {
     // The git child's own words are there beside the worker's.
     let find = |message: &str| lines.iter().rfind(|line| line["message"] == message).unwrap();
     let id = find("task started")["task.id"].clone();
-    assert!(id.as_str().unwrap().starts_with("a\\\"b"), "{id}");
+    assert_eq!(id, hostile);
     for message in ["task ended", "checked out", "delivered"] {
         assert_eq!(find(message)["task.id"], id, "{message}");
         let elapsed = find(message)["elapsed"].as_f64().unwrap();
         assert!(elapsed > 0.0 && elapsed < 20.0, "{message}: {elapsed}");
     }
     assert_eq!(find("checked out")["stage"], "checkout");
+    assert_eq!(find("the runner starts")["state"], world.folder().join("state").display().to_string());
     assert_eq!(find("sandbox")["field.level"], "none");
 }
 
@@ -69,5 +70,64 @@ async fn lines_for_the_journal_begin_with_their_priority() {
             let line = log.lines().find(|line| line.contains(words)).unwrap();
             assert!(line.starts_with(beginning), "{line}");
         }
+    }
+}
+
+/// The two commands of docs/metrics.md, for text and for JSON.
+fn documented() -> [String; 2] {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+    let (_, after) = page.split_once("A task's own log, by its id:").unwrap();
+    let mut lines =
+        after.lines().filter_map(|line| line.strip_prefix("    journalctl -u ostest-runner -o cat"));
+    [lines.next().unwrap(), lines.next().unwrap()].map(|line| format!("cat \"$LOG\"{line}"))
+}
+
+#[tokio::test]
+async fn the_documented_command_finds_a_tasks_lines_and_no_others() {
+    if !have("jq", "jq") {
+        return;
+    }
+    let far = "x".repeat(200);
+    let ids = [
+        json!(1),
+        json!("b1"),
+        json!("11"),
+        json!(format!("{far}1")),
+        json!(format!("{far}2")),
+        json!("a\"b\\c"),
+    ];
+    for (format, command) in ["text", "json"].into_iter().zip(documented()) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log").display().to_string();
+        let world =
+            World::with(Settings::default(), &["--log-format", format, "--logger-output", &log]).await;
+        for id in &ids {
+            let repository = student(&world.fresh("student"), PASS);
+            let claim = json!({"id": id, "status": "PENDING", "repositoryUrl": repository.url(), "branch": "main",
+                "laboratories": [], "connectedTests": []});
+            world.backend.submit_raw(claim.to_string());
+        }
+        let read = || std::fs::read_to_string(&log).unwrap_or_default();
+        let delivered =
+            || read().lines().filter(|line| line.contains("delivered") && line.contains("attempts")).count();
+        eventually("all are delivered", || delivered() == ids.len()).await;
+        let text = read();
+        let mut found = 0;
+        for id in &ids {
+            let plain = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+            #[expect(clippy::disallowed_methods, reason = "a person's shell")]
+            let mut shell = std::process::Command::new("bash");
+            let output = shell.args(["-c", &command]).env("LOG", &log).env("ID", &plain).output().unwrap();
+            let lines = String::from_utf8(output.stdout).unwrap();
+            let has = |words: &str| lines.lines().filter(|line| line.contains(words)).count();
+            assert_eq!(
+                (has("task started"), has("task ended"), has("delivered")),
+                (1, 1, 1),
+                "{plain}: {lines}\n{text}"
+            );
+            found += lines.lines().count();
+        }
+        let about = text.lines().filter(|line| line.contains("task.id")).count();
+        assert_eq!(found, about, "{format}: each line about a task is one task's\n{text}");
     }
 }

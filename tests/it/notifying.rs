@@ -6,7 +6,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use mock_backend::{Settings, TaskId};
+use mock_backend::{Endpoint, Fault, FaultKind, Settings, TaskId};
 use nix::sys::signal::Signal;
 use ostest_runner::notify::Manager;
 use ostest_runner::observe::{Observe, Phase};
@@ -223,6 +223,19 @@ async fn a_reload_has_a_beginning_with_its_time_and_an_end() {
     let at = Duration::from_micros(micros.parse().unwrap());
     assert!(before <= at && at <= now(), "{before:?} {at:?}");
     assert!(world.runner.log().contains("the settings were read again"));
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_something_else_is_not_called_away() {
+    let (world, mut heard) = managed(&[], &[]).await;
+    heard.wait("STATUS=idle", 0).await;
+    let fault = FaultKind::Redirect("/login".to_owned());
+    world.backend.fault(Fault::new(Endpoint::Claim, fault).forever());
+    let at = heard.wait("the backend answered 302", 0).await;
+    let said = heard.words()[at].clone();
+    assert!(said.contains("; no tasks from the backend: ") && !said.contains("cannot be reached"), "{said}");
+    world.backend.go_down().await;
+    heard.wait("; the backend cannot be reached: ", at).await;
 }
 
 #[tokio::test]

@@ -63,9 +63,24 @@ async fn the_doctor_tells_a_refused_login_from_a_backend_in_trouble() {
     for (login, options, words, mend) in [
         ((401, "no"), 405, "refused for dora_explorer: ", passwords),
         ((400, "no"), 405, "refused for dora_explorer: ", passwords),
-        ((503, "<html>maintenance"), 405, "cannot be tried: ", "look at the backend's log"),
-        ((404, ""), 405, "cannot be tried: ", "check --backend-url and --login-api"),
-        ((200, "<html>welcome"), 405, "cannot be tried: ", "check --backend-url and --login-api"),
+        (
+            (503, "<html>maintenance"),
+            405,
+            "cannot be tried: ",
+            "curl -i URL/api/v1/login; who runs the backend",
+        ),
+        (
+            (404, ""),
+            405,
+            "cannot be tried: ",
+            "curl -i URL/api/v1/login; correct --backend-url or --login-api",
+        ),
+        (
+            (200, "<html>welcome"),
+            405,
+            "cannot be tried: ",
+            "curl -i URL/api/v1/login; correct --backend-url or --login-api",
+        ),
         ((200, token), 501, "accepted", ""),
     ] {
         let odd = Odd::start(move |line| {
@@ -82,6 +97,7 @@ async fn the_doctor_tells_a_refused_login_from_a_backend_in_trouble() {
             ["state", "says", "mend"].map(|field| found[field].as_str().unwrap_or_default().to_owned())
         };
         let [state, says, does] = check("login");
+        let does = does.replace(&odd.url, "URL");
         assert!(says.starts_with(words) && does.starts_with(mend), "{login:?}: {says}: {does}");
         assert_eq!(state == "ok", mend.is_empty(), "{login:?}");
         assert_eq!(check("backend")[0], "ok", "{login:?}: it answers: {said:#}");

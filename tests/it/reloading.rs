@@ -265,6 +265,70 @@ async fn the_level_changes_in_a_log_of_objects_too() {
     assert!(whole, "{log}");
 }
 
+#[tokio::test]
+async fn what_means_the_same_is_no_change() {
+    let mut runner = Reloading::with("check_interval = 0.05\ntimeout = 600\nmemory = \"1G\"\n").await;
+    let work = runner.world.folder().join("state/work");
+    let same = [
+        "check_interval = \"50ms\"\ntimeout = \"10m\"\nmemory = \"1024M\"\n".to_owned(),
+        "check_interval = 0.05\nmemory = \"1G\"\nlogger_level = \"info\"\nauth = \"no\"\n".to_owned(),
+        format!(
+            "check_interval = 0.050\nmemory = \"1G\"\ndrain_timeout = \"10m\"\nwork_dir = \"{}\"\ncpus = 1.0\n",
+            work.display()
+        ),
+    ];
+    for settings in same {
+        runner.reload(&settings).await;
+        let last = runner.log().lines().last().unwrap().to_owned();
+        assert!(last.contains("nothing has changed"), "{settings}: {last}");
+    }
+    let more = "check_interval = 0.05\nmemory = \"1G\"\n";
+    runner.reload(&format!("{more}logger_level = \"debug\"\ndrain_timeout = \"1m\"\n")).await;
+    let log = runner.log();
+    assert!(log.contains("changed=\"drain_timeout 600 s -> 1m, logger_level info -> debug\""), "{log}");
+    runner.reload(&format!("{more}attempts = 4\n")).await;
+    let log = runner.log();
+    let changed = "changed=\"drain_timeout 1m -> 600 s, attempts 3 -> 4, logger_level debug -> info\"";
+    assert!(log.contains(changed), "{log}");
+}
+
+#[tokio::test]
+async fn a_password_that_cannot_be_read_again_is_one_line_and_the_old_one_stays() {
+    let secret = tempfile::tempdir().unwrap();
+    let path = secret.path().join("password");
+    fs::write(&path, "dora_explorer").unwrap();
+    let settings = format!("check_interval = 0.05\nauth = true\npassword_file = \"{}\"\n", path.display());
+    let mut runner = Reloading::with(&settings).await;
+    for (again, says) in [(None, "No such file or directory"), (Some(""), "it is empty")] {
+        match again {
+            None => fs::remove_file(&path).unwrap(),
+            Some(text) => fs::write(&path, text).unwrap(),
+        }
+        let before = runner.log().lines().count();
+        runner.reload(&settings).await;
+        eventually("it is said", || runner.log().contains(says)).await;
+        let log = runner.log();
+        let said: Vec<_> = log.lines().skip(before).filter(|line| line.contains("password")).collect();
+        assert_eq!(said.len(), 1, "{log}");
+        let place = format!("--password-file {}: {says}", path.display());
+        assert!(
+            said[0].contains("ERROR the password cannot be read again") && said[0].contains(&place),
+            "{log}"
+        );
+    }
+    runner.world.answer(&runner.world.submit(PASS)).await;
+}
+
+#[tokio::test]
+async fn a_log_of_objects_has_no_raw_control_characters() {
+    let start = "check_interval = 0.05\nlog_format = \"json\"\n";
+    let runner = Reloading::with(start).await;
+    runner.write_and_hang_up(&format!("{start}concurrent = \"\\u009b31m\"\n"));
+    eventually("it is said", || runner.log().contains("everything stays as it was")).await;
+    let log = runner.log();
+    assert!(log.contains(r"'\u009b31m'") && !log.contains('\u{9b}'), "{log}");
+}
+
 #[test]
 fn the_readme_names_what_changes_while_it_runs() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

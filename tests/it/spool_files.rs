@@ -242,7 +242,7 @@ fn a_read_only_state_folder_stops_the_claiming_and_loses_nothing() {
     assert_eq!((claims(&left), results(&left)), (vec![4], vec![1, 2, 3]));
     // And at a start.
     let _read_only = disk.read_only("");
-    let error = Spool::open(disk.path()).unwrap_err().to_string();
+    let error = format!("{:#}", anyhow::Error::from(Spool::open(disk.path()).unwrap_err()));
     assert!(error.contains("Read-only file system") && error.contains("runner.lock"), "{error}");
     assert_eq!(entries(disk.path()).unwrap().len(), 4);
 }

@@ -114,19 +114,21 @@ impl World {
     /// The same, with variables of its environment.
     pub fn restart_with(&mut self, environment: &[(&str, &str)]) {
         self.runner.kill();
-        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        let url = self.backend.url();
-        self.runner = Runner::with_environment(self.folder.path(), &url, &arguments, environment);
+        self.runner = self.runner_with(environment);
     }
 
     /// One more runner on the same state.
     pub fn second_runner(&self) -> Runner {
+        self.runner_with(&[])
+    }
+
+    fn runner_with(&self, environment: &[(&str, &str)]) -> Runner {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let (folder, url) = (self.folder.path(), self.backend.url());
         if self.for_all {
-            Runner::of_anybody(folder, &url, &arguments, self.user)
+            Runner::of_anybody(folder, &url, &arguments, self.user, environment)
         } else {
-            Runner::start(folder, &url, &arguments)
+            Runner::with_environment(folder, &url, &arguments, environment)
         }
     }
 
@@ -196,8 +198,11 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Whether a process with `mark` in its command line or environment runs, zombies apart.
 pub fn running(mark: &str) -> bool {
-    let holds =
-        |path: PathBuf| std::fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(mark));
+    // The kernel ends each argument with a NUL; a mark may reach over several.
+    let holds = |path: PathBuf| {
+        std::fs::read(path)
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " ").contains(mark))
+    };
     std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
         let folder = entry.path();
         let pid: Option<u32> = entry.file_name().to_str().and_then(|name| name.parse().ok());

@@ -72,12 +72,19 @@ impl Runner {
 
     /// Starts the copy of the program in `folder` as `user`, with the system's programs alone: what lies in somebody's
     /// home is not for other users.
-    pub fn of_anybody(folder: &Path, backend: &str, arguments: &[&str], user: Option<u32>) -> Self {
+    pub fn of_anybody(
+        folder: &Path,
+        backend: &str,
+        arguments: &[&str],
+        user: Option<u32>,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let usual = command(folder);
         #[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
         let mut command = Command::new(folder.join("runner"));
         command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).current_dir("/");
+        command.envs(environment.iter().copied());
         command.args(["--backend-url", backend, "--logger-level", "debug", "--state-dir"]);
         command.arg(folder.join("state")).args(arguments);
         if let Some(user) = user {

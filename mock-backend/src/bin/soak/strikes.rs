@@ -16,6 +16,9 @@ use crate::spool::Snapshot;
 /// long before a kill, or after it by a question that the dead runner had asked, may be on no disk; nobody could help.
 pub(crate) const IN_FLIGHT: Duration = Duration::from_millis(50);
 
+/// How long a runner may take until it listens for signals.
+const LISTENS: Duration = Duration::from_secs(2);
+
 /// How long a runner that was told to stop may take: its drain, and the delivery of what waits.
 const STOP: Duration = Duration::from_secs(90);
 
@@ -70,6 +73,8 @@ impl Strikes {
                 runner.start()?;
             }
         }
+        // One that has just begun does not listen for signals yet, and is about to be stopped.
+        sleep(LISTENS).await;
         Ok(())
     }
 

@@ -1,0 +1,74 @@
+//! What is said of a wrong command line or environment: one line that names the flag or the variable.
+
+use std::ffi::OsString;
+
+use clap::builder::{OsStr, Resettable};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+
+use crate::text::without_address_secrets;
+
+/// Clap calls a wrong value of the environment one of the flag, which nobody has given, and of bytes that are no UTF-8
+/// it says nothing at all: this names the variable.
+pub(super) fn named(error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let says = format!("{} holds bytes that are no UTF-8", unreadable(command, arguments));
+        return clap::Error::raw(ErrorKind::InvalidValue, says);
+    }
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
+    // As help writes it: `--flag <VALUE>` or `--flag[=<VALUE>]`.
+    let long = flag.split([' ', '[', '=']).next().and_then(|flag| flag.strip_prefix("--"));
+    let Some(argument) =
+        command.get_arguments().find(|argument| long.is_some() && argument.get_long() == long)
+    else {
+        return error;
+    };
+    match argument.get_env() {
+        Some(variable) if std::env::var_os(variable).is_some() && !is_given(argument, arguments) => {
+            let text = one_line(&error).trim_start_matches("error: ").to_owned();
+            let both = format!("{} ({flag})", variable.display());
+            clap::Error::raw(error.kind(), text.replacen(&format!("'{flag}'"), &both, 1))
+        }
+        _ => error,
+    }
+}
+
+fn is_given(argument: &Arg, arguments: &[OsString]) -> bool {
+    arguments.iter().any(|word| {
+        let word = word.to_string_lossy();
+        let long = word.strip_prefix("--").and_then(|word| word.split('=').next());
+        long.is_some() && long == argument.get_long()
+    })
+}
+
+/// Where the bytes are that are no UTF-8. Several variables may hold some, and paths may: the one that counts is the
+/// first that clap does not take, after the command line.
+fn unreadable(command: &Command, arguments: &[OsString]) -> String {
+    let is_refused = |command: Command, arguments: &[OsString]| {
+        let read = command.try_get_matches_from(arguments);
+        read.is_err_and(|error| error.kind() == ErrorKind::InvalidUtf8)
+    };
+    let without = |argument: Arg| argument.env(Resettable::<OsStr>::Reset);
+    let plain = command.clone().mut_args(without);
+    let plain = plain.mut_subcommands(|sub| sub.mut_args(without));
+    if is_refused(plain, arguments) {
+        return "the command line".to_owned();
+    }
+    let refused = command.get_arguments().find(|argument| {
+        let alone = Command::new("runner").arg((*argument).clone());
+        !is_given(argument, arguments) && is_refused(alone, &["runner".into()])
+    });
+    let variable = refused.and_then(Arg::get_env);
+    variable.map_or_else(|| "the environment".to_owned(), |variable| variable.display().to_string())
+}
+
+/// A wrong command line in one line, without what may be a secret of a URL in it.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let said = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let line = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    without_address_secrets(&line)
+}

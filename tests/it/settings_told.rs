@@ -1,0 +1,205 @@
+//! What is said of settings: the values in force, names that are nearly right, nothing that is secret.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{World, command, eventually};
+
+/// `runner WORDS` with a file of these settings, and its name.
+fn with_file(home: &TempDir, settings: &str, words: &str) -> Command {
+    let file = home.path().join("runner.toml");
+    fs::write(&file, settings).unwrap();
+    let mut command = command(home.path());
+    command.args(words.split(' ')).arg("--config").arg(&file);
+    command
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn every_value_in_force_is_shown_with_what_it_comes_from() {
+    let home = tempfile::tempdir().unwrap();
+    let show = |json: &[&str], environment: &[(&str, &str)]| {
+        let mut show = command(home.path());
+        show.args(["config", "show"]).args(json).envs(environment.iter().copied());
+        let output = show.output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let line = |text: &str, key: &str| {
+        let named = |line: &&str| line.trim_start_matches("# ").split(' ').next() == Some(key);
+        let line = text.lines().find(named).unwrap_or_else(|| panic!("no {key} in\n{text}"));
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let systemd = [("STATE_DIRECTORY", "/var/lib/ostest-runner"), ("RUNNER_TIMEOUT", "90")];
+    let text = show(&[], &systemd);
+    for (key, shown) in [
+        ("state_dir", "# state_dir = \"/var/lib/ostest-runner\" # $STATE_DIRECTORY"),
+        ("work_dir", "# work_dir = \"/var/lib/ostest-runner/work\" # in state_dir"),
+        ("drain_timeout", "# drain_timeout = \"90 s\" # as timeout"),
+        ("logger_level", "# logger_level = \"info\" # default; warning for subcommands"),
+        ("listen", "listen = \"none\" # default"),
+        ("tests_ref", "# tests_ref is not set: its default branch # default"),
+    ] {
+        assert_eq!(line(&text, key), shown);
+    }
+    assert!(!text.contains(']') || text.lines().all(|line| !line.contains("]; with")), "{text}");
+    let home_dir = format!("# state_dir = \"{}/.local/state/ostest-runner\" # $HOME", home.path().display());
+    assert_eq!(line(&show(&[], &[]), "state_dir"), home_dir);
+    let all: Vec<Value> = serde_json::from_str(&show(&["--json"], &systemd)).unwrap();
+    let state = all.iter().find(|value| value["key"] == "state_dir").unwrap();
+    assert_eq!(
+        (&state["value"], &state["origin"]),
+        (&"/var/lib/ostest-runner".into(), &"$STATE_DIRECTORY".into())
+    );
+    // As a file it says the same.
+    let mut again = with_file(&home, &text, "config show");
+    let again = again.envs(systemd).output().unwrap();
+    assert_eq!(line(&said(&again), "state_dir"), line(&text, "state_dir"), "{}", said(&again));
+}
+
+#[test]
+fn a_name_that_is_nearly_one_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    for (settings, says) in [
+        ("RUNNER_TIMEOUT = 5", "RUNNER_TIMEOUT: there is no such setting; did you mean timeout?"),
+        ("TIMEOUT = 5", "did you mean timeout?"),
+        ("level = \"debug\"", "did you mean logger_level?"),
+        ("url = \"http://h\"", "did you mean backend_url or tests_url?"),
+        ("logging = 1", "did you mean logger_level, "),
+        ("[backend]\nurl = \"http://h\"", "without any [section]; did you mean backend_url?"),
+        ("backend.url = \"http://h\"", "without any [section]; did you mean backend_url?"),
+        ("[request]\ntimeout = 5", "without any [section]; did you mean request_timeout?"),
+        ("[worker]\ntimeout = 5", "without any [section]; did you mean timeout?"),
+    ] {
+        let output = with_file(&home, settings, "config check").output().unwrap();
+        let line = said(&output);
+        assert_eq!((output.status.code(), line.lines().count()), (Some(2), 1), "{settings}: {line}");
+        assert!(line.contains(says), "{settings}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_variable_that_no_setting_has_is_warned_of() {
+    let home = tempfile::tempdir().unwrap();
+    let strangers = [
+        ("RUNNER_TIMOUT", "5"),
+        ("RUNNER_XYZZY", "1"),
+        ("RUNNER_WORKSPACE", "/w"),
+        ("RUNNER_TOOL_CACHE", "/c"),
+        ("RUNNER_SERVICE_PORT", "80"),
+        ("RUNNER_NAME", "x"),
+        ("RUNNER_ARCH", "X64"),
+        ("RUNNER_TEST_NO_SKIP", "1"),
+        ("RUNNER_ATTEMPTS", "2"),
+    ];
+    let output = command(home.path()).args(["config", "check"]).envs(strangers).output().unwrap();
+    let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{warnings}");
+    assert!(
+        warnings.contains(
+            "warning: RUNNER_TIMOUT in the environment is no setting; did you mean RUNNER_TIMEOUT?"
+        ),
+        "{warnings}"
+    );
+    assert_eq!(warnings.lines().count(), 1, "others use the prefix too: {warnings}");
+    let mut world = World::start().await;
+    assert!(!world.runner.log().contains("is no setting"), "{}", world.runner.log());
+    world.restart_with(&strangers);
+    eventually("it starts", || world.runner.log().contains("the runner starts")).await;
+    let log = world.runner.log();
+    assert!(log.contains(" WARN RUNNER_TIMOUT in the environment is no setting; did you mean"), "{log}");
+}
+
+#[test]
+fn listening_and_the_file_can_be_turned_off() {
+    let home = tempfile::tempdir().unwrap();
+    for (settings, words, environment) in [
+        ("listen = \"127.0.0.1:9180\"", "config show --listen none", None),
+        ("listen = \"127.0.0.1:9180\"", "config show --listen=", None),
+        ("listen = \"127.0.0.1:9180\"", "config show", Some("")),
+        ("listen = \"127.0.0.1:9180\"", "config show", Some("none")),
+        ("listen = \"\"", "config show", None),
+        ("listen = \"none\"", "config show", None),
+    ] {
+        let mut command = with_file(&home, settings, words);
+        command.envs(environment.map(|value| ("RUNNER_LISTEN", value)));
+        let output = command.output().unwrap();
+        let text = said(&output);
+        let line = text.lines().find(|line| line.starts_with("listen = "));
+        let off = line
+            .is_some_and(|line| line.starts_with("listen = \"none\"") || line.starts_with("listen = \"\""));
+        assert!(output.status.success() && off, "{settings}, {words}, {environment:?}: {line:?} {text}");
+        let mut health = with_file(&home, settings, &words.replace("config show", "healthcheck"));
+        health.envs(environment.map(|value| ("RUNNER_LISTEN", value)));
+        assert!(said(&health.output().unwrap()).contains("say with --listen or --url"), "{words}");
+    }
+    let output = command(home.path()).args(["--listen", "9180", "config", "check"]).output().unwrap();
+    assert!(output.status.code() == Some(2) && said(&output).contains("or none"), "{}", said(&output));
+    for nothing in ["", "none"] {
+        let output =
+            command(home.path()).args(["config", "check"]).env("RUNNER_CONFIG", nothing).output().unwrap();
+        assert!(output.status.success() && said(&output).contains(", no file, "), "{}", said(&output));
+    }
+}
+
+#[test]
+fn no_address_shows_its_secrets() {
+    let home = tempfile::tempdir().unwrap();
+    for (settings, right) in [
+        ("tests_url = \"https://u:hunter2@h/x#hunter2\"", true),
+        ("tests_url = \"https://h/x?t=hunter2\"", true),
+        ("get_api = \"/a#hunter2\"", true),
+        ("backend_url = \"http://h/?token=hunter2\"", false),
+        ("backend_url = \"http://h/#hunter2\"", false),
+        ("backend_url = \"http://u:hunter2@h/\"", false),
+        ("tests_url = \"u:hunter2@h:x.git\"", false),
+        ("tests_url = \"ftp://u:hunter2@h/x?hunter2\"", false),
+    ] {
+        for words in [
+            "config show",
+            "config show --json",
+            "config check",
+            "doctor --mock --backend-url http://127.0.0.1:9",
+        ] {
+            let output = with_file(&home, settings, words).output().unwrap();
+            assert!(!said(&output).contains("hunter2"), "{words}: {}", said(&output));
+            if !words.starts_with("doctor") {
+                assert_eq!(output.status.success(), right, "{words}: {}", said(&output));
+            }
+        }
+        let (key, value) = settings.split_once(" = ").unwrap();
+        let flag = format!("--{}={}", key.replace('_', "-"), value.trim_matches('"'));
+        let output = command(home.path()).args(["config", "check", &flag]).output().unwrap();
+        assert!(!said(&output).contains("hunter2"), "{flag}: {}", said(&output));
+    }
+}
+
+#[test]
+fn a_file_that_others_read_is_warned_of_where_an_address_holds_a_login() {
+    let home = tempfile::tempdir().unwrap();
+    for (settings, mode, warned) in [
+        ("tests_url = \"https://u:word@h/x\"", 0o644, true),
+        ("tests_url = \"https://u:word@h/x\"", 0o600, false),
+        ("tests_url = \"ssh://git@h/x\"", 0o644, false),
+        ("tests_url = \"https://h/x\"", 0o644, false),
+    ] {
+        let mut check = with_file(&home, settings, "config check");
+        let file = home.path().join("runner.toml");
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let output = check.output().unwrap();
+        let text = said(&output);
+        assert!(output.status.success(), "{text}");
+        let says = format!(
+            "{0}:1: tests_url: the address holds a login, and others than its owner have access to the file (mode 0644); chmod 600 {0}",
+            file.display()
+        );
+        assert_eq!(text.contains(&says), warned, "{settings} {mode:o}: {text}");
+    }
+}
