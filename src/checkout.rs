@@ -23,7 +23,7 @@ use crate::workspace::remove_tree;
 #[group(skip)]
 pub struct Settings {
     /// Take tasks whose repository is a path or a file:// URL on this machine
-    #[arg(long, global = true, env = "RUNNER_ALLOW_LOCAL_REPOSITORIES", value_parser = crate::units::flag)]
+    #[arg(long, global = true, env = "RUNNER_ALLOW_LOCAL_REPOSITORIES", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = crate::units::flag)]
     pub allow_local_repositories: bool,
 
     /// Largest repository, as transferred and as written out

@@ -66,7 +66,7 @@ impl Worker {
         claimed: Instant,
         bounds: Bounds<'_>,
     ) -> (Report, Clearing) {
-        let span = tracing::info_span!("task", id = task.id.for_log());
+        let span = tracing::info_span!("task", task.id = task.id.for_log());
         async {
             let laboratories: Vec<_> = task.laboratories.iter().map(u32::to_string).collect();
             let laboratories = laboratories.join(",");
@@ -119,7 +119,7 @@ impl Worker {
             Fault::new(Stage::Checkout, Cause::Infrastructure, message)
         })?;
         let report = self.work_in(&workspace, task, source, bounds).await;
-        let (kept, id) = (self.kept.clone(), task.id.for_log());
+        let (kept, id) = (self.kept.clone(), task.id.short());
         let keeping = tokio::task::spawn_blocking(move || {
             kept.keep(&workspace, &id);
             workspace

@@ -95,7 +95,7 @@ fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
 }
 
 /// The environment, or the installation, that an interpreter is of.
-fn home_of(python: &Path) -> Option<&Path> {
+pub(super) fn home_of(python: &Path) -> Option<&Path> {
     python.parent().and_then(Path::parent)
 }
 

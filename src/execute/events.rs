@@ -16,9 +16,6 @@ mod real;
 #[cfg(test)]
 mod tests;
 
-/// The plugin that tells the events. It lies in a folder of its own, read-only, under the name `ostest_plugin.py`.
-pub(super) const PLUGIN: &str = include_str!("plugin/ostest_plugin.py");
-
 /// Bytes of one line; the plugin's are shorter.
 pub(super) const LONGEST_LINE: usize = 64 << 10;
 /// Cases that are remembered one by one. What is more is counted, and has not passed.
@@ -70,6 +67,10 @@ enum Message {
     Finish {
         exit: i64,
     },
+    /// What is told of some cases is not worth as much as of others.
+    Doubt {
+        why: String,
+    },
 }
 
 /// How far a case has come.
@@ -105,6 +106,8 @@ pub(super) struct Events {
     /// The first lines that make no sense where they stand, and how many there are.
     odd: Vec<String>,
     odd_lines: u64,
+    /// What the plugin itself doubts.
+    doubts: Vec<String>,
     names: usize,
     descriptions: usize,
 }
@@ -185,6 +188,10 @@ impl Events {
             Message::End { case, outcome, duration, description } => {
                 self.end(case, &outcome, duration, &description, line, limits);
             }
+            Message::Doubt { why } if self.doubts.len() < judge::EXAMPLES => {
+                self.doubts.push(shorten(&one_line(&why), LONGEST_NOTE).into_owned());
+            }
+            Message::Doubt { .. } => {}
             Message::Finish { exit } => self.exit = Some(self.failed.unwrap_or(exit)),
         }
     }

@@ -30,7 +30,7 @@ pub use template::Preset;
 #[group(skip)]
 pub struct Settings {
     /// Answer tasks with predefined reports, without running anything
-    #[arg(long, global = true, env = "RUNNER_MOCK", value_parser = crate::units::flag)]
+    #[arg(long, global = true, env = "RUNNER_MOCK", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = crate::units::flag)]
     pub mock: bool,
 
     /// Pace of the executor's own checks while a suite runs; its end is noticed at once

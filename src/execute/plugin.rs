@@ -6,12 +6,15 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::events::PLUGIN;
-
-const MODULE: &str = "ostest_plugin.py";
-/// For the interpreters that the suite starts besides: loaded by each of them as it begins.
-const GUARD: &str = include_str!("plugin/ostest_guard.py");
-const GUARD_MODULE: &str = "ostest_guard.py";
+/// The modules, by the names that they have in the environment: the plugin first, that pytest loads; then what that loads
+/// where it needs it, and the guard, which each interpreter loads as it begins.
+pub(super) const MODULES: [(&str, &str); 5] = [
+    ("ostest_plugin.py", include_str!("plugin/ostest_plugin.py")),
+    ("ostest_imports.py", include_str!("plugin/ostest_imports.py")),
+    ("ostest_forked.py", include_str!("plugin/ostest_forked.py")),
+    ("ostest_xdist.py", include_str!("plugin/ostest_xdist.py")),
+    ("ostest_guard.py", include_str!("plugin/ostest_guard.py")),
+];
 const PATHS: &str = "ostest_guard.pth";
 const INFO: &str = "ostest_plugin-1.dist-info";
 const METADATA: &str = "Metadata-Version: 2.1\nName: ostest-plugin\nVersion: 1\n";
@@ -26,7 +29,7 @@ pub(super) fn install(home: &Path) -> io::Result<Vec<PathBuf>> {
     put(&info.join("RECORD"), "")?;
     put(&info.join("entry_points.txt"), ENTRY)?;
     let mut fresh = Vec::new();
-    for (name, text) in [(MODULE, PLUGIN), (GUARD_MODULE, GUARD)] {
+    for (name, text) in MODULES {
         let file = packages.join(name);
         if put(&file, text)? {
             fresh.push(file);
@@ -47,7 +50,8 @@ pub(super) fn mend(home: &Path) -> io::Result<Vec<PathBuf>> {
     }
     let Some(packages) = site_packages(home) else { return Ok(guarded) };
     let (above, info) = (packages.parent().map(Path::to_owned), packages.join(INFO));
-    let files = [MODULE, GUARD_MODULE, PATHS].map(|name| packages.join(name));
+    let files = MODULES.map(|(name, _)| name).into_iter().chain([PATHS]).map(|name| packages.join(name));
+    let files: Vec<PathBuf> = files.collect();
     let entry = info.join("entry_points.txt");
     for path in above.into_iter().chain([packages, info, entry]).chain(files) {
         if open(&path)? {
@@ -70,6 +74,11 @@ fn open(path: &Path) -> io::Result<bool> {
     tracing::warn!(path = %path.display(), "a task has closed a part of the suite's environment; it is open again");
     fs::set_permissions(path, Permissions::from_mode(mode | if meta.is_dir() { 0o755 } else { 0o644 }))?;
     Ok(true)
+}
+
+/// Whether the environment at `home` has a pytest that the plugin speaks for.
+pub(super) fn speaks(home: &Path) -> bool {
+    site_packages(home).is_some_and(|packages| packages.join("pytest").is_dir())
 }
 
 fn site_packages(home: &Path) -> Option<PathBuf> {
@@ -101,15 +110,15 @@ mod tests {
         assert!(install(home.path()).unwrap().is_empty());
         let packages = home.path().join("lib/python3.11/site-packages");
         fs::create_dir_all(&packages).unwrap();
-        assert_eq!(install(home.path()).unwrap(), [packages.join(MODULE), packages.join(GUARD_MODULE)]);
+        assert_eq!(install(home.path()).unwrap(), MODULES.map(|(name, _)| packages.join(name)));
         assert!(install(home.path()).unwrap().is_empty(), "it is there already");
-        fs::write(packages.join(MODULE), "an older one").unwrap();
-        assert_eq!(install(home.path()).unwrap(), [packages.join(MODULE)]);
+        fs::write(packages.join(MODULES[0].0), "an older one").unwrap();
+        assert_eq!(install(home.path()).unwrap(), [packages.join(MODULES[0].0)]);
         let closed = [packages.join(INFO), packages.join(PATHS)];
         for path in &closed {
             fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
         }
-        assert_eq!(mend(home.path()).unwrap().len(), 10);
+        assert_eq!(mend(home.path()).unwrap().len(), 13);
         let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(closed.each_ref().map(mode), [0o755, 0o644]);
         let entry = fs::read_to_string(packages.join(INFO).join("entry_points.txt")).unwrap();

@@ -25,6 +25,11 @@ pub(super) struct Evidence<'a> {
     pub(super) limits: &'a Limits,
 }
 
+/// Of a run in which no plugin spoke.
+pub(super) const UNTOLD: &str = "nobody told the runner what the tests came to (another interpreter, no pytest): the \
+                      report file alone decides, which the program under test can write to, and memoryUsed is 0, for \
+                      nothing was measured";
+
 impl Evidence<'_> {
     /// The report of the run, and what to warn of.
     pub(super) fn judge(self) -> (Report, Vec<String>) {
@@ -43,7 +48,9 @@ impl Evidence<'_> {
         let lines = self.exit.told.iter();
         let lines =
             lines.map(|told| Line { text: &told.line, memory: told.memory, note: told.note.as_deref() });
-        let Some(events) = Events::read(lines, self.limits) else { return (self.by_file(), Vec::new()) };
+        let Some(events) = Events::read(lines, self.limits) else {
+            return (self.by_file(), vec![UNTOLD.to_owned()]);
+        };
         let Self { task, exit, file, selects_here, allowed, limits } = self;
         let (mut report, warnings) = events.judge(file, &ending(exit, allowed), limits);
         tracing::debug!(pytest_exit = events.exit(), told = exit.told.len(), "told by the plugin");

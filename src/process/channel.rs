@@ -25,6 +25,14 @@ pub(super) struct Channel {
 #[derive(Debug, Deserialize)]
 struct Word {
     event: String,
+    pid: Option<i32>,
+    /// False of a case beside which others run, whose memory nobody can tell.
+    #[serde(default = "alone")]
+    alone: bool,
+}
+
+fn alone() -> bool {
+    true
 }
 
 /// A line, and what it means for the measurement.
@@ -40,6 +48,8 @@ pub(super) enum Kind {
     Start,
     /// It has ended.
     End,
+    /// The process that speaks, or the one of this number, is one of the suite's own interpreters.
+    Trust(Option<i32>),
     /// Anything else.
     Other,
 }
@@ -71,9 +81,10 @@ impl Channel {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line[..end]).into_owned();
                 let word = serde_json::from_str::<Word>(&line).ok();
-                let kind = match word.as_ref().map(|word| word.event.as_str()) {
-                    Some("start") => Kind::Start,
-                    Some("end") => Kind::End,
+                let kind = match word.as_ref().map(|word| (word.event.as_str(), word.alone)) {
+                    Some(("start", true)) => Kind::Start,
+                    Some(("end", true)) => Kind::End,
+                    Some(("trust", _)) => Kind::Trust(word.and_then(|word| word.pid)),
                     _ => Kind::Other,
                 };
                 return Some(Said { line, kind });

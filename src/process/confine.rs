@@ -10,6 +10,7 @@ use nix::unistd::geteuid;
 
 use super::start::BWRAP;
 use super::{Launcher, Spec, Until};
+use crate::sandbox::broker;
 use crate::sandbox::cgroup::Groups;
 use crate::sandbox::users::Users;
 use crate::sandbox::{Choice, Level, Limits, Most, Network, Sandbox, Settings, SuiteView, stage_version};
@@ -104,7 +105,7 @@ async fn attempt(
         return Err("bubblewrap is not installed (apt-get install bubblewrap)".to_owned());
     }
     if !geteuid().is_root() {
-        return trial(launcher, &candidate, ground).await.map(|()| candidate);
+        return as_user(launcher, candidate, ground).await;
     }
     let shared = shared_folder().map_err(|error| format!("no folder for mounts and locks: {error}"))?;
     let users = Users::new(sandbox.settings.sandbox_uid, &shared.join("users"));
@@ -112,6 +113,15 @@ async fn attempt(
     candidate.stage = (level == Level::Bwrap).then(|| shared.join("stage"));
     if level == Level::Basic {
         close_state(ground).map_err(|error| format!("the state folder: {error}"))?;
+    }
+    trial(launcher, &candidate, ground).await.map(|()| candidate)
+}
+
+/// As the runner's own user: with a broker, where one works.
+async fn as_user(launcher: &Launcher, candidate: Sandbox, ground: &Ground<'_>) -> Result<Sandbox, String> {
+    let brokered = Sandbox { broker: broker::is_there(), ..candidate.clone() };
+    if brokered.broker && trial(launcher, &brokered, ground).await.is_ok() {
+        return Ok(brokered);
     }
     trial(launcher, &candidate, ground).await.map(|()| candidate)
 }

@@ -11,6 +11,7 @@ use nix::sys::statvfs::statvfs;
 use nix::time::{ClockId, clock_gettime};
 
 use super::hit::Hit;
+use crate::sandbox::view::SHARED;
 use crate::sandbox::{Level, Limits, Plan, View};
 use walk::Walk;
 
@@ -64,7 +65,8 @@ impl Disk {
             (View::Suite(view), Level::Bwrap, _) => Self::Own(view.stage.clone()),
             (View::Suite(view), Level::Basic, Some(_)) => {
                 let folders = [&view.source, &view.suite, &view.home, &view.temp, &view.out];
-                let folders = folders.map(Clone::clone).to_vec();
+                let shared = plan.own_shared.then(|| PathBuf::from(SHARED));
+                let folders = folders.into_iter().cloned().chain(shared).collect();
                 Self::Watched(Watched { folders, user: plan.user, opened: Cell::new(Instant::now()) })
             }
             _ => Self::Free,
@@ -73,6 +75,14 @@ impl Disk {
 
     pub(super) fn is_looked_at(&self) -> bool {
         !matches!(self, Self::Free)
+    }
+
+    /// Bytes on a disk of the step's own, which lies in memory.
+    pub(super) fn in_memory(&self) -> u64 {
+        let Self::Own(mount) = self else { return 0 };
+        statvfs(mount).map_or(0, |room| {
+            room.blocks().saturating_sub(room.blocks_free()).saturating_mul(room.fragment_size())
+        })
     }
 
     /// The limit that is hit now, and how long to wait before the next look.

@@ -13,6 +13,7 @@ use super::disk::{Depth, Disk};
 use super::hit::Hit;
 use super::tree::{self, Process};
 use crate::sandbox::cgroup::Group;
+use crate::sandbox::window::Window;
 use crate::sandbox::{Level, Limits, Plan};
 
 /// Pace of looking at memory and processes where no control group counts them.
@@ -45,11 +46,15 @@ pub(super) struct Meter {
 /// Memory by looking.
 #[derive(Debug, Default)]
 struct Sampled {
-    /// Whether a case is in hand, or a limit is to be held.
+    /// Whether a limit is to be held.
     on: bool,
-    in_case: bool,
-    baseline: u64,
+    /// Whether a case has begun: from then on.
+    cases: bool,
+    window: Window,
+    /// The most since the last case's end.
     peak: u64,
+    /// What was laid onto the step's own disk for it.
+    laid: Option<u64>,
     kills: u64,
     /// Looks that found as many processes as there may be.
     crowded: u64,
@@ -70,7 +75,7 @@ impl Meter {
             told_kills: 0,
             told_refused: 0,
             sampled,
-            own_processes: u64::from(plan.level == Level::Bwrap),
+            own_processes: u64::from(plan.level == Level::Bwrap) + u64::from(plan.brokered),
             next_disk: now,
             next_look: now,
             next_sample: now,
@@ -85,7 +90,7 @@ impl Meter {
     pub(super) fn pause(&self) -> Option<Duration> {
         let disk = self.disk.is_looked_at().then_some(self.next_disk);
         let look = self.limits.cpu_time.0.is_some().then_some(self.next_look);
-        let sample = (self.sampled.on || self.sampled.in_case).then_some(self.next_sample);
+        let sample = (self.sampled.on || self.sampled.cases).then_some(self.next_sample);
         let next = disk.into_iter().chain(look).chain(sample).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -94,8 +99,8 @@ impl Meter {
     pub(super) fn look(&mut self) -> Option<Hit> {
         let started = Instant::now();
         let mut hit = None;
-        if (self.sampled.on || self.sampled.in_case) && started >= self.next_sample {
-            hit = self.sample();
+        if (self.sampled.on || self.sampled.cases) && started >= self.next_sample {
+            (_, hit) = self.sample();
             // Looking must not become the work itself.
             self.next_sample = Instant::now() + SAMPLE.max(started.elapsed() * 3);
         }
@@ -133,8 +138,11 @@ impl Meter {
             return group.begin_case(interpreter);
         }
         self.suite = interpreter.map(Pid::as_raw).or(self.suite);
-        let now = sizes(&tree::below(getpid().as_raw())).iter().map(|(_, size)| size).sum();
-        self.sampled = Sampled { in_case: true, baseline: now, peak: now, ..self.sampled };
+        let (now, _) = self.memory(&tree::below(getpid().as_raw()));
+        self.sampled.cases = true;
+        if self.sampled.window.begin(now, self.sampled.peak) {
+            self.sampled.peak = now;
+        }
     }
 
     /// A case has ended: its peak in bytes above the suite's own, and what it died of, if that was a limit.
@@ -142,9 +150,9 @@ impl Meter {
         let peak = if let Some(group) = &mut self.group {
             group.end_case()
         } else {
-            self.sample();
-            self.sampled.in_case = false;
-            Some(self.sampled.peak.saturating_sub(self.sampled.baseline))
+            let (now, _) = self.sample();
+            let peak = std::mem::replace(&mut self.sampled.peak, now);
+            Some(self.sampled.window.end(now, peak))
         };
         if matches!(self.disk, Disk::Own(_)) {
             self.look_at_disk(Depth::Running);
@@ -176,26 +184,34 @@ impl Meter {
         std::mem::take(&mut self.hits)
     }
 
-    /// Looks at memory. Over the limit, the largest process goes, as the kernel would choose; where that is the suite's
-    /// own, everything goes.
-    fn sample(&mut self) -> Option<Hit> {
+    /// Looks at memory: the bytes in use. Over the limit, the largest process goes, as the kernel would choose; where that
+    /// is the suite's own, everything goes.
+    fn sample(&mut self) -> (u64, Option<Hit>) {
         let processes = tree::below(getpid().as_raw());
         self.count(&processes);
-        let sizes = sizes(&processes);
-        let now = sizes.iter().map(|(_, size)| size).sum();
+        let (now, sizes) = self.memory(&processes);
         let sampled = &mut self.sampled;
         sampled.peak = sampled.peak.max(now);
         if !sampled.on || self.limits.memory.0.is_none_or(|most| now <= most) {
-            return None;
+            return (now, None);
         }
-        let largest = sizes.iter().max_by_key(|(_, size)| *size).map(|&(pid, _)| pid)?;
-        if Some(largest) == self.suite || self.suite.is_none() {
-            return Some(Hit::Memory);
+        let largest = sizes.iter().max_by_key(|(_, size)| *size).map(|&(pid, _)| pid);
+        if largest == self.suite || self.suite.is_none() {
+            return (now, Some(Hit::Memory));
         }
-        kill(Pid::from_raw(largest), Signal::SIGKILL).ok();
-        sampled.kills += 1;
-        self.note(Hit::Memory);
-        None
+        if let Some(largest) = largest {
+            kill(Pid::from_raw(largest), Signal::SIGKILL).ok();
+            sampled.kills += 1;
+            self.note(Hit::Memory);
+        }
+        (now, None)
+    }
+
+    /// The bytes in use: of each process, and of all with what they put onto a disk that lies in memory.
+    fn memory(&mut self, processes: &[Process]) -> (u64, Vec<(i32, u64)>) {
+        let (sizes, disk) = (sizes(processes), self.disk.in_memory());
+        let laid = *self.sampled.laid.get_or_insert(disk);
+        (sizes.iter().map(|(_, size)| size).sum::<u64>() + disk.saturating_sub(laid), sizes)
     }
 
     /// Where nobody counts how often a process was refused: whether there are as many as there may be.

@@ -16,7 +16,7 @@ use super::{Spec, tree};
 use crate::sandbox::cgroup::{self, Group};
 use crate::sandbox::filter::Allowed;
 use crate::sandbox::stage::{self, Orders};
-use crate::sandbox::{Level, Plan, arguments, view};
+use crate::sandbox::{Level, Plan, View, arguments, broker, view};
 
 /// Where bubblewrap is looked for; never in a `PATH` that somebody else may have set.
 pub const BWRAP: &str = "/usr/bin/bwrap";
@@ -30,6 +30,8 @@ pub(super) struct Started {
     pub(super) child: Pid,
     /// What is told of its confinement, and the word for it to go on.
     confined: Option<(PipeReader, PipeWriter)>,
+    /// Where its broker hears whom to trust, if it has one.
+    pub(super) trusted: Option<PipeWriter>,
     level: Level,
 }
 
@@ -45,9 +47,12 @@ impl Started {
             // bubblewrap, its first process within, the program.
             tree::first_child(self.child).and_then(tree::first_child)
         } else {
-            None
+            Some(self.child)
         };
-        Ok(inner.unwrap_or(self.child))
+        let brokered = self.trusted.is_some();
+        // A broker is its parent.
+        let program = inner.and_then(|inner| if brokered { tree::first_child(inner) } else { Some(inner) });
+        Ok(program.unwrap_or(self.child))
     }
 }
 
@@ -79,7 +84,7 @@ pub(super) fn start(
                 io::Error::other(format!("no folder {}", spec.dir.display()))
             })
         })?;
-        return Ok(Started { child, confined: None, level: plan.level });
+        return Ok(Started { child, confined: None, trusted: None, level: plan.level });
     }
     confined(spec, plan, group, events)
 }
@@ -109,6 +114,11 @@ fn confined(
     let own = File::open("/proc/self/exe").map_err(sandbox)?;
     let (heard, status) = std::io::pipe().map_err(sandbox)?;
     let (go, word) = std::io::pipe().map_err(sandbox)?;
+    let trusted = plan.brokered.then(word_of_trust).transpose().map_err(sandbox)?;
+    let suite = if let View::Suite(view) = &plan.view { Some(&view.suite) } else { None };
+    let broker = suite
+        .zip(trusted.as_ref())
+        .map(|(suite, (hears, _))| broker::Orders { suite: suite.clone(), trusted: hears.as_raw_fd() });
     let orders = Orders {
         program: spec.program.clone(),
         own: is_own(&spec.program),
@@ -118,7 +128,15 @@ fn confined(
         others: others(plan),
         readable: Vec::new(),
         writable: Vec::new(),
-        allowed: Allowed { inet: true, ptrace: true, hidden_memory: true, queues: true },
+        allowed: Allowed {
+            inet: true,
+            alone: true,
+            ptrace: true,
+            hidden_memory: true,
+            attributes: true,
+            queues: true,
+        },
+        broker,
         events: events.map(AsRawFd::as_raw_fd),
         status: status.as_raw_fd(),
         go: go.as_raw_fd(),
@@ -144,10 +162,20 @@ fn confined(
         Some(status.as_raw_fd()),
         Some(go.as_raw_fd()),
         events.map(AsRawFd::as_raw_fd),
+        trusted.as_ref().map(|(hears, _)| hears.as_raw_fd()),
     ];
     let kept: Vec<RawFd> = kept.into_iter().flatten().collect();
     let child = spawn(spec, command, group, kept, plan.user).map_err(sandbox)?;
-    Ok(Started { child, confined: Some((heard, word)), level: plan.level })
+    let trusted = trusted.map(|(_, names)| names);
+    Ok(Started { child, confined: Some((heard, word)), trusted, level: plan.level })
+}
+
+/// The pipe on which a broker hears whom to trust.
+fn word_of_trust() -> io::Result<(PipeReader, PipeWriter)> {
+    let (hears, names) = std::io::pipe()?;
+    // One that is stopped holds nobody up.
+    nix::fcntl::fcntl(&names, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+    Ok((hears, names))
 }
 
 /// Whether `program` is the binary that runs here.
@@ -242,9 +270,10 @@ fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Processes of the sandbox itself around the program: bubblewrap, and its first process within.
+/// Processes of the sandbox itself around the program: bubblewrap, and its first process within; the broker.
 pub(super) fn own_processes(plan: &Plan) -> u64 {
-    if plan.level == Level::Bwrap { 2 } else { 0 }
+    let around = if plan.level == Level::Bwrap { 2 } else { 0 };
+    around + u64::from(plan.brokered)
 }
 
 /// What is added to the user's own limit of processes, of which nobody is told when it is met.
@@ -252,7 +281,7 @@ fn others(plan: &Plan) -> u64 {
     let others = if plan.level == Level::Basic && plan.user.is_none() { processes_of_user() } else { 0 };
     // A control group tells, and is to be met first.
     let counted = plan.group.as_ref().is_some_and(|(groups, _)| groups.count_processes());
-    others + if counted { 16 } else { 0 }
+    others + u64::from(plan.brokered) + if counted { 16 } else { 0 }
 }
 
 /// The system counts all processes of a user against the limit of each.

@@ -6,7 +6,7 @@
 //! runner dies. Only then does it report.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getpid, setsid};
 
 use super::channel::{Channel, Kind};
@@ -26,6 +26,7 @@ use super::seal::Seal;
 use super::start::{self, Failure, start};
 use super::{Ended, Event, Spec, Told, teardown, tree};
 use crate::sandbox::cgroup::Group;
+use crate::sandbox::ended::{self, End};
 use crate::sandbox::{Level, view};
 
 /// The first argument that selects this mode.
@@ -78,6 +79,8 @@ struct Supervisor {
     leader: Option<Pid>,
     meter: Meter,
     channel: Option<Channel>,
+    /// Where the program's broker hears whom to trust.
+    trusted: Option<PipeWriter>,
     seal: Option<Seal>,
     ended: Ended,
 }
@@ -107,6 +110,7 @@ impl Supervisor {
             leader: None,
             meter,
             channel: None,
+            trusted: None,
             seal: None,
             ended: Ended::default(),
         })
@@ -151,7 +155,7 @@ impl Supervisor {
         if self.spec.plan.level == Level::None {
             self.wait_for_go()?;
         }
-        view::make(&self.spec.plan).map_err(Failure::Sandbox)?;
+        view::make(&mut self.spec.plan).map_err(Failure::Sandbox)?;
         self.seal = Seal::of(&self.spec.plan).map_err(Failure::Sandbox)?;
         // New credentials, as a user namespace gives them, take the death signal away.
         nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| Failure::Sandbox(error.into()))?;
@@ -173,6 +177,7 @@ impl Supervisor {
         }
         view::fill(&self.spec.plan).map_err(Failure::Sandbox)?;
         self.leader = Some(started.go(&self.control)?);
+        self.trusted = started.trusted;
         Ok(())
     }
 
@@ -277,13 +282,28 @@ impl Supervisor {
                     (None, None)
                 }
                 Kind::End => self.meter.end(),
+                Kind::Trust(named) => {
+                    self.trust(named, speaker);
+                    (None, None)
+                }
                 Kind::Other => (None, None),
             };
-            // A runner that is gone is noticed where its requests are read.
-            self.tell(&Event::Told(Told { line: said.line, memory, note })).ok();
+            if !matches!(said.kind, Kind::Trust(_)) {
+                // A runner that is gone is noticed where its requests are read.
+                self.tell(&Event::Told(Told { line: said.line, memory, note })).ok();
+            }
             if let Some(channel) = self.channel.as_mut().filter(|_| said.kind != Kind::Other) {
                 channel.answer();
             }
+        }
+    }
+
+    /// Tells the broker whose calls are not its business: the process that is `named`, by the number that it has within,
+    /// or the one that speaks.
+    fn trust(&mut self, named: Option<i32>, speaker: Option<Pid>) {
+        let number = named.or_else(|| speaker.and_then(tree::number_within));
+        if let (Some(broker), Some(number)) = (&mut self.trusted, number) {
+            broker.write_all(&number.to_le_bytes()).ok();
         }
     }
 
@@ -316,12 +336,10 @@ impl Supervisor {
 
     /// Takes the statuses of all children that have ended.
     fn reap(&mut self) {
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => self.note_end(pid, Some(code), None),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => self.note_end(pid, None, Some(signal as i32)),
-                Ok(WaitStatus::StillAlive) | Err(_) => break,
-                Ok(_) => {}
+        while let Some((pid, end)) = ended::take(None) {
+            match end {
+                End::Exited(code) => self.note_end(pid, Some(code), None),
+                End::Signaled(signal) => self.note_end(pid, None, Some(signal)),
             }
         }
     }

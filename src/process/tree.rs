@@ -57,6 +57,13 @@ pub(super) fn first_child(parent: Pid) -> Option<Pid> {
     children.map(|process| process.pid).min().map(Pid::from_raw)
 }
 
+/// The number of a process in the innermost of its namespaces.
+pub(super) fn number_within(pid: Pid) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    line.map_or(Some(pid.as_raw()), |line| line.split_whitespace().last()?.parse().ok())
+}
+
 /// Kills everything below `root` once, group by group and then one by one; says which processes it met.
 ///
 /// A signal to a group reaches all its members at one moment, so that a chain of processes which fork and die

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use super::view::{SYSTEM, visible};
+use super::view::{SHARED, SYSTEM, TERMINALS, visible};
 use super::{Network, Plan, SuiteView, ToolView, View};
 
 /// The arguments of bubblewrap for `plan`; `program` is the descriptor of the runner's own binary.
@@ -54,7 +54,8 @@ fn suite_arguments(line: &mut Line, view: &SuiteView) {
     let stage = &view.stage;
     line.mount("--ro-bind", &stage.join("etc"), Path::new("/etc"));
     line.add(&["--proc", "/proc", "--dev", "/dev"]);
-    for (folder, to) in [("shm", "/dev/shm"), ("tmp", "/tmp"), ("vartmp", "/var/tmp")] {
+    line.mount("--dev-bind", &stage.join(TERMINALS), Path::new("/dev/pts"));
+    for (folder, to) in [("shm", SHARED), ("tmp", "/tmp"), ("vartmp", "/var/tmp")] {
         line.mount("--bind", &stage.join(folder), Path::new(to));
     }
     let mut fixed = Vec::new();

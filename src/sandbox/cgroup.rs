@@ -1,6 +1,9 @@
 //! Control groups: the limits of one task, and the truth about what it used. Version 2 where the runner has a subtree
 //! of its own (systemd's `Delegate=yes`), version 1 where the machine has that.
 
+mod find;
+mod leaves;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,10 +11,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use super::window::Window;
+use leaves::Leaves;
+
+/// Begins the names of all groups that runners make.
+pub const PREFIX: &str = "ostest-";
+
+/// After this long without a process a group is one that somebody left.
+const LEFT: Duration = Duration::from_secs(3_600);
 
 /// Where groups for tasks can be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,36 +43,6 @@ pub enum Groups {
 }
 
 impl Groups {
-    /// Finds where this process may make groups, by making one.
-    pub fn find() -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let v1 = |controller: &str| {
-            let mount = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|mount| {
-                mount.len() > 3
-                    && mount[2] == "cgroup"
-                    && mount[3].split(',').any(|option| option == controller)
-            })?;
-            let path = own.lines().find_map(|line| {
-                let mut parts = line.splitn(3, ':').skip(1);
-                let names = parts.next()?;
-                names.split(',').any(|name| name == controller).then(|| parts.next()).flatten()
-            })?;
-            let root = Path::new(mount[1]);
-            // In a container the path may be one of the host's, which is not there.
-            let candidates = [root.join(path.trim_start_matches('/')), root.to_owned()];
-            candidates.into_iter().find(|folder| may_make(folder))
-        };
-        if let Some(memory) = v1("memory") {
-            return Some(Self::V1 { memory, pids: v1("pids"), cpu: v1("cpu"), cpuacct: v1("cpuacct") });
-        }
-        let mount = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let mount = mount.into_iter().find(|mount| mount.len() > 3 && mount[2] == "cgroup2")?;
-        let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-        let folder = Path::new(mount[1]).join(path.trim_start_matches('/'));
-        take_over(&folder).ok().map(|()| Self::V2(folder))
-    }
-
     /// `cgroup-v1` or `cgroup-v2`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -79,13 +60,19 @@ impl Groups {
         }
     }
 
-    /// Ends and removes the groups of earlier runs, whose names begin with `prefix`.
+    /// Ends and removes the groups of earlier runs, whose names begin with `prefix`; and removes what others left who
+    /// were killed, old and empty.
     pub fn sweep(&self, prefix: &str) {
         for parent in self.folders() {
             for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-                if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+                let name = entry.file_name();
+                let Some(name) = name.to_str() else { continue };
+                if name.starts_with(prefix) {
                     empty(&entry.path());
                     remove(&entry.path());
+                } else if name.starts_with(PREFIX) && is_old(&entry) {
+                    // The system does not remove what has a process in it.
+                    remove_empty(&entry.path()).ok();
                 }
             }
         }
@@ -99,7 +86,11 @@ impl Groups {
     /// Makes the group `name` with `limits`, in which `own` processes of the sandbox itself are counted too.
     pub fn make(&self, name: &str, limits: &Limits, own: u64) -> io::Result<Group> {
         let folders: Vec<PathBuf> = self.folders().iter().map(|parent| parent.join(name)).collect();
-        let group = Group { groups: self.clone(), name: name.to_owned(), baseline: 0, leaf: None, leaves: 0 };
+        let leaves = match self {
+            Self::V1 { .. } => None,
+            Self::V2(parent) => Some(Leaves::below(parent.join(name))),
+        };
+        let group = Group { groups: self.clone(), name: name.to_owned(), window: Window::default(), leaves };
         for folder in folders {
             match fs::create_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -111,43 +102,15 @@ impl Groups {
     }
 }
 
-/// Makes the delegated subtree usable: no process may stay in a group that has groups below it.
-fn take_over(folder: &Path) -> io::Result<()> {
-    let controllers = fs::read_to_string(folder.join("cgroup.controllers"))?;
-    if !controllers.split_whitespace().any(|name| name == "memory") {
-        return Err(io::Error::other("the memory controller is not delegated"));
-    }
-    let own = folder.join("runner");
-    fs::create_dir(&own)
-        .or_else(|e| if e.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })?;
-    fs::write(own.join("cgroup.procs"), getpid().to_string())?;
-    for controller in ["memory", "pids", "cpu"] {
-        if controllers.split_whitespace().any(|name| name == controller) {
-            fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"))?;
-        }
-    }
-    Ok(())
-}
-
-fn may_make(parent: &Path) -> bool {
-    let probe = parent.join(format!("ostest-probe-{}", getpid()));
-    let made = fs::create_dir(&probe).is_ok();
-    if made {
-        fs::remove_dir(&probe).ok();
-    }
-    made
-}
-
 /// The group of one task.
 #[derive(Debug)]
 pub struct Group {
     groups: Groups,
     name: String,
-    /// Bytes in use when the case in hand began (version 1).
-    baseline: u64,
-    /// The group of the case in hand (version 2).
-    leaf: Option<PathBuf>,
-    leaves: u64,
+    /// What the case in hand uses (version 1).
+    window: Window,
+    /// The groups of cases (version 2).
+    leaves: Option<Leaves>,
 }
 
 impl Group {
@@ -210,38 +173,37 @@ impl Group {
 
     /// A case begins in the process `interpreter`: what is used from now on is that case's.
     pub fn begin_case(&mut self, interpreter: Option<Pid>) {
-        match &self.groups {
-            Groups::V1 { memory, .. } => {
-                let folder = memory.join(&self.name);
-                fs::write(folder.join("memory.max_usage_in_bytes"), "0").ok();
-                self.baseline = number(&folder.join("memory.usage_in_bytes")).unwrap_or(0);
-            }
-            Groups::V2(parent) => {
-                // Before kernel 6.12 the peak cannot be reset, so that each case gets a group of its own.
-                let leaf = parent.join(&self.name).join(format!("case-{}", self.leaves));
-                self.leaves += 1;
-                let moved = fs::create_dir(&leaf).and_then(|()| {
-                    let pid = interpreter.ok_or(io::ErrorKind::NotFound)?;
-                    fs::write(leaf.join("cgroup.procs"), pid.to_string())
-                });
-                if let Some(last) = self.leaf.take() {
-                    // What an earlier case left running keeps its group until the task ends.
-                    fs::remove_dir(last).ok();
-                }
-                self.leaf = moved.is_ok().then_some(leaf);
-            }
+        if let Some(leaves) = &mut self.leaves {
+            return leaves.begin(interpreter);
+        }
+        let (usage, peak) = self.usage();
+        if self.window.begin(usage.unwrap_or(0), peak.unwrap_or(0)) {
+            self.forget_peak();
         }
     }
 
     /// The peak of the case that has just ended, in bytes, above what the suite used when it began.
     pub fn end_case(&mut self) -> Option<u64> {
-        match &self.groups {
-            Groups::V1 { memory, .. } => {
-                let peak = number(&memory.join(&self.name).join("memory.max_usage_in_bytes"))?;
-                Some(peak.saturating_sub(self.baseline))
-            }
-            Groups::V2(_) => number(&self.leaf.as_ref()?.join("memory.peak")),
+        if let Some(leaves) = &mut self.leaves {
+            return leaves.end();
         }
+        let (_, peak) = self.usage();
+        self.forget_peak();
+        let (usage, _) = self.usage();
+        let used = self.window.end(usage.unwrap_or(0), peak.unwrap_or(0));
+        peak.map(|_| used)
+    }
+
+    /// Bytes in use now, and the most since [`Self::forget_peak`] (version 1).
+    fn usage(&self) -> (Option<u64>, Option<u64>) {
+        let Groups::V1 { memory, .. } = &self.groups else { return (None, None) };
+        let read = |name| number(&memory.join(&self.name).join(name));
+        (read("memory.usage_in_bytes"), read("memory.max_usage_in_bytes"))
+    }
+
+    fn forget_peak(&self) {
+        let Groups::V1 { memory, .. } = &self.groups else { return };
+        fs::write(memory.join(&self.name).join("memory.max_usage_in_bytes"), "0").ok();
     }
 
     /// The highest that the whole task used, in bytes, where it can be told.
@@ -299,6 +261,22 @@ impl Group {
     }
 }
 
+/// Whether nobody is just about to put a process into it.
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let made = entry.metadata().and_then(|meta| meta.modified()).ok();
+    made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > LEFT)
+}
+
+/// Removes it with the groups of its cases, if no process is in them.
+fn remove_empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            fs::remove_dir(entry.path()).ok();
+        }
+    }
+    fs::remove_dir(folder)
+}
+
 /// Kills what is in `folder` and below.
 fn empty(folder: &Path) {
     if fs::write(folder.join("cgroup.kill"), "1").is_ok() {
@@ -316,14 +294,9 @@ fn empty(folder: &Path) {
 }
 
 fn remove(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            fs::remove_dir(entry.path()).ok();
-        }
-    }
     // A process that has just been killed may take a moment to leave.
     for _ in 0..100 {
-        match fs::remove_dir(folder) {
+        match remove_empty(folder) {
             Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) => {
                 let mut nothing = [];
                 nix::poll::poll(&mut nothing, nix::poll::PollTimeout::from(2u8)).ok();

@@ -9,7 +9,7 @@ use std::io;
 use nix::libc;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition as Condition,
-    SeccompFilter, SeccompRule, apply_filter,
+    SeccompFilter, SeccompRule, apply_filter, sock_filter,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,10 +19,14 @@ use serde::{Deserialize, Serialize};
 pub struct Allowed {
     /// IPv4 and IPv6 sockets.
     pub inet: bool,
-    /// Looking into other processes: harmless where the other processes are its own.
+    /// What concerns other processes, where those in sight are its own.
+    pub alone: bool,
+    /// Looking into other processes: harmless there, and where Landlock keeps it to its own.
     pub ptrace: bool,
     /// Memory that is no process's own: counted by a control group, and by nothing else.
     pub hidden_memory: bool,
+    /// Extended attributes and flags of files, access lists among them: an owner's, which no broker looks at.
+    pub attributes: bool,
     /// Named queues, which nobody finds in order to remove them: harmless in an IPC namespace.
     pub queues: bool,
 }
@@ -118,6 +122,40 @@ const UNKNOWN: &[libc::c_long] = &[
     libc::SYS_io_destroy,
 ];
 
+/// Unknown too where the task's user is the runner's: of these a user has so many, and each task's own supervisor needs one.
+const COUNTED: &[libc::c_long] = &[libc::SYS_inotify_init, libc::SYS_inotify_init1];
+
+/// Denied, as if the file system had no such thing, where a broker keeps files as they are.
+const ATTRIBUTES: &[libc::c_long] = &[
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    SETXATTRAT,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
+];
+
+/// Of Linux 6.13 and 6.17, the same number on all machines.
+const SETXATTRAT: libc::c_long = 463;
+/// See [`SETXATTRAT`].
+const REMOVEXATTRAT: libc::c_long = 466;
+/// See [`SETXATTRAT`].
+const FILE_SETATTR: libc::c_long = 469;
+
+/// Requests of `linux/fs.h` that change a file's flags, `FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR`, and its version, which an
+/// owner may too: `FS_IOC_SETVERSION` and ext4's own.
+const FLAGS: &[u64] = &[0x4008_6602, 0x401c_5820, 0x4008_7602, 0x4008_6604];
+
+/// Denied with this bit in this argument: huge pages of the machine's pool, which no limit of a task counts.
+const HUGE: &[(libc::c_long, u8, u64)] = &[
+    (libc::SYS_mmap, 3, libc::MAP_HUGETLB as u64),
+    (libc::SYS_shmget, 2, libc::SHM_HUGETLB as u64),
+    (libc::SYS_memfd_create, 1, libc::MFD_HUGETLB as u64),
+];
+
 /// New namespaces, as `clone` asks for them.
 const NAMESPACES: &[libc::c_int] = &[
     libc::CLONE_NEWUSER,
@@ -127,19 +165,39 @@ const NAMESPACES: &[libc::c_int] = &[
     libc::CLONE_NEWIPC,
     libc::CLONE_NEWUTS,
     libc::CLONE_NEWCGROUP,
+    // And a child that is its parent's sibling: a broker knows forks of those that it trusts by their parent.
+    libc::CLONE_PARENT,
 ];
 
 /// Denies from here on, to this process and all it starts, for ever.
 pub(super) fn apply(allowed: Allowed) -> io::Result<()> {
+    apply_filter(&other_numbers()).map_err(io::Error::other)?;
     for (rules, errno) in [
         (sockets(allowed.inet)?, libc::EAFNOSUPPORT),
-        (unknown(), libc::ENOSYS),
+        (unknown(allowed), libc::ENOSYS),
+        (attributes(allowed), libc::EOPNOTSUPP),
         (denied(allowed)?, libc::EPERM),
     ] {
         let program = compile(rules, errno)?;
         apply_filter(&program).map_err(io::Error::other)?;
     }
     Ok(())
+}
+
+/// The same calls by other numbers, as a second kind of programs has them on this machine: what is said here of one is not
+/// said of the other. None is let through.
+fn other_numbers() -> BpfProgram {
+    /// Where the number lies in `struct seccomp_data`, which is what a filter sees.
+    const NUMBER: u32 = 0;
+    /// `__X32_SYSCALL_BIT`; no call of any machine's own has as many.
+    const OTHERS: u32 = 0x4000_0000;
+    let line = |code: u32, jt, jf, k| sock_filter { code: u16::try_from(code).unwrap_or(0), jt, jf, k };
+    vec![
+        line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, NUMBER),
+        line(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, OTHERS),
+        line(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs()),
+        line(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -156,21 +214,28 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
     if !allowed.ptrace {
         calls.extend(PRYING);
     }
-    if !allowed.ptrace || !allowed.hidden_memory {
+    if !allowed.alone || !allowed.hidden_memory {
         calls.extend(LASTING);
     }
     if !allowed.hidden_memory {
-        calls.extend([libc::SYS_memfd_create, libc::SYS_memfd_secret]);
+        // What was given to a pipe is no process's any more, however large.
+        calls.extend([libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_vmsplice]);
     }
     if !allowed.queues {
         calls.push(libc::SYS_mq_open);
     }
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    let meddling = MEDDLING.iter().filter(|_| !allowed.ptrace);
+    let meddling = MEDDLING.iter().filter(|_| !allowed.alone);
     for &(call, taken) in LIMITING.iter().chain(meddling) {
         let others =
             taken.iter().map(|&(argument, own)| rule(vec![condition(argument, Len::Dword, Op::Ne, own)?]));
         rules.insert(call, others.collect::<io::Result<_>>()?);
+    }
+    for &(call, argument, bit) in HUGE {
+        // A call that is denied whatever it asks for stays so.
+        if let std::collections::btree_map::Entry::Vacant(free) = rules.entry(call) {
+            free.insert(vec![rule(vec![condition(argument, Len::Dword, Op::MaskedEq(bit), bit)?])?]);
+        }
     }
     let mut namespaces = Vec::new();
     for &flag in NAMESPACES {
@@ -180,10 +245,16 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
     rules.insert(libc::SYS_clone, namespaces);
     // Words put into the input of a terminal.
     let mut ioctls = Vec::new();
-    for request in [libc::TIOCSTI, libc::TIOCLINUX] {
+    let flags = FLAGS.iter().filter(|_| !allowed.attributes);
+    for &request in [libc::TIOCSTI, libc::TIOCLINUX].iter().chain(flags) {
         ioctls.push(rule(vec![condition(1, Len::Dword, Op::Eq, request)?])?);
     }
     rules.insert(libc::SYS_ioctl, ioctls);
+    if !allowed.attributes {
+        // Orphans would become its children.
+        let subreaper = u64::from(libc::PR_SET_CHILD_SUBREAPER.unsigned_abs());
+        rules.insert(libc::SYS_prctl, vec![rule(vec![condition(0, Len::Dword, Op::Eq, subreaper)?])?]);
+    }
     // A lease on a file that its user shares with others, such as one of the suite's environment, has each of them wait
     // for as long as the kernel lets it: the runner itself, and other tasks.
     let leases = u64::from(libc::F_SETLEASE.unsigned_abs());
@@ -191,8 +262,13 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
     Ok(rules)
 }
 
-fn unknown() -> Rules {
-    UNKNOWN.iter().map(|&call| (call, Vec::new())).collect()
+fn attributes(allowed: Allowed) -> Rules {
+    ATTRIBUTES.iter().filter(|_| !allowed.attributes).map(|&call| (call, Vec::new())).collect()
+}
+
+fn unknown(allowed: Allowed) -> Rules {
+    let counted = COUNTED.iter().filter(|_| !allowed.alone);
+    UNKNOWN.iter().chain(counted).map(|&call| (call, Vec::new())).collect()
 }
 
 /// Sockets of all families but these: no vsock, alg, netlink, packet.
@@ -205,13 +281,17 @@ fn sockets(inet: bool) -> io::Result<Rules> {
     for family in families {
         other.push(condition(0, Len::Dword, Op::Ne, u64::from(family.unsigned_abs()))?);
     }
-    Ok(Rules::from([(libc::SYS_socket, vec![rule(other)?])]))
+    let pairs = condition(0, Len::Dword, Op::Ne, u64::from(libc::AF_UNIX.unsigned_abs()))?;
+    Ok(Rules::from([
+        (libc::SYS_socket, vec![rule(other)?]),
+        (libc::SYS_socketpair, vec![rule(vec![pairs])?]),
+    ]))
 }
 
-fn condition(argument: u8, length: Len, operator: Op, value: u64) -> io::Result<Condition> {
+pub(super) fn condition(argument: u8, length: Len, operator: Op, value: u64) -> io::Result<Condition> {
     Condition::new(argument, length, operator, value).map_err(io::Error::other)
 }
 
-fn rule(conditions: Vec<Condition>) -> io::Result<SeccompRule> {
+pub(super) fn rule(conditions: Vec<Condition>) -> io::Result<SeccompRule> {
     SeccompRule::new(conditions).map_err(io::Error::other)
 }

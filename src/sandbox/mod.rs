@@ -4,13 +4,16 @@
 //! A [`Plan`] goes to the supervisor of a step and says all about that step's confinement; nothing here starts a process.
 
 pub mod arguments;
+pub mod broker;
 pub mod cgroup;
+pub mod ended;
 pub mod filter;
 pub mod limits;
 mod rules;
 pub mod stage;
 pub mod users;
 pub mod view;
+pub mod window;
 
 use std::path::{Path, PathBuf};
 
@@ -157,6 +160,10 @@ pub struct Plan {
     pub view: View,
     /// Whether it is given a channel for events.
     pub events: bool,
+    /// Whether a broker keeps the suite's files as they are.
+    pub brokered: bool,
+    /// Whether `/dev/shm` is the task's own; found out while the view is made.
+    pub own_shared: bool,
 }
 
 /// What a step may see.
@@ -220,6 +227,8 @@ pub struct Sandbox {
     pub groups: Option<Groups>,
     /// The version of Landlock; 0: none.
     pub landlock: i32,
+    /// Whether there can be a broker of files.
+    pub broker: bool,
     /// Where a task's disk is mounted; none: below the task's own folder.
     pub stage: Option<PathBuf>,
     /// What tools must not see.
@@ -239,6 +248,7 @@ impl Sandbox {
             users: None,
             groups: None,
             landlock: 0,
+            broker: false,
             stage: None,
             hidden: Vec::new(),
             settings,
@@ -260,7 +270,7 @@ impl Sandbox {
         let landlock =
             if confined && self.landlock > 0 { format!("abi{}", self.landlock) } else { "no".to_owned() };
         format!(
-            "pidns={} {net} mountns={} uid-drop={} landlock={landlock} seccomp={} memory={} pids={} cpu={} disk={}",
+            "pidns={} {net} mountns={} uid-drop={} landlock={landlock} seccomp={} memory={} pids={} cpu={} disk={} suite={}",
             yes(bwrap),
             yes(bwrap),
             yes(confined && self.users.is_some()),
@@ -279,6 +289,11 @@ impl Sandbox {
                 Level::Bwrap => "tmpfs",
                 Level::Basic => "watched",
                 Level::None => "no",
+            },
+            match self.level {
+                Level::None => "no",
+                _ if self.users.is_none() && !self.broker => "watched",
+                Level::Bwrap | Level::Basic => "read-only",
             },
         )
     }
@@ -299,7 +314,9 @@ impl Sandbox {
         }
         view.readable.extend(self.settings.sandbox_readable.iter().cloned());
         let view = View::Suite(view);
-        Plan { level: self.level, user, limits, network: self.settings.network, group, view, events: true }
+        let (level, network) = (self.level, self.settings.network);
+        let brokered = confined && self.broker && user.is_none();
+        Plan { level, user, limits, network, group, view, events: true, brokered, own_shared: false }
     }
 
     /// The plan for a tool that writes to `writable`.

@@ -12,6 +12,9 @@ use nix::libc;
 /// The newest version whose rights are used where the kernel knows them.
 const NEWEST: ABI = ABI::V6;
 
+/// The first version that keeps signals in.
+const SIGNALS: i32 = 6;
+
 /// The version that the kernel knows; 0: none.
 #[expect(unsafe_code, reason = "the call has no safe form")]
 pub fn version() -> i32 {
@@ -39,6 +42,23 @@ pub(super) fn apply(readable: &[PathBuf], writable: &[PathBuf]) -> io::Result<()
             rules = rules.add_rule(PathBeneath::new(fd, rights)).map_err(io::Error::other)?;
         }
     }
+    rules.restrict_self().map(drop).map_err(io::Error::other)
+}
+
+/// Keeps this process, and all it starts, from signalling and looking into what is not restricted likewise. Files are left
+/// as they are, for which moving them from folder to folder has to be named: what says nothing of it denies it.
+pub(super) fn leave_alone_outside() -> io::Result<()> {
+    if version() < SIGNALS {
+        return Ok(());
+    }
+    let rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::Refer)
+        .and_then(|rules| rules.scope(Scope::Signal))
+        .and_then(Ruleset::create)
+        .map_err(io::Error::other)?;
+    let root = PathFd::new("/").map_err(io::Error::other)?;
+    let rules = rules.add_rule(PathBeneath::new(root, AccessFs::Refer)).map_err(io::Error::other)?;
     rules.restrict_self().map(drop).map_err(io::Error::other)
 }
 

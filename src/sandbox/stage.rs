@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
 
+use super::broker::{self, Side};
 use super::filter::{self, Allowed};
 use super::{Limits, rules};
 
@@ -41,6 +42,8 @@ pub struct Orders {
     pub writable: Vec<PathBuf>,
     /// What the filter of system calls lets through.
     pub allowed: Allowed,
+    /// What keeps the suite's files as they are, where that takes a process of its own.
+    pub broker: Option<broker::Orders>,
     /// A descriptor that the program keeps.
     pub events: Option<RawFd>,
     /// Gets [`READY`] right before the program begins, or what went wrong.
@@ -59,13 +62,17 @@ pub fn main(descriptor: Option<&str>, mode: impl FnOnce(&str) -> Option<fn() -> 
         return ExitCode::FAILURE;
     };
     let error = match confine(&orders) {
-        Ok(()) => {
+        Ok(Side::Broker(broker)) => {
+            // The end of the one says that the program has begun.
+            drop((status, go));
+            return broker.serve();
+        }
+        Ok(Side::Program) => {
             if go.read_exact(&mut [0]).is_err() {
                 return ExitCode::FAILURE;
             }
             status.write_all(&[READY]).ok();
             if let Some(go_on) = orders.args.first().filter(|_| orders.own).and_then(|word| mode(word)) {
-                // The end of the one says that the program has begun.
                 drop((status, go));
                 return go_on();
             }
@@ -92,10 +99,9 @@ fn take(number: RawFd) -> Option<File> {
         .then(|| unsafe { File::from_raw_fd(number) })
 }
 
-type Step = Result<(), (&'static str, io::Error)>;
-
-fn confine(orders: &Orders) -> Step {
-    close_all_but(&[orders.status, orders.go, orders.events.unwrap_or(-1)]);
+fn confine(orders: &Orders) -> Result<Side, (&'static str, io::Error)> {
+    let trusted = orders.broker.as_ref().map_or(-1, |broker| broker.trusted);
+    close_all_but(&[orders.status, orders.go, orders.events.unwrap_or(-1), trusted]);
     // A group of its own, so that it can be interrupted alone. It is one already where nothing lies between.
     setpgid(Pid::from_raw(0), Pid::from_raw(0)).ok();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
@@ -106,7 +112,19 @@ fn confine(orders: &Orders) -> Step {
     if rules::version() > 0 && !orders.readable.is_empty() {
         rules::apply(&orders.readable, &orders.writable).map_err(|error| ("Landlock", error))?;
     }
-    filter::apply(orders.allowed).map_err(|error| ("seccomp", error))
+    if orders.broker.is_some() {
+        broker::adopt().map_err(|error| ("the broker of files", error))?;
+    }
+    filter::apply(orders.allowed).map_err(|error| ("seccomp", error))?;
+    // Last: it is under all of that too.
+    match &orders.broker {
+        Some(broker) => {
+            let trusted = take(trusted).ok_or_else(|| io::ErrorKind::InvalidInput.into());
+            let split = trusted.and_then(|trusted| broker::split(broker, trusted, &orders.writable));
+            split.map_err(|error| ("the broker of files", error))
+        }
+        None => Ok(Side::Program),
+    }
 }
 
 fn limit(limits: &Limits, others: u64) -> io::Result<()> {
@@ -133,7 +151,7 @@ fn limit(limits: &Limits, others: u64) -> io::Result<()> {
 
 /// Closes what was inherited and is not the program's business.
 #[expect(unsafe_code, reason = "the call has no safe form")]
-fn close_all_but(kept: &[RawFd]) {
+pub(super) fn close_all_but(kept: &[RawFd]) {
     let mut first: u32 = 3;
     let mut kept: Vec<u32> =
         kept.iter().filter_map(|&fd| u32::try_from(fd).ok()).filter(|&fd| fd > 2).collect();

@@ -2,19 +2,22 @@
 //! of its own; or, without namespaces, owners and modes. With namespaces nothing of
 //! that needs the program under test, which may still be on its way then: it comes last.
 
+mod orders;
+mod owners;
+
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Uid, getegid, geteuid};
 
-use super::filter::Allowed;
-use super::stage::Orders;
 use super::{Level, Network, Plan, SuiteView, View};
 use crate::workspace::{copy_tree, fill_tree};
+pub use orders::orders;
+use owners::{give, keep_from};
 
 /// What of `/etc` programs need: names of users and hosts are the sandbox's own.
 const ETC: &[&str] = &[
@@ -48,14 +51,30 @@ pub const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64
 /// Devices that a program may use where it has no `/dev` of its own.
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
+/// Where named semaphores and shared memory are.
+pub const SHARED: &str = "/dev/shm";
+
 /// Folders of a task's disk.
 const DISK: &[&str] = &["src", "suite", "home", "temp", "out", "tmp", "vartmp", "shm"];
 
+/// Where in the stage the task's pseudo-terminals are.
+pub const TERMINALS: &str = "pts";
+
+/// How many there may be at once. The kernel has some 3,000 for the whole machine.
+const MOST_TERMINALS: u32 = 64;
+
+/// How many inotify instances a task and its supervisor have together. A user has 128 as a rule.
+const MOST_WATCHERS: u32 = 8;
+
 /// Makes what `plan` lets its step see, but for the program under test where the task has a disk of its own.
-pub fn make(plan: &Plan) -> io::Result<()> {
+pub fn make(plan: &mut Plan) -> io::Result<()> {
     match (&plan.view, plan.level) {
         (View::Suite(view), Level::Bwrap) => disk(view, plan),
-        (View::Suite(view), Level::Basic) => owners(view, plan.user),
+        (View::Suite(view), Level::Basic) => {
+            owners::make(view, plan.user)?;
+            plan.own_shared = plan.user.is_some() && owners::own_shared(&plan.limits).is_ok();
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -82,7 +101,23 @@ fn own_mounts() -> io::Result<()> {
             .and_then(|()| fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")));
         nix::sys::prctl::set_dumpable(false)?;
         maps?;
+        few_watches();
     }
+    not_told_to_others()
+}
+
+/// Of these a user has so many, and tasks share the user: no more for this one than leaves enough for the others, and for
+/// their supervisors. What is counted in a namespace is counted in those below it too. A container may keep the files from being
+/// written; then it is as it was.
+fn few_watches() {
+    let all = fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").ok();
+    let all = all.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(8_192);
+    fs::write("/proc/sys/user/max_inotify_instances", MOST_WATCHERS.to_string()).ok();
+    fs::write("/proc/sys/user/max_inotify_watches", (all / 4).to_string()).ok();
+}
+
+/// What is mounted from here on is seen by this process and its children alone.
+fn not_told_to_others() -> io::Result<()> {
     let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     mount(None::<&str>, "/", None::<&str>, slave, None::<&str>)?;
     Ok(())
@@ -106,6 +141,7 @@ fn disk(view: &SuiteView, plan: &Plan) -> io::Result<()> {
     for folder in ["tmp", "vartmp", "shm"] {
         fs::set_permissions(stage.join(folder), Permissions::from_mode(0o1777))?;
     }
+    terminals(stage).map_err(said("pseudo-terminals"))?;
     if let Some(uid) = plan.user {
         copy_tree(&view.tree, &stage.join("suite")).map_err(fits)?;
         keep_from(&stage.join("suite"))?;
@@ -121,6 +157,16 @@ fn disk(view: &SuiteView, plan: &Plan) -> io::Result<()> {
         bind(folder, &point)?;
     }
     etc(view, plan)
+}
+
+/// Pseudo-terminals of the task's own, and no more than a program needs: bubblewrap's have no bound but the machine's.
+fn terminals(stage: &Path) -> io::Result<()> {
+    let point = stage.join(TERMINALS);
+    fs::create_dir(&point)?;
+    let options = format!("newinstance,ptmxmode=0666,mode=0620,max={MOST_TERMINALS}");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    mount(Some("devpts"), &point, Some("devpts"), flags, Some(options.as_str()))?;
+    Ok(())
 }
 
 /// What a disk says that cannot hold the checkout and the suite.
@@ -185,45 +231,6 @@ fn bind(from: &Path, to: &Path) -> io::Result<()> {
     mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(told)
 }
 
-/// Gives a tree to `uid`. Nobody else works in it yet.
-fn give(path: &Path, uid: u32) -> io::Result<()> {
-    lchown(path, Some(uid), Some(uid))?;
-    if fs::symlink_metadata(path)?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), uid)?;
-        }
-    }
-    Ok(())
-}
-
-/// Lets others make new entries in a tree, but neither change nor replace what is there: sticky folders.
-fn keep_from(path: &Path) -> io::Result<()> {
-    let meta = fs::symlink_metadata(path)?;
-    if meta.is_dir() {
-        fs::set_permissions(path, Permissions::from_mode(0o1777))?;
-        for entry in fs::read_dir(path)? {
-            keep_from(&entry?.path())?;
-        }
-    } else if meta.is_file() {
-        fs::set_permissions(path, Permissions::from_mode(0o444 | meta.permissions().mode() & 0o755))?;
-    }
-    Ok(())
-}
-
-/// Takes the right to write to the files of a tree away from their owner: against mistakes, since he can take it back.
-/// Whoever does that on purpose is met by `process::seal`.
-fn close(path: &Path) -> io::Result<()> {
-    let meta = fs::symlink_metadata(path)?;
-    if meta.is_dir() {
-        for entry in fs::read_dir(path)? {
-            close(&entry?.path())?;
-        }
-    } else if meta.is_file() {
-        fs::set_permissions(path, Permissions::from_mode(meta.permissions().mode() & 0o555))?;
-    }
-    Ok(())
-}
-
 /// A copy of a tree whose files are the shared ones, mounted read only. Each folder is a mount as well, for what is a
 /// mount cannot be renamed or removed.
 fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
@@ -257,54 +264,6 @@ fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Without namespaces: the task's own folders for the user that it runs as.
-fn owners(view: &SuiteView, user: Option<u32>) -> io::Result<()> {
-    let Some(uid) = user else { return close(&view.suite) };
-    // Names and numbers of System V and POSIX queues are the machine's, and so is how many there may be. Where a container
-    // forbids it they stay that, and are found by their user at the end.
-    unshare(CloneFlags::CLONE_NEWIPC).ok();
-    // The checkout's folder, and the task's.
-    for folder in view.source.ancestors().skip(1).take(2) {
-        fs::set_permissions(folder, Permissions::from_mode(0o711))?;
-    }
-    keep_from(&view.suite)?;
-    [&view.source, &view.home, &view.temp, &view.out].into_iter().try_for_each(|folder| give(folder, uid))
-}
-
-/// Fills in what the last stage is to allow.
-pub fn orders(plan: &Plan, orders: Orders) -> Orders {
-    let bwrap = plan.level == Level::Bwrap;
-    let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
-    let (readable, writable) = match &plan.view {
-        View::All => (Vec::new(), Vec::new()),
-        View::Tool(view) => {
-            (paths(&["/"]), [paths(&["/dev", "/tmp", "/var/tmp"]), view.writable.clone()].concat())
-        }
-        View::Suite(view) => {
-            let own =
-                [&view.source, &view.suite, &view.home, &view.temp, &view.out].map(Clone::clone).to_vec();
-            if bwrap {
-                (paths(&["/"]), [paths(&["/dev", "/tmp", "/var/tmp"]), own].concat())
-            } else {
-                let etc = ETC.iter().chain(ETC_NETWORK).chain(&["passwd", "group"]);
-                let etc = etc.map(|name| Path::new("/etc").join(name)).collect();
-                let shared = if plan.user.is_some() { paths(&["/dev/shm"]) } else { Vec::new() };
-                let seen = visible(view).cloned().collect();
-                let readable = [paths(SYSTEM), paths(&["/proc", "/sys/fs/cgroup"]), etc, seen].concat();
-                (readable, [paths(DEVICES), shared, own].concat())
-            }
-        }
-    };
-    // In a network namespace of its own, inet is the loopback and nothing else.
-    let inet = bwrap || plan.network == Network::Host;
-    // Within a process namespace, or with a user of its own, all that it can look into is its own.
-    let ptrace = bwrap || plan.user.is_some();
-    // Where memory is limited by looking at the processes, there must be none that belongs to no process.
-    let hidden_memory = plan.group.is_some() || plan.limits.memory.0.is_none();
-    let allowed = Allowed { inet, ptrace, hidden_memory, queues: bwrap };
-    Orders { readable, writable, allowed, ..orders }
 }
 
 /// Brings the report out of the task's disk; a sentence where it is nothing that can be a report.

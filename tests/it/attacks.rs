@@ -99,6 +99,26 @@ async fn killed_in_the_middle(arena: &mut Arena) {
     assert!(left.is_empty() && pids() == 0, "{left:?}");
 }
 
+/// What the kernel counts for each user, tasks of one user cannot take from each other.
+#[tokio::test]
+async fn who_takes_all_watchers_keeps_nobody_else_from_running() {
+    for level in [Level::BwrapUser, Level::BasicUser] {
+        if !level.available() {
+            continue;
+        }
+        let _turn = TURN.lock().await;
+        let arena = Arena::start(level, &[]).await;
+        let name = format!("beside-{:06}", fastrand::u32(..1_000_000));
+        let hog = arena.submit("many-watchers", "none", &format!("NAME={name}\nSECONDS=11\nHOLD=8\n"));
+        eventually("it holds them", || processes_named(&name) > 0).await;
+        let honest = arena.answer(&arena.submit("honest", "none", "")).await;
+        assert_eq!(honest.outcome, Outcome::Success, "{}\n{}", honest.body, arena.runner.log());
+        assert!(arena.backend.result_of(&hog).is_none(), "{}: it held them long enough", level.name());
+        let hog = arena.answer(&hog).await;
+        assert_eq!(hog.outcome, Outcome::Success, "{}", hog.body);
+    }
+}
+
 fn processes_named(name: &str) -> usize {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries

@@ -15,6 +15,10 @@ async fn a_suite_that_passes_is_a_success() {
     assert_eq!(answer["testResults"][0]["name"], "sample::test_one");
     assert_eq!(answer["testResults"][0]["duration"], 125);
     assert_eq!(text(&answer, "errorDetails"), "");
+    assert_eq!(answer["testResults"][0]["memoryUsed"], 0);
+    let log = world.runner.log();
+    let says = ["nobody told the runner what the tests came to", "memoryUsed is 0, for nothing was measured"];
+    assert!(says.iter().all(|words| log.contains(words)), "{log}");
     world.assert_clean();
 }
 

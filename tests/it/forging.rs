@@ -2,6 +2,34 @@
 //! one that starts pytest as another process, one with symbolic links, one that runs pytest twice. Each at every level, by
 //! real pytest. The attacks have one suite, and go further with it.
 
+/// The tests that `$withstands` holds, for a sandbox and a user of the runner's; none: root.
+macro_rules! at_each_level {
+    ($withstands:ident) => {
+        #[tokio::test]
+        async fn by_bubblewrap_as_root() {
+            $withstands("bwrap", None).await;
+        }
+
+        #[tokio::test]
+        async fn by_bubblewrap_as_a_user() {
+            $withstands("bwrap", Some($crate::forging::USER)).await;
+        }
+
+        #[tokio::test]
+        async fn by_the_basic_level_as_root() {
+            $withstands("basic", None).await;
+        }
+
+        #[tokio::test]
+        async fn by_the_basic_level_as_a_user() {
+            $withstands("basic", Some($crate::forging::USER)).await;
+        }
+    };
+}
+
+mod distributed;
+mod forked;
+
 use mock_backend::{NewTask, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -9,7 +37,7 @@ use tempfile::TempDir;
 use crate::support::{Repository, World, have};
 
 /// A plain user.
-const USER: u32 = 65_530;
+pub(crate) const USER: u32 = 65_530;
 
 /// Does what the student's file `mode` says; a real suite does one of these.
 const RUN: &str = r#"
@@ -50,7 +78,7 @@ def test_exam():
 "#;
 
 /// A suite in a folder that every user can read.
-fn suite() -> (TempDir, String) {
+pub(crate) fn suite() -> (TempDir, String) {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let folder = TempDir::new().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -71,7 +99,7 @@ fn suite() -> (TempDir, String) {
 }
 
 /// What a student's files come to.
-async fn verdict(world: &World, files: &[(&str, &str)]) -> (String, Value) {
+pub(crate) async fn verdict(world: &World, files: &[(&str, &str)]) -> (String, Value) {
     let repository = Repository::init(&world.fresh("student"));
     repository.commit(&[
         ("attack.sh", ":\n"),
@@ -94,10 +122,17 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 /// The wrong answer.
-const WRONG: (&str, &str) = ("exam.sh", "echo 41\n");
+pub(crate) const WRONG: (&str, &str) = ("exam.sh", "echo 41\n");
 const WRONG_DATA: (&str, &str) = ("data.sh", "echo 41\n");
 /// The right one after all.
 const RIGHT: (&str, &str) = ("exam.sh", "echo 42\n");
+
+/// Lays the names of packages into the suite's folder: pytest takes its plugins by them, the first one of a name.
+const NAMES: &str = r"
+mkdir -p ../../suite/aaa-1.dist-info
+printf 'Metadata-Version: 2.1\nName: aaa\nVersion: 1\n' >../../suite/aaa-1.dist-info/METADATA
+printf '[pytest11]\nostest = json\nostest_plugin = json\n' >../../suite/aaa-1.dist-info/entry_points.txt
+";
 
 /// Lays modules and configuration into the suite's folder, before pytest is loaded.
 const DROPS: &str = r#"
@@ -162,12 +197,23 @@ prlimit --pid $PPID --nofile=3:256 && (setsid sh -c "sleep 0.5; prlimit --pid $P
 "#;
 
 /// Closes the folder that makes pytest load the plugin.
-const CLOSES: &str = r#"
+pub(crate) const CLOSES: &str = r#"
 for folder in "$(dirname "$(dirname "$(command -v python3)")")"/lib/python3*/site-packages/ostest_plugin-1.dist-info; do
     chmod 000 "$folder"
 done
 :
 "#;
+
+/// Changes what is no file of the suite's, and no mount: its links, its folders, and the way to them.
+const TAKES_APART: &str = "
+cd ../../suite && echo 41 >mine
+for change in 'rm -f expected.txt' 'ln -sfn mine expected.txt' 'mv -T mine expected.txt' 'touch -h -d 2001-01-01 expected.txt' 'mv expected.txt other' \
+    'chmod 000 cases' 'chmod 000 .' 'chmod 700 tests/exam' 'touch -d 2001-01-01 cases' 'mv cases other' 'rmdir data' 'mv ../suite ../other' \
+    'chmod 000 ..' 'chmod 000 ../..'; do
+    $change 2>/dev/null && echo \"LEAKED $change\"
+done
+:
+";
 
 /// Takes leases on files that its user shares with the runner: whoever opens them then waits.
 const LEASES: &str = r#"
@@ -225,28 +271,39 @@ async fn withstands(sandbox: &str, user: Option<u32>) {
             wrong.push(format!("{what}: {answer}"));
         }
     }
-    let (verdict, answer) = verdict(&world, &[("attack.sh", LEASES)]).await;
-    if verdict != "SUCCESS" {
-        wrong.push(format!("leases: {answer}"));
+    let untold = |log: String| log.matches("nobody told the runner").count();
+    let before = untold(world.runner.log());
+    for mode in [&[("mode", "before"), ("build.sh", NAMES)], &[("mode", "twice"), ("attack.sh", NAMES)]] {
+        let (verdict, answer) = verdict(&world, &[&[WRONG][..], mode].concat()).await;
+        if verdict != "FAILURE" || names(&answer).len() != 4 || untold(world.runner.log()) > before {
+            wrong.push(format!("takes the plugin's name: {answer}"));
+        }
     }
-    wrong.extend(closing(&world, sandbox == "basic" && user.is_some()).await);
+    for (what, script) in [("leases", LEASES), ("takes the suite apart", TAKES_APART)] {
+        let (verdict, answer) = verdict(&world, &[("attack.sh", script)]).await;
+        if verdict != "SUCCESS" || names(&answer).len() != 4 {
+            wrong.push(format!("{what}: {answer}"));
+        }
+    }
+    wrong.extend(closing(&world).await);
     assert!(wrong.is_empty(), "{sandbox}, {user:?}: {wrong:#?}\n{}", world.runner.log());
     world.assert_clean();
 }
 
-/// Whoever closes the plugin has no verdict of it, and the next task has the plugin again. Nor is the runner made slow.
-async fn closing(world: &World, own: bool) -> Vec<String> {
+/// Nobody closes the plugin, for this task or the next. Nor is the runner made slow.
+async fn closing(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     let (closed, answer) = verdict(world, &[("mode", "before"), ("build.sh", CLOSES)]).await;
-    if closed != if own { "ERROR" } else { "SUCCESS" } {
+    if closed != "SUCCESS" {
         wrong.push(format!("closes the plugin: {answer}"));
     }
     let (next, answer) = verdict(world, &[]).await;
-    if next != "SUCCESS" || world.runner.log().contains("it is open again") != own {
+    if next != "SUCCESS" || world.runner.log().contains("it is open again") {
         wrong.push(format!("after the plugin was closed: {answer}"));
     }
     let (_, answer) = verdict(world, &[("attack.sh", RENICES)]).await;
-    if nice(world) != 0 {
+    // As nice as whoever runs the tests.
+    if nice(&world.runner.pid().to_string()) != nice("self") {
         wrong.push(format!("the runner's priority: {answer}"));
     }
     wrong
@@ -254,9 +311,9 @@ async fn closing(world: &World, own: bool) -> Vec<String> {
 
 const RENICES: &str = "python3 -c 'import os; os.setpriority(os.PRIO_USER, 0, 7)'\n";
 
-/// How the runner gives way to others.
-fn nice(world: &World) -> i64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", world.runner.pid())).unwrap();
+/// How a process gives way to others.
+fn nice(process: &str) -> i64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
 }
 
@@ -274,22 +331,4 @@ async fn a_shell_is_given_no_socket() {
     assert_eq!((verdict.as_str(), names(&answer).len()), ("SUCCESS", 4), "{answer}");
 }
 
-#[tokio::test]
-async fn by_bubblewrap_as_root() {
-    withstands("bwrap", None).await;
-}
-
-#[tokio::test]
-async fn by_bubblewrap_as_a_user() {
-    withstands("bwrap", Some(USER)).await;
-}
-
-#[tokio::test]
-async fn by_the_basic_level_as_root() {
-    withstands("basic", None).await;
-}
-
-#[tokio::test]
-async fn by_the_basic_level_as_a_user() {
-    withstands("basic", Some(USER)).await;
-}
+at_each_level!(withstands);

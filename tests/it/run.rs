@@ -1,11 +1,13 @@
 //! `runner run`: the same work for a folder or a URL, for a person.
 
-use std::path::Path;
-use std::process::Output;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use crate::support::{Repository, command, scripted_suite, student};
+use crate::support::{Repository, command, eventually, scripted_suite, student};
 
 struct Desk {
     folder: TempDir,
@@ -37,6 +39,35 @@ impl Desk {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_is_gone_with_the_next_one() {
+    let desk = Desk::new();
+    let folder = desk.program("sleep 60");
+    let work = desk.folder.path().join("work");
+    let line = ["--tests-url", &desk.suite, "--work-dir", work.to_str().unwrap(), "run", &folder];
+    let mut killed = command(desk.folder.path()).args(line).stderr(Stdio::null()).spawn().unwrap();
+    let left = || -> Vec<PathBuf> {
+        fs::read_dir(&work).map_or_else(|_| Vec::new(), |all| all.flatten().map(|one| one.path()).collect())
+    };
+    eventually("it makes a folder", || !left().is_empty()).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let [folder] = left().try_into().unwrap_or_else(|left| panic!("{left:?}"));
+    // A run that begins now would not be disturbed.
+    desk.program(r#"printf %s "$PASS" > "$REPORT""#);
+    let run = || {
+        desk.run(&[
+            "--work-dir",
+            work.to_str().unwrap(),
+            &desk.folder.path().join("program").display().to_string(),
+        ])
+    };
+    assert_eq!((run().status.code(), folder.exists()), (Some(0), true));
+    let hour = SystemTime::now() - Duration::from_secs(3_600);
+    File::open(&folder).unwrap().set_modified(hour).unwrap();
+    assert_eq!((run().status.code(), left()), (Some(0), Vec::new()));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The sandbox as an operator meets it: what it says, what it refuses, what it measures, and in what words it tells of a
-//! limit. What it withstands is told by the attacks.
+//! The sandbox as an operator meets it: what it says, what it refuses, and in what words it tells of a limit. What it
+//! withstands is told by the attacks.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use crate::support::{Repository, World, command, have};
 
 /// A folder with a student's program and a state in which an environment with pytest is made once.
-struct Bench {
+pub struct Bench {
     folder: TempDir,
 }
 
 impl Bench {
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let ready = have("python3", "python3 python3-venv");
         let bench = Self { folder: TempDir::new().unwrap() };
         // A task may have a user of its own, who passes through it.
@@ -28,12 +28,12 @@ impl Bench {
         ready.then_some(bench)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A pytest suite whose cases are lines of Python, beside more files.
-    fn suite(&self, cases: &[(&str, &str)], files: &[(&str, &str)]) -> String {
+    pub fn suite(&self, cases: &[(&str, &str)], files: &[(&str, &str)]) -> String {
         let mut tests = "import os, subprocess, sys, time\n\ndef python(code):\n    \
              subprocess.run([sys.executable, '-c', code], check=True)\n"
             .to_owned();
@@ -52,7 +52,7 @@ impl Bench {
     }
 
     /// `runner run` on the student's program.
-    fn run(&self, suite: &str, arguments: &[&str]) -> (Value, String) {
+    pub fn run(&self, suite: &str, arguments: &[&str]) -> (Value, String) {
         let output = self.output(suite, arguments);
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
         let answer = serde_json::from_slice(&output.stdout);
@@ -69,69 +69,25 @@ impl Bench {
     }
 }
 
-const RUN: &str = "
-import os, sys, pytest
-given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-os.environ['SRC'] = given['--src']
-chosen = ['-k', given['-k']] if '-k' in given else []
-sys.exit(1 if pytest.main(['-q', 'tests', '--junit-xml=' + given['--junit-xml'], *chosen]) else 0)
-";
+const RUN: &str = include_str!("../measuring/run_tests.py");
 
-fn case<'a>(answer: &'a Value, name: &str) -> &'a Value {
+pub fn case<'a>(answer: &'a Value, name: &str) -> &'a Value {
     let cases = answer["testResults"].as_array().unwrap();
     let wanted = format!("::test_{name}");
     let found = cases.iter().find(|case| case["name"].as_str().unwrap().ends_with(&wanted));
     found.unwrap_or_else(|| panic!("no case {name} in {answer}"))
 }
 
-fn memory(answer: &Value, name: &str) -> u64 {
+pub fn memory(answer: &Value, name: &str) -> u64 {
     case(answer, name)["memoryUsed"].as_u64().unwrap()
 }
 
-fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
+pub fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
     case(answer, name)["description"].as_str().unwrap()
 }
 
 fn details(answer: &Value) -> &str {
     answer["errorDetails"].as_str().unwrap()
-}
-
-#[test]
-fn what_a_case_uses_is_measured_and_what_is_too_much_is_told_in_words() {
-    let Some(bench) = Bench::new() else { return };
-    let suite = bench.suite(
-        &[
-            ("ten", "python('x = bytearray(10 << 20); import time; time.sleep(0.3)')"),
-            ("hundred", "python('x = bytearray(100 << 20); import time; time.sleep(0.3)')"),
-            (
-                "three",
-                "code = 'x = bytearray(30 << 20); import time; time.sleep(0.5)'\n\
-                 all = [subprocess.Popen([sys.executable, '-c', code]) for _ in range(3)]\n\
-                 assert [one.wait() for one in all] == [0, 0, 0]",
-            ),
-            ("little", "subprocess.run(['true'])"),
-            ("too_much", "python('x = bytearray(600 << 20); import time; time.sleep(1)')"),
-            ("after", "pass"),
-        ],
-        &[],
-    );
-    for level in ["none", "auto"] {
-        let (answer, log) = bench.run(&suite, &["--memory", "256M", "--sandbox", level]);
-        let near = |name: &str, least: u64, most: u64| {
-            let used = memory(&answer, name);
-            assert!((least..=most).contains(&used), "{level}: {name} used {used} MB\n{log}");
-        };
-        // An interpreter of its own comes on top.
-        near("ten", 8, 40);
-        near("hundred", 90, 130);
-        near("three", 80, 150);
-        near("little", 0, 12);
-        let killed = level == "auto";
-        assert_eq!(case(&answer, "too_much")["isPassed"], !killed, "{level}: {answer}\n{log}");
-        assert!(!killed || text(&answer, "too_much").contains("killed: used more than 256 MB of memory"));
-        assert_eq!(case(&answer, "after")["isPassed"], true, "the suite itself goes on");
-        assert_eq!(answer["isError"], false, "{answer}");
-    }
 }
 
 #[test]
@@ -315,7 +271,7 @@ async fn git_configuration_in_the_environment_serves_a_confined_checkout() {
     assert_eq!(answer["isPassed"], true, "{answer}\n{}", world.runner.log());
 }
 
-fn last_kept(kept: &Path) -> PathBuf {
+pub fn last_kept(kept: &Path) -> PathBuf {
     let mut all: Vec<PathBuf> = fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().path()).collect();
     all.sort();
     all.pop().unwrap()
@@ -366,21 +322,20 @@ fn a_package_of_the_suite_sees_neither_the_spool_nor_the_password() {
     ];
     let suite = bench.suite(&[("spy", "import spy\nassert spy.found == []")], &files);
     let file = password.display().to_string();
-    let (answer, log) = bench.run(&suite, &["--password-file", &file]);
-    if log.contains("level=\"bwrap\"") {
-        assert_eq!(answer["isPassed"], true, "{answer}\n{log}");
+    // The environment, in which the spy is built, is made anew for each.
+    let run = |level: &str| {
+        for made in fs::read_dir(bench.path("state")).unwrap().flatten().map(|entry| entry.path()) {
+            if made != spool {
+                fs::remove_dir_all(&made).or_else(|_| fs::remove_file(&made)).unwrap();
+            }
+        }
+        bench.run(&suite, &["--sandbox", level, "--password-file", &file])
+    };
+    for level in ["auto", "basic"] {
+        let (answer, log) = run(level);
+        assert_eq!(answer["isPassed"], true, "{level}: {answer}\n{log}");
     }
-    let (answer, log) = bench.run(
-        &suite,
-        &[
-            "--sandbox",
-            "none",
-            "--password-file",
-            &file,
-            "--state-dir",
-            &bench.path("other").display().to_string(),
-        ],
-    );
+    let (answer, log) = run("none");
     assert_eq!(answer["isPassed"], false, "without a sandbox the spy must see: {answer}\n{log}");
 }
 

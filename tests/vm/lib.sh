@@ -51,7 +51,7 @@ commit() (
 )
 
 # A dozen of the attacks, of each kind one; all of them are run by `cargo test --test it attacks`.
-dozen='evil-config fills-disk fork-bomb kernel-calls kills-everyone memory-4g mounts namespaces privileges proc-token report-forged
+dozen='evil-config fills-disk fork-bomb kernel-calls kills-everyone memory-4g mounts namespaces owns-suite privileges proc-token report-forged
 setsid-heartbeat threads-bomb writes-suite'
 
 # attacks: the names of those that are to be run, a line each.
@@ -75,12 +75,15 @@ slow() {
     commit "$1"
 }
 
-# repositories FOLDER: the attacks' suite, two honest students, and the attacks, as repositories in FOLDER. The guest has no git.
+# repositories FOLDER: the attacks' suite, the one that measures, two honest students, and the attacks, as repositories in
+# FOLDER. The guest has no git.
 repositories() {
     local attack names
     mkdir -p "$1/attacks"
     cp -R "$root/tests/attacks/suite" "$1/suite"
     commit "$1/suite"
+    cp -R "$root/tests/measuring" "$1/measuring"
+    commit "$1/measuring"
     student honest "$1/student"
     slow "$1/slow"
     mapfile -t names < <(attacks)
@@ -94,7 +97,7 @@ stage() {
     local folder=$1 scenario=$2
     shift 2
     mkdir -p "$folder"
-    cp "$root/tests/vm/boot.sh" "$root/tests/vm/inside.sh" "$root/tests/vm/task.py" "$folder/"
+    cp "$root/tests/vm/boot.sh" "$root/tests/vm/inside.sh" "$root/tests/vm/task.py" "$root/tests/vm/measured.py" "$folder/"
     cp "$scenario" "$folder/scenario.sh"
     [ $# = 0 ] || cp -R -- "$@" "$folder/"
     # What was asked for here is to be known there.

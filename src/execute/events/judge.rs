@@ -26,6 +26,7 @@ impl Events {
         limits: &Limits,
     ) -> (Report, Vec<String>) {
         let mut warnings = self.warn_of_odd_lines();
+        warnings.extend(self.doubts.iter().cloned());
         let mut compared = Compared { without_details: junit.is_err(), ..Compared::default() };
         let mut report = Report::default();
         match junit {

@@ -25,6 +25,9 @@ def keep_events(number):
             return
         os.set_inheritable(int(number), False)
         EVENTS = number
+        # Before nobody can look into this one any more: only who is named may hide, and the answer says that it is.
+        os.write(int(number), b'{"event":"trust"}\n')
+        os.read(int(number), 1)
         hide_memory()
     except (OSError, OverflowError):
         pass
@@ -47,14 +50,17 @@ def uninstall():
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in FINDERS]
 
 
-def install(suite, listed):
+def install(suite, listed, writable):
     from importlib import machinery, util
 
     root = os.path.realpath(suite)
+    roots = [root] + [os.path.realpath(folder) for folder in writable if folder]
+
+    def below(real, folder):
+        return real == folder or real.startswith(folder + os.sep)
 
     def inside(path):
-        real = os.path.realpath(path or os.curdir)
-        return real == root or real.startswith(root + os.sep)
+        return below(os.path.realpath(path or os.curdir), root)
 
     try:
         with open(listed, "rb") as names:
@@ -98,11 +104,38 @@ def install(suite, listed):
                 raise ModuleNotFoundError("the runner refuses %s: it is not the suite's" % spec.origin, name=fullname)
             return found
 
+    def is_strange(distribution):
+        """Whether it lies where a student's program can put one, and is not the suite's own with all its files."""
+        path = os.path.realpath(str(getattr(distribution, "_path", os.sep)))
+        if not any(below(path, folder) for folder in roots):
+            return False
+        try:
+            names = [os.path.join(path, name) for name in os.listdir(path)]
+        except OSError:
+            names = [path]
+        return any(map(is_foreign, names))
+
+    def guard_distributions():
+        """A package's name and entry points are not imported: pytest takes its plugins by them."""
+        find = machinery.PathFinder.find_distributions
+
+        def find_distributions(*args, **named):
+            return (found for found in find(*args, **named) if not is_strange(found))
+
+        machinery.PathFinder.find_distributions = staticmethod(find_distributions)
+
     sys.dont_write_bytecode = True
     sys.meta_path.insert(0, Finder)
     FINDERS.append(Finder)
+    # Older than Python 3.8, nothing is found in this way.
+    if hasattr(machinery.PathFinder, "find_distributions"):
+        guard_distributions()
 
 
 keep_events(os.environ.pop("OSTEST_EVENTS", ""))
 if os.environ.get("OSTEST_SEALED"):
-    install(os.environ["OSTEST_SEALED"], os.environ.get("OSTEST_OWN", ""))
+    install(
+        os.environ["OSTEST_SEALED"],
+        os.environ.get("OSTEST_OWN", ""),
+        os.environ.get("OSTEST_WRITABLE", "").split(":"),
+    )

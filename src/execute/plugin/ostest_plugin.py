@@ -1,9 +1,10 @@
 """PYTEST_DONT_REWRITE. What a pytest session does, told to the runner as it happens, a line of JSON each.
 
 pytest finds it by its entry point, or is told of it with `-p ostest_plugin`; the runner gives it one end of a stream
-socket by number in OSTEST_EVENTS, and answers `start` and `end` with one byte each, so that it can look at the memory in
+socket by number in OSTEST_EVENTS, and answers `trust`, `start` and `end` with one byte each, so that it can look at the memory in
 between. Nothing that a student's program does reaches the socket: children do not inherit it, the interpreter is not dumpable, and modules that were not
-there when it started are not imported from the folders in OSTEST_SUITE and OSTEST_WRITABLE.
+there when it started are not imported from the folders in OSTEST_SUITE and OSTEST_WRITABLE (`ostest_imports`). What pytest-forked's processes say
+comes on a way of the same kind (`ostest_forked`), and pytest-xdist's workers are heard by its controller (`ostest_xdist`).
 
 Promises: a mistake in here, or a runner that is gone, makes it silent and never changes what the suite does; an ending
 that is not told counts as a failure there. Works with Python 3.7 and pytest 6 and later.
@@ -16,9 +17,8 @@ import select
 import shlex
 import stat
 import sys
-import types
-from importlib import machinery, util
 
+import ostest_imports
 import pytest
 
 NAME = "ostest_plugin"
@@ -28,8 +28,6 @@ LONGEST_LINE = 60 << 10
 LONGEST_DESCRIPTION = 16 << 10
 # Characters that are kept of each end of a name: more than the runner keeps.
 LONGEST_NAME = 4 << 10
-# Files and folders of the suite that are looked at; what lies behind that is not imported.
-MOST_WALKED = 200000
 # pytest's junitxml escapes these, and DEL, in the same way.
 ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\x80-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SEVERITY = {"passed": 0, "skipped": 1, "failed": 2, "errored": 3}
@@ -218,12 +216,17 @@ def case_name(nodeid, prefix):
 # The session.
 
 
+def new_case(index, nodeid):
+    return {"index": index, "nodeid": nodeid, "problems": [], "passed": False, "duration": 0.0}
+
+
 class Recorder:
-    """The hooks. Registered only where there is a channel and one process runs the tests."""
+    """The hooks, where this process runs the tests. Registered only where there is a channel."""
 
     def __init__(self, channel, config, first=0):
         self.channel = channel
         self.finished = False
+        self.plugins = config.pluginmanager
         self.prefix = getattr(config.option, "junitprefix", None)
         total = config.getini("junit_duration_report") != "call"
         self.timed = ("setup", "call", "teardown") if total else ("call",)
@@ -258,15 +261,23 @@ class Recorder:
         if self.begun:
             return
         self.begun = True
+        forked = sum(map(is_forked, items))
+        if not hears_forks(self.plugins) and forked:
+            self.channel.tell("doubt", why=FORKED % forked)
+        first = self.list([item.nodeid for item in items])
+        # The items are held, so that no other object ever has the identity of one.
+        self.known = {id(item): (at, item) for at, item in enumerate(items, first)}
+
+    def list(self, nodeids):
+        """Tells all cases, those first that are broken already; returns the index of the first of the others."""
         names = [case_name(nodeid, self.prefix) for nodeid, _ in self.broken]
-        names.extend(case_name(item.nodeid, self.prefix) for item in items)
+        names.extend(case_name(nodeid, self.prefix) for nodeid in nodeids)
         first = self.collected(names)
         self.channel.tell("begin", count=self.total)
         for index, (_, found) in enumerate(self.broken, first):
             self.start(index)
             self.end(index, found[0], 0.0, describe([found]))
-        # The items are held, so that no other object ever has the identity of one.
-        self.known = {id(item): (at, item) for at, item in enumerate(items, first + len(self.broken))}
+        return first + len(self.broken)
 
     def start(self, index):
         self.channel.ask("start", case=index)
@@ -279,13 +290,15 @@ class Recorder:
         if index is None:
             index = self.collected([case_name(item.nodeid, self.prefix)])
             self.known[id(item)] = (index, item)
-        self.current = {"index": index, "nodeid": item.nodeid, "problems": [], "passed": False, "duration": 0.0}
+        self.current = new_case(index, item.nodeid)
         self.start(index)
 
     def end_case(self):
         case, self.current = self.current, None
-        if case is None:
-            return
+        if case is not None:
+            self.tell_end(case)
+
+    def tell_end(self, case):
         problems = case["problems"]
         if not problems and not case["passed"]:
             problems = [("errored", "pytest reported no result", "", "")]
@@ -294,8 +307,10 @@ class Recorder:
 
     def add_report(self, report):
         case = self.current
-        if case is None or report.nodeid != case["nodeid"]:
-            return
+        if case is not None and report.nodeid == case["nodeid"]:
+            self.add_to(case, report)
+
+    def add_to(self, case, report):
         if report.when in self.timed:
             case["duration"] += getattr(report, "duration", 0.0)
         if report.outcome == "passed" and report.when == "call":
@@ -357,16 +372,52 @@ class Recorder:
         self.safely(self.finish, session, exitstatus)
 
 
+FORKED = "pytest-forked: %d tests run in processes whose word a program under test can forge"
+
+
+def is_forked(item):
+    """Whether pytest-forked runs it in a process of its own, that by itself tells what came of it in a file."""
+    config = item.config
+    there = config.pluginmanager.hasplugin("pytest_forked")
+    return there and bool(getattr(config.option, "forked", False) or item.get_closest_marker("forked"))
+
+
+def hears_forks(plugins):
+    """Sees to it that the processes of pytest-forked tell it over a pipe; false where that does not work."""
+    plugin = plugins.get_plugin("pytest_forked")
+    try:
+        if plugin is None:
+            return False
+        # Here, since few suites need it.
+        import ostest_forked
+
+        return ostest_forked.install(plugin)
+    except Exception:
+        return False
+
+
+def is_worker(config):
+    """Whether this is one of the processes in which xdist runs the tests."""
+    return hasattr(config, "workerinput") or "PYTEST_XDIST_WORKER" in os.environ
+
+
 def is_distributed(config):
-    """Whether xdist runs the tests in other processes, or this is one of those."""
+    """Whether xdist runs the tests in other processes."""
     option = config.option
     return (
-        hasattr(config, "workerinput")
-        or "PYTEST_XDIST_WORKER" in os.environ
-        or bool(getattr(option, "numprocesses", None))
+        bool(getattr(option, "numprocesses", None))
         or bool(getattr(option, "tx", None))
         or getattr(option, "dist", "no") != "no"
     )
+
+
+def kind_of(config):
+    if not is_distributed(config):
+        return Recorder
+    # Here, since few suites need it.
+    import ostest_xdist
+
+    return ostest_xdist.Distributed
 
 
 # The recorder of the last session.
@@ -381,228 +432,18 @@ def pytest_configure(config):
             config.option.plugins = [name for name in config.option.plugins if name != NAME]
         if CHANNEL is None:
             return
-        if is_distributed(config):
+        if is_worker(config):
             CHANNEL.close()
             return
         if LAST is not None and not LAST.finished:
             # A session within a session: a test of a plugin, say. It is that test's business.
             return
-        LAST = recorder = Recorder(CHANNEL, config, 0 if LAST is None else LAST.total)
+        LAST = recorder = kind_of(config)(CHANNEL, config, 0 if LAST is None else LAST.total)
         recorder.hello()
         config.pluginmanager.register(recorder, "ostest-events")
     except Exception:
         if CHANNEL is not None:
             CHANNEL.close()
-
-
-# The guard of imports.
-
-SOURCES = tuple(machinery.SOURCE_SUFFIXES)
-EXTENSIONS = tuple(machinery.EXTENSION_SUFFIXES)
-ARCHIVES = (".zip", ".egg", ".whl", ".pyz")
-
-
-def identity(path):
-    """Which file it is and that nobody has changed it: the time of its last change cannot be set back."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return (found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def owned(suite, listed):
-    """The suite's own files, by the runner's list; none of them where that cannot be read."""
-    try:
-        with open(listed, "rb") as names:
-            return {os.path.join(os.path.realpath(suite), os.fsdecode(name)) for name in names.read().split(b"\0")}
-    except OSError:
-        return set()
-
-
-class Guard:
-    """What may be imported: from the suite what was there before any test and has not changed since, from the folders
-    that a student's program writes to nothing, from elsewhere all. Bytecode only from elsewhere."""
-
-    def __init__(self, suite, writable, listed=None):
-        self.own = owned(suite, listed) if suite and listed else None
-        self.suites = {os.path.abspath(suite), os.path.realpath(suite)} if suite else set()
-        self.roots = [path for folder in writable for path in {os.path.abspath(folder), os.path.realpath(folder)}]
-        # The innermost folder decides, so the longest comes first; the suite before a folder of the same name.
-        self.roots = sorted(set(self.roots) - self.suites | self.suites, key=len, reverse=True)
-        self.files = {}
-        self.folders = set()
-        if suite:
-            self.walk(os.path.realpath(suite))
-
-    def walk(self, top):
-        left, walked = [top], 0
-        while left:
-            folder = left.pop()
-            self.folders.add(folder)
-            try:
-                entries = list(os.scandir(folder))
-            except OSError:
-                continue
-            walked += len(entries)
-            if walked > MOST_WALKED:
-                return
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in (".git", "__pycache__"):
-                        left.append(entry.path)
-                elif entry.name.endswith(SOURCES + EXTENSIONS + ARCHIVES) and self.is_own(entry.path):
-                    self.files[entry.path] = identity(entry.path)
-
-    def is_own(self, path):
-        """Whether it is the suite's: a student's program may have run before this one began."""
-        return self.own is None or path in self.own
-
-    def root(self, path):
-        for root in self.roots:
-            if path == root or path.startswith(root.rstrip("/") + "/"):
-                return root
-        return None
-
-    def covers(self, path):
-        """Whether the path is in one of the folders, as it is written or as it is meant."""
-        path = os.path.abspath(path)
-        return self.root(path) is not None or self.root(os.path.realpath(path)) is not None
-
-    def allows(self, path):
-        path = os.path.abspath(path)
-        folder, name = os.path.split(path)
-        place, real = os.path.join(os.path.realpath(folder), name), os.path.realpath(path)
-        if self.root(place) is None and self.root(path) is not None:
-            return False
-        for spot in {place, real}:
-            root = self.root(spot)
-            if root is None:
-                continue
-            known = self.files.get(spot)
-            if root not in self.suites or known is None or known != identity(spot):
-                return False
-        return True
-
-    def allows_folder(self, path):
-        return os.path.realpath(path) in self.folders
-
-    def refuse(self, path):
-        raise ImportError("the runner refuses %s: it was not there before the tests, or has changed" % path, path=path)
-
-    def install(self):
-        sys.dont_write_bytecode = True
-        sys.path_hooks.insert(0, self.path_hook)
-        for path in list(sys.path_importer_cache):
-            if self.covers(path):
-                del sys.path_importer_cache[path]
-        self.guard_loaders()
-        self.guard_rewriting()
-        self.guard_conftests()
-
-    def guard_conftests(self):
-        """A folder among pytest's arguments, `--src FOLDER` say, is searched for a conftest.py before anything knows
-        what the option means. One of a student's is nobody's business: as if it were empty."""
-        from _pytest.config import PytestPluginManager
-
-        load = PytestPluginManager._importconftest
-
-        def importconftest(manager, conftestpath, *args, **named):
-            root = self.root(os.path.realpath(str(conftestpath)))
-            if root is not None and root not in self.suites:
-                return types.ModuleType("conftest")
-            return load(manager, conftestpath, *args, **named)
-
-        PytestPluginManager._importconftest = importconftest
-
-    def path_hook(self, path):
-        """For `sys.path_hooks`: a folder that is covered is searched here, for what is allowed."""
-        path = os.path.abspath(path)
-        if not self.covers(path) or path.endswith(ARCHIVES) and self.allows(path):
-            raise ImportError("not guarded", path=path)
-        return Finder(self, path)
-
-    def guard_loaders(self):
-        """Whoever gets a loader from elsewhere, `spec_from_file_location` say, meets the same rules."""
-        source, sourceless, extension = (
-            machinery.SourceFileLoader,
-            machinery.SourcelessFileLoader,
-            machinery.ExtensionFileLoader,
-        )
-        source_code, sourceless_code, create = source.get_code, sourceless.get_code, extension.create_module
-
-        def get_source_code(loader, fullname):
-            path = loader.get_filename(fullname)
-            if not self.covers(path):
-                return source_code(loader, fullname)
-            data = loader.get_data(path)
-            # After it was read: what was exchanged meanwhile is not the same file any more.
-            if not self.allows(path):
-                self.refuse(path)
-            return loader.source_to_code(data, path)
-
-        def get_sourceless_code(loader, fullname):
-            path = loader.get_filename(fullname)
-            return self.refuse(path) if self.covers(path) else sourceless_code(loader, fullname)
-
-        def create_module(loader, spec):
-            if self.covers(spec.origin) and not self.allows(spec.origin):
-                self.refuse(spec.origin)
-            return create(loader, spec)
-
-        source.get_code, sourceless.get_code = get_source_code, get_sourceless_code
-        extension.create_module = create_module
-
-    def guard_rewriting(self):
-        """pytest keeps bytecode of what it rewrites, and reads sources, by itself."""
-        from _pytest.assertion import rewrite
-
-        read, test = getattr(rewrite, "_read_pyc", None), getattr(rewrite, "_rewrite_test", None)
-        if read is None or test is None:
-            # A version unknown today: no bytecode at all rather than a student's.
-            sys.pycache_prefix = os.path.join(os.path.abspath(os.sep), "nonexistent")
-            return
-
-        def read_pyc(path, pyc, *args, **named):
-            if self.covers(str(path)) or self.covers(str(pyc)):
-                return None
-            return read(path, pyc, *args, **named)
-
-        def rewrite_test(path, *args, **named):
-            rewritten = test(path, *args, **named)
-            if self.covers(str(path)) and not self.allows(str(path)):
-                self.refuse(str(path))
-            return rewritten
-
-        rewrite._read_pyc, rewrite._rewrite_test = read_pyc, rewrite_test
-
-
-class Finder(machinery.FileFinder):
-    """Searches one folder for what the guard allows. The kind of FileFinder that `pkgutil` knows."""
-
-    LOADERS = [(suffix, machinery.ExtensionFileLoader) for suffix in EXTENSIONS] + [
-        (suffix, machinery.SourceFileLoader) for suffix in SOURCES
-    ]
-
-    def __init__(self, guard, path):
-        machinery.FileFinder.__init__(self, path)
-        self.guard = guard
-
-    def find_spec(self, fullname, target=None):
-        base = os.path.join(self.path, fullname.rpartition(".")[2])
-        for inner, places in (("/__init__", [base]), ("", None)):
-            for suffix, loader in self.LOADERS:
-                path = base + inner + suffix
-                if os.path.exists(path) and self.guard.allows(path):
-                    made = loader(fullname, path)
-                    return util.spec_from_file_location(
-                        fullname, path, loader=made, submodule_search_locations=places
-                    )
-        if self.guard.allows_folder(base) and os.path.isdir(base):
-            spec = machinery.ModuleSpec(fullname, None)
-            spec.submodule_search_locations = [base]
-            return spec
-        return None
 
 
 # At once, before anything else of the suite is loaded.
@@ -662,11 +503,14 @@ def set_up():
     channel = None
     try:
         channel = Channel.open(number)
-        if channel is not None or suite or writable:
+        if channel is not None:
+            channel.ask("trust")
+        # A worker of xdist tells what came of its tests over pipes of its own.
+        if channel is not None or suite or writable or "PYTEST_XDIST_WORKER" in os.environ:
             hide_memory()
         folders = [folder for folder in writable.split(":") if folder]
         if suite or folders:
-            Guard(suite, folders, os.environ.get("OSTEST_OWN")).install()
+            ostest_imports.Guard(suite, folders, os.environ.get("OSTEST_OWN")).install()
             getattr(sys.modules.get("ostest_guard"), "uninstall", bool)()
     except Exception as error:
         # Without the guard there is no truth to tell; the runner then has the suite's own report only.

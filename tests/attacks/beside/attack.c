@@ -1,5 +1,6 @@
 /* The neighbour: holds something precious while another task does its worst, until the harness asks for it. */
 #include "attack.h"
+#include <semaphore.h>
 #include <sys/prctl.h>
 
 int main(void) {
@@ -10,6 +11,9 @@ int main(void) {
     sigprocmask(SIG_BLOCK, &asked, NULL);
     int fd = open("precious", O_RDWR | O_CREAT, 0600);
     if (write(fd, outside("MARK"), strlen(outside("MARK"))) < 1) return 1;
+    /* Where it may have them. */
+    shm_open("/precious", O_RDWR | O_CREAT, 0600);
+    sem_open("/precious", O_CREAT, 0600, 1);
     /* By this name the harness finds it. */
     prctl(PR_SET_NAME, outside("NAME"));
     struct timespec patience = {20, 0};
@@ -19,6 +23,8 @@ int main(void) {
     char stranger[PATH_MAX];
     snprintf(stranger, sizeof stranger, "../%s", outside("MARK"));
     if (!access(stranger, F_OK)) LEAKED("somebody was here");
+    sem_unlink("/precious");
+    shm_unlink("/precious");
     TRIED("waiting");
     return 0;
 }

@@ -1,5 +1,5 @@
 /* @ATTACK: modes, owners, times and attributes of files outside: no writing, but a lock-out
- * @EXPECT: all=SUCCESS basic-user=LEAKED none=LEAKED
+ * @EXPECT: all=SUCCESS none=LEAKED
  */
 #include "attack.h"
 #include <sys/file.h>

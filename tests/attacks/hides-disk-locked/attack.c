@@ -16,5 +16,7 @@ int main(void) {
     /* From now on nobody sees what is in it; and when they are closed, not even who has it open. */
     chmod("locked", 0);
     for (int i = 0; i < 8; i++) close(fill_open(open_files[i]));
+    /* Such a folder is looked into once a second. */
+    usleep(900000);
     return filled_enough();
 }

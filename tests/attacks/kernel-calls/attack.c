@@ -31,6 +31,10 @@ int main(void) {
     ATTEMPT(syscall(SYS_syslog, 3, buffer, sizeof buffer), "syslog");
     ATTEMPT(syscall(SYS_iopl, 3), "iopl");
     ATTEMPT(syscall(SYS_quotactl, 0, NULL, 0, NULL), "quotactl");
+    /* Where there is a pool of them: without one the kernel's own word is another. */
+    void *huge = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    if (huge == MAP_FAILED && errno == EPERM) BLOCKED("huge pages of the machine's");
+    else LEAKED("huge pages of the machine's: %s", strerror(errno));
     int terminal = open("/dev/tty", O_RDWR);
     ATTEMPT(terminal, "a terminal");
     /* Not known, not permitted: both will do, but a program of today must go on with the older clone. */

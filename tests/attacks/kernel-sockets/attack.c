@@ -13,8 +13,12 @@ int main(void) {
             if (fd >= 0) LEAKED("a socket of family %d, type %d", family, type);
             if (fd >= 0) close(fd);
             if (!socketpair(family, type, 0, pair)) LEAKED("a pair of family %d, type %d", family, type);
+            /* Another error is the family's own: its code was reached. */
+            else if (errno != EAFNOSUPPORT) LEAKED("a pair of family %d, type %d: %s", family, type, strerror(errno));
         }
     }
+    int pair[2];
+    if (!socketpair(AF_INET, SOCK_STREAM, 0, pair) || errno != EAFNOSUPPORT) LEAKED("a pair of inet: %s", strerror(errno));
     ATTEMPT(socket(AF_INET, SOCK_RAW, 1), "a raw socket");
     ATTEMPT(socket(AF_INET6, SOCK_RAW, 58), "a raw socket, IPv6");
     ATTEMPT(socket(AF_INET, SOCK_PACKET, 768), "packets, the old way");

@@ -1,6 +1,5 @@
 /* @ATTACK: changes, replaces, removes and moves the suite's files and folders; makes links of them
- * @EXPECT: all=SUCCESS basic-user=ERROR none=ERROR|LEAKED
- * @SAYS basic-user: killed: the program changed
+ * @EXPECT: all=SUCCESS none=ERROR|LEAKED
  */
 #include "attack.h"
 

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use mock_backend::Settings;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::geteuid;
+use sha2::{Digest, Sha256};
 
 use super::level::{Level, TASK_USERS, first_task_user};
+use crate::support::{World, eventually, have};
 
 /// How long what was killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,6 +26,8 @@ pub struct Remains {
     level: Level,
     runner: u32,
     folder: PathBuf,
+    /// How the names of its control groups begin.
+    group: String,
     /// Where the named queues of POSIX are to be seen; nothing is mounted there by default.
     queues: Option<PathBuf>,
     before: BTreeSet<String>,
@@ -39,7 +45,9 @@ impl Remains {
     /// Looks at the machine while the runner `runner`, with its state below `folder`, has nothing to do.
     pub fn before(level: Level, runner: u32, folder: &Path) -> Self {
         let queues = mount_queues(&folder.join(format!("queues-{:08x}", fastrand::u32(..))));
-        let mut remains = Self { level, runner, folder: folder.to_owned(), queues, before: BTreeSet::new() };
+        let group = group_prefix(&folder.join("state"));
+        let mut remains =
+            Self { level, runner, folder: folder.to_owned(), group, queues, before: BTreeSet::new() };
         remains.before = remains.look("");
         remains
     }
@@ -152,14 +160,14 @@ impl Remains {
         }
     }
 
-    /// Control groups of this runner: their names hold its process id.
+    /// Control groups of this runner, and of an earlier one on the same state.
     fn groups(&self, folder: &Path, depth: usize, found: &mut BTreeSet<String>) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             if depth == 0 || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("ostest") && name.contains(&self.runner.to_string()) {
+            if name.starts_with(&self.group) {
                 found.insert(format!("control group {}", entry.path().display()));
             }
             self.groups(&entry.path(), depth - 1, found);
@@ -179,6 +187,13 @@ impl Remains {
     }
 }
 
+/// How the names of the control groups begin that a daemon with this state folder makes.
+fn group_prefix(state: &Path) -> String {
+    let state = state.canonicalize().unwrap();
+    let digest = Sha256::digest(state.as_os_str().as_encoded_bytes());
+    digest.iter().take(8).fold("ostest-daemon".to_owned(), |name, byte| name + &format!("{byte:02x}")) + "-"
+}
+
 /// Shows the named queues in `folder`, where this user may mount.
 fn mount_queues(folder: &Path) -> Option<PathBuf> {
     fs::create_dir(folder).unwrap();
@@ -188,4 +203,52 @@ fn mount_queues(folder: &Path) -> Option<PathBuf> {
 
 fn field(status: &str, name: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+#[tokio::test]
+async fn a_control_group_that_is_left_is_found() {
+    if !geteuid().is_root() || !have("bwrap", "bubblewrap") {
+        eprintln!("\n!!! SKIPPED: to make a control group needs root\n");
+        return;
+    }
+    let mut world = World::with(Settings::default(), &[]).await.confined("auto", None);
+    eventually("it is confined", || world.runner.log().contains("level=\"bwrap\"")).await;
+    if !world.runner.log().contains("memory=cgroup") {
+        eprintln!("\n!!! SKIPPED: there are no control groups here\n");
+        return;
+    }
+    eventually("its suite is ready", || world.runner.log().contains("the suite is ready")).await;
+    let mut remains = Remains::before(Level::BwrapRoot, world.runner.pid(), world.folder());
+    let groups = |remains: &Remains| -> Vec<PathBuf> {
+        let found = remains.look("");
+        found.iter().filter_map(|line| line.strip_prefix("control group ")).map(PathBuf::from).collect()
+    };
+    assert_eq!(groups(&remains), Vec::<PathBuf>::new());
+    // That of a task while it runs is one.
+    let id = world.submit("sleep 2; printf %s \"$PASS\" > \"$REPORT\"");
+    let mut of_task = Vec::new();
+    eventually("the task has a group", || {
+        of_task = groups(&remains);
+        !of_task.is_empty()
+    })
+    .await;
+    assert_eq!(world.answer(&id).await["isPassed"], true);
+    assert_eq!(remains.after("").await, Vec::<String>::new());
+    // And one of its name that nobody takes away again.
+    fs::create_dir(&of_task[0]).unwrap();
+    let left = remains.look("");
+    fs::remove_dir(&of_task[0]).unwrap();
+    assert!(left.contains(&format!("control group {}", of_task[0].display())), "{left:?}");
+    // What others left goes with the next start, once nobody can be about to use it.
+    let [old, young] =
+        ["old", "young"].map(|age| of_task[0].with_file_name(format!("ostest-{age}-{}", world.runner.pid())));
+    for group in [&old, &young] {
+        fs::create_dir(group).unwrap();
+    }
+    let hours = std::time::SystemTime::now() - std::time::Duration::from_secs(7_200);
+    fs::File::open(&old).unwrap().set_modified(hours).unwrap();
+    world.restart();
+    eventually("the old one is gone", || !old.exists()).await;
+    assert!(young.exists());
+    fs::remove_dir(&young).unwrap();
 }

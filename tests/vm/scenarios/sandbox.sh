@@ -38,8 +38,21 @@ level() {
     cat "/tmp/$name.log"
     in_force "$name" "/tmp/$name.log"
     check "$name: a control group of version 2" grep -q memory=cgroup-v2 "/tmp/$name.log"
+    check "$name: the suite's files are read-only" grep -q suite=read-only "/tmp/$name.log"
     check "$name: everything is answered" grep -q 'everything that was taken is answered' <(journalctl -o cat -u "$unit")
     stop_backend
+}
+
+# measures: what each case took, where a peak cannot be reset and each case has a group of its own.
+measures() {
+    echo "== what cases take ($SECONDS s)"
+    systemd-run --quiet --unit=measures -p Type=oneshot -p Delegate=yes -p StateDirectory=measures \
+        -p StandardOutput=file:/tmp/measured.json -p StandardError=journal "${offline[@]/#/--setenv=}" --setenv="$with_uv" \
+        "$here/runner" run --json --tests-url "file://$here/repos/measuring" --sandbox auto --sandbox-require bwrap --timeout 120 \
+        --state-dir /var/lib/measures "$here/repos/student"
+    check 'each case is told what it took and what grew before it' python3 "$here/measured.py" </tmp/measured.json
+    journalctl --no-pager -o cat -u measures | tail -n 20
+    python3 "$here/measured.py" </tmp/measured.json
 }
 
 uname -r
@@ -48,6 +61,7 @@ equal 'cgroup v2' cgroup2fs "$(stat -fc %T /sys/fs/cgroup)"
 some=''
 level bwrap-root
 # What differs without a user of its own for a task.
-some='kills-everyone memory-4g report-forged writes-suite'
+some='kills-everyone memory-4g report-forged writes-suite owns-suite'
 level bwrap-user User=tester
+measures
 finish

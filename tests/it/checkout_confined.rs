@@ -1,0 +1,155 @@
+//! What a checkout is while it speaks with a stranger's server: confined, and without anything of the runner's own.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+
+use mock_backend::{NewTask, Settings, User};
+
+use crate::support::{World, eventually};
+
+const PASSWORD: &str = "sesame-of-the-runner";
+
+/// A plain user.
+const USER: u32 = 65_527;
+
+/// A checkout that waits for a server that says nothing.
+struct Waiting {
+    world: World,
+    /// The folder in `/proc` of the process that speaks with the server.
+    process: PathBuf,
+    _connection: TcpStream,
+}
+
+/// Starts a runner with a password at `sandbox`, as `user`, and waits until it asks the server.
+async fn waiting(sandbox: &str, user: Option<u32>) -> Waiting {
+    let users = vec![User::admin("dora_explorer", PASSWORD)];
+    let settings = Settings { auth: true, users, ..Settings::default() };
+    let mut world = World::with(settings, &["--auth"]).await.confined(sandbox, user);
+    world.restart_with(&[("RUNNER_PASSWORD", PASSWORD), ("RUNNER_TEST_SECRET", "swordfish")]);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x.git", server.local_addr().unwrap());
+    world.backend.submit(NewTask::new(&url, "main"));
+    server.set_nonblocking(true).unwrap();
+    let mut accepted = None;
+    eventually("the checkout asks the server", || {
+        accepted = server.accept().ok();
+        accepted.is_some()
+    })
+    .await;
+    let (connection, peer) = accepted.unwrap();
+    let process = speaker(peer).unwrap_or_else(|| panic!("nobody has {peer}\n{}", world.runner.log()));
+    Waiting { world, process, _connection: connection }
+}
+
+/// The process with the end `address` of a connection over TCP.
+fn speaker(address: SocketAddr) -> Option<PathBuf> {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    // As the kernel writes an address on this kind of machine: its bytes as one number.
+    let own = format!("0100007F:{:04X}", address.port());
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.into_iter().find(|row| row.get(1) == Some(&own.as_str()))?;
+    let socket = format!("socket:[{}]", row[9]);
+    let has = |process: &Path| {
+        let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        descriptors
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .any(|link| link.as_os_str() == socket.as_str())
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    processes.into_iter().find(|process| process.join("status").exists() && has(process))
+}
+
+impl Waiting {
+    /// The number in a line of the process's status.
+    fn status(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(self.process.join("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+        line.unwrap_or_else(|| panic!("no {name} in {status}")).parse().unwrap()
+    }
+
+    /// Whether it is a process of the runner's, though not the runner.
+    fn is_below_the_runner(&self) -> bool {
+        let parent = |process: &Path| {
+            let status = fs::read_to_string(process.join("status")).ok()?;
+            let number = status.lines().find_map(|line| line.strip_prefix("PPid:\t"))?;
+            Some(Path::new("/proc").join(number))
+        };
+        let runner = Path::new("/proc").join(self.world.runner.pid().to_string());
+        std::iter::successors(parent(&self.process), |process| parent(process))
+            .any(|process| process == runner)
+    }
+
+    fn assert_that_nothing_is_the_runners(&self) {
+        let read =
+            |name: &str| String::from_utf8_lossy(&fs::read(self.process.join(name)).unwrap()).into_owned();
+        let (environment, line) = (read("environ"), read("cmdline"));
+        assert!(environment.contains("HOME="), "it can be read: {environment:?}");
+        for secret in [PASSWORD, "swordfish", "RUNNER_", "token"] {
+            assert!(!environment.contains(secret) && !line.contains(secret), "{environment:?} {line:?}");
+        }
+        let runner = format!("/proc/{}/environ", self.world.runner.pid());
+        let runner = fs::read(runner).unwrap();
+        assert!(String::from_utf8_lossy(&runner).contains(PASSWORD), "the runner itself was given it so");
+    }
+
+    fn assert_confined(&self) {
+        assert_eq!((self.status("NoNewPrivs"), self.status("Seccomp")), (1, 2));
+        // A plain user may not empty the set that bounds what could be got back, nor get back anything.
+        for rights in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+            assert_eq!(self.status(rights), 0, "{rights}");
+        }
+    }
+
+    /// The files of the spool below `root`.
+    fn spooled(&self, root: &Path) -> Vec<PathBuf> {
+        let spool = self.world.folder().join("state/spool");
+        let spool = root.join(spool.strip_prefix("/").unwrap());
+        let folders = fs::read_dir(spool).into_iter().flatten().flatten().map(|entry| entry.path());
+        folders
+            .flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten())
+            .map(|e| e.path())
+            .collect()
+    }
+}
+
+/// Who may look into the processes of all users.
+fn can_look() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("\n!!! SKIPPED: only root can look into a process that hides itself\n");
+    }
+    root
+}
+
+#[tokio::test]
+async fn a_checkout_is_confined_and_knows_nothing_of_the_runners() {
+    if !can_look() {
+        return;
+    }
+    for (sandbox, user) in [("auto", None), ("auto", Some(USER)), ("basic", None), ("basic", Some(USER))] {
+        let waiting = waiting(sandbox, user).await;
+        assert!(waiting.is_below_the_runner(), "{:?}", waiting.process);
+        waiting.assert_that_nothing_is_the_runners();
+        waiting.assert_confined();
+        assert!(!waiting.spooled(Path::new("/")).is_empty(), "the claim is in the spool");
+        if waiting.world.runner.log().contains("level=\"bwrap\"") {
+            let seen = waiting.spooled(&waiting.process.join("root"));
+            assert!(seen.is_empty(), "{seen:?}");
+        }
+    }
+}
+
+/// The looks above can fail.
+#[tokio::test]
+async fn a_checkout_without_a_sandbox_is_seen_as_such() {
+    if !can_look() {
+        return;
+    }
+    let waiting = waiting("none", None).await;
+    assert!(waiting.is_below_the_runner(), "{:?}", waiting.process);
+    assert_eq!((waiting.status("NoNewPrivs"), waiting.status("Seccomp")), (0, 0));
+    assert!(!waiting.spooled(&waiting.process.join("root")).is_empty());
+    // Not the sandbox gives it an environment of its own.
+    waiting.assert_that_nothing_is_the_runners();
+}

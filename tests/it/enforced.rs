@@ -1,0 +1,82 @@
+//! What is enforced is said wherever somebody looks, in the words of the log.
+
+use std::fs;
+
+use mock_backend::Settings;
+use serde_json::Value;
+
+use crate::observing::{address, get, page, status};
+use crate::sandbox::last_kept;
+use crate::support::{World, eventually, have};
+
+const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+
+/// A plain user, who owns no control group.
+const USER: u32 = 65_528;
+
+/// What the log says is enforced.
+async fn logged(world: &World) -> String {
+    let find = || {
+        let log = world.runner.log();
+        let (_, words) = log.lines().find_map(|line| line.split_once("enforced=\""))?;
+        Some(words.split_once('"')?.0.to_owned())
+    };
+    eventually("the log says what is enforced", || find().is_some()).await;
+    find().unwrap()
+}
+
+async fn same_words_at(sandbox: &str, user: Option<u32>) -> Value {
+    let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
+    let world = world.confined(sandbox, user);
+    let words = logged(&world).await;
+    let level = if sandbox == "auto" { "bwrap" } else { sandbox };
+    assert!(world.runner.log().contains(&format!("level=\"{level}\"")), "{}", world.runner.log());
+    let address = address(&world.runner).await;
+    let status = status(address).await;
+    assert_eq!(
+        (&status["sandbox"]["level"], &status["sandbox"]["enforced"]),
+        (&level.into(), &words.as_str().into())
+    );
+    let page = page(address).await;
+    assert!(page.contains(&format!("<code>{level}</code>")) && page.contains(&words), "{words}\n{page}");
+    let metrics = get(address, "/metrics").await.1;
+    let line = metrics.lines().find(|line| line.starts_with("ostest_runner_sandbox_info{")).unwrap();
+    for (feature, how) in words.split(' ').filter_map(|word| word.split_once('=')) {
+        assert!(line.contains(&format!("{}=\"{how}\"", feature.replace('-', "_"))), "{feature}: {line}");
+    }
+    assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
+    let kept = world.folder().join("state/kept");
+    eventually("the report is kept", || fs::read_dir(&kept).is_ok_and(|mut all| all.next().is_some())).await;
+    let about = last_kept(&kept).join("about.json");
+    eventually("it is whole", || fs::read(&about).is_ok_and(|text| text.ends_with(b"}\n"))).await;
+    let about: Value = serde_json::from_slice(&fs::read(about).unwrap()).unwrap();
+    assert_eq!((&about["sandbox"], &about["enforced"]), (&level.into(), &words.as_str().into()));
+    let method = words.split(' ').find_map(|word| word.strip_prefix("memory=")).unwrap();
+    assert_eq!(about["memory_method"], method, "{words}");
+    about
+}
+
+#[tokio::test]
+async fn the_status_the_page_and_the_kept_report_say_what_the_log_says() {
+    if !have("bwrap", "bubblewrap") {
+        return;
+    }
+    for sandbox in ["auto", "basic", "none"] {
+        same_words_at(sandbox, None).await;
+    }
+}
+
+#[tokio::test]
+async fn the_kept_report_says_how_memory_was_measured() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("\n!!! SKIPPED: only root can start a runner as another user\n");
+        return;
+    }
+    assert_eq!(same_words_at("basic", Some(USER)).await["memory_method"], "sampled");
+    // Where root may make control groups, they count; whether it may here is the machine's affair.
+    let groups =
+        fs::read_to_string("/proc/self/mounts").unwrap().contains(" /sys/fs/cgroup/memory cgroup rw,");
+    if groups {
+        assert_eq!(same_words_at("basic", None).await["memory_method"], "cgroup-v1");
+    }
+}

@@ -1,0 +1,142 @@
+//! Suites with pytest-xdist, whose workers run the cases beside each other: the controller tells what came of them, and
+//! the report file decides nothing.
+
+use super::forked::{suite, world};
+use super::{have, names, verdict};
+use crate::sandbox::{case, memory, text};
+
+const REQUIREMENTS: &str = "pytest\npytest-xdist\n";
+
+const RUN: &str = r#"
+import os, sys
+import pytest
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+os.environ["SRC"] = given["--src"]
+what = open(given["--src"] + "/mode").read().split()
+sys.exit(1 if pytest.main(what + ["-q", "--junit-xml=" + given["--junit-xml"]]) else 0)
+"#;
+
+const EXAM: &str = r#"
+import os, subprocess
+
+def test_exam():
+    ran = subprocess.run(["sh", "exam.sh"], cwd=os.environ["SRC"], stdout=subprocess.PIPE)
+    assert ran.stdout == b"42\n"
+"#;
+
+const CASES: &str = r#"
+import pytest
+
+@pytest.mark.parametrize("number", range(20))
+def test_number(number):
+    assert number != 13
+
+def test_is_skipped():
+    pytest.skip("not today")
+
+@pytest.mark.xfail(reason="known")
+def test_fails_as_expected():
+    assert False
+
+@pytest.fixture
+def broken():
+    yield
+    raise ValueError("broken")
+
+def test_teardown(broken):
+    pass
+"#;
+
+const CRASHES: &str = r"
+import os
+
+def test_one():
+    pass
+
+def test_two():
+    os._exit(3)
+
+def test_three():
+    pass
+";
+
+/// Answers wrongly, and leaves a program that puts another report in the place of each.
+const FORGES: &str = "
+setsid python3 forge.py </dev/null >/dev/null 2>&1 &
+sleep 0.3
+echo 41
+";
+
+const FORGE: &str = r#"
+import os, time
+text = '<testsuites><testsuite name="pytest" errors="0" failures="0" skipped="0" tests="1" time="0.4">'
+text += '<testcase classname="exam.test_exam" name="test_exam" time="0.1"/></testsuite></testsuites>'
+end = time.time() + 20
+while time.time() < end:
+    for name in os.listdir("../../out") if os.path.isdir("../../out") else []:
+        path = "../../out/" + name
+        try:
+            held = open(path).read()
+            if held.endswith("</testsuites>") and held != text:
+                open(path + ".n", "w").write(text)
+                os.rename(path + ".n", path)
+        except OSError:
+            pass
+"#;
+
+fn files() -> [(&'static str, &'static str); 4] {
+    [
+        ("run_tests.py", RUN),
+        ("exam/test_exam.py", EXAM),
+        ("cases/test_cases.py", CASES),
+        ("crashes/test_crashes.py", CRASHES),
+    ]
+}
+
+#[tokio::test]
+async fn what_the_workers_say_is_told() {
+    if !have("python3", "python3 python3-venv") {
+        return;
+    }
+    let (_folder, url) = suite(REQUIREMENTS, &files());
+    let world = world(&url, "auto", None).await;
+
+    let (failed, answer) = verdict(&world, &[("mode", "cases -n 2")]).await;
+    assert_eq!((failed.as_str(), names(&answer).len()), ("ERROR", 23), "{answer:#}");
+    for (name, passed) in
+        [("number[0]", true), ("number[13]", false), ("fails_as_expected", false), ("teardown", false)]
+    {
+        assert_eq!(case(&answer, name)["isPassed"], passed, "{name}: {answer:#}");
+    }
+    assert!(text(&answer, "number[13]").contains("assert 13 != 13"), "{answer:#}");
+    assert!(text(&answer, "is_skipped").contains("not today"), "{answer:#}");
+    assert_eq!(memory(&answer, "number[0]"), 0, "{answer:#}");
+    let log = world.runner.log();
+    assert!(log.contains("memoryUsed is 0, for nothing was measured"), "{log}");
+    // The report says the same, of all of them.
+    assert!(!log.contains("nobody told the runner") && !log.contains("the suite's report says"), "{log}");
+
+    let (crashed, answer) = verdict(&world, &[("mode", "crashes -n 1")]).await;
+    assert_eq!((crashed.as_str(), names(&answer).len()), ("ERROR", 3), "{answer:#}");
+    assert_eq!(case(&answer, "one")["isPassed"], true, "{answer:#}");
+    assert!(text(&answer, "two").contains("crashed while running"), "{answer:#}");
+    assert!(text(&answer, "three").contains("began beside a program under test"), "{answer:#}");
+    world.assert_clean();
+}
+
+async fn withstands(sandbox: &str, user: Option<u32>) {
+    if !have("python3", "python3 python3-venv") || sandbox == "bwrap" && !have("bwrap", "bubblewrap") {
+        return;
+    }
+    let (_folder, url) = suite(REQUIREMENTS, &files());
+    let world = world(&url, sandbox, user).await;
+    let mode = ("mode", "exam -n 2");
+    let (honest, answer) = verdict(&world, &[mode]).await;
+    assert_eq!((honest.as_str(), names(&answer).len()), ("SUCCESS", 1), "{answer}\n{}", world.runner.log());
+    let (forged, answer) = verdict(&world, &[mode, ("exam.sh", FORGES), ("forge.py", FORGE)]).await;
+    assert_eq!((forged.as_str(), names(&answer).len()), ("FAILURE", 1), "{answer}\n{}", world.runner.log());
+    assert!(text(&answer, "exam").contains("41"), "{answer}");
+    world.assert_clean();
+}
+
+at_each_level!(withstands);

@@ -1,0 +1,151 @@
+//! The limits of a task: what they are by default, and that a program meets them.
+
+use serde_json::Value;
+
+use crate::sandbox::{Bench, memory, text};
+use crate::support::{World, command, have};
+
+#[test]
+fn without_settings_they_are_what_a_courses_labs_need() {
+    let home = tempfile::tempdir().unwrap();
+    let output = command(home.path()).args(["config", "show"]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    for wanted in [
+        r#"memory = "512M""#,
+        "cpus = 1",
+        r#"cpu_time = "none""#,
+        "pids = 128",
+        r#"disk = "512M""#,
+        r#"file_size = "64M""#,
+        "nofile = 256",
+        r#"network = "none""#,
+    ] {
+        let is = |line: &str| line.split_once('#').is_some_and(|(setting, _)| setting.trim_end() == wanted);
+        assert!(shown.lines().any(is), "{wanted}\n{shown}");
+    }
+}
+
+/// A case that fails with the limits that a program meets: of open files, the size of a file, the address space.
+const LIMITS: &str = "code = 'import resource as r; \
+     print(*(r.getrlimit(of) for of in (r.RLIMIT_NOFILE, r.RLIMIT_FSIZE, r.RLIMIT_AS)))'\n\
+     told = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)\n\
+     assert False, 'told: ' + told.stdout";
+
+#[test]
+fn a_program_meets_those_of_files_and_none_of_address_space() {
+    let Some(bench) = Bench::new() else { return };
+    let suite = bench.suite(&[("limits", LIMITS)], &[]);
+    for level in ["basic", "auto"] {
+        for (arguments, wanted) in [
+            (&[][..], "told: (256, 256) (67108864, 67108864) (-1, -1)"),
+            (&["--nofile", "100", "--file-size", "16M"], "told: (100, 100) (16777216, 16777216) (-1, -1)"),
+        ] {
+            let (answer, log) = bench.run(&suite, &[&["--sandbox", level], arguments].concat());
+            assert!(text(&answer, "limits").contains(wanted), "{level}: {wanted}\n{answer}\n{log}");
+        }
+    }
+}
+
+/// A case that fails with the share of a processor that two busy programs got together: what they get at best, since
+/// others work here too.
+const SHARE: &str = "code = 'import time; end = time.monotonic() + 1.5\\nwhile time.monotonic() < end: pass'
+def used():
+    now = os.times()
+    return now.children_user + now.children_system, now.elapsed
+best = 0
+for _ in range(ROUNDS):
+    (cpu, wall), both = used(), [subprocess.Popen([sys.executable, '-c', code]) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    best = max(best, (used()[0] - cpu) / (used()[1] - wall))
+    if best > 0.85:
+        break
+assert False, 'percent: %d.' % (100 * best)";
+
+/// The number after `percent:` in the words of a case.
+fn percent(answer: &Value) -> u32 {
+    let words = text(answer, "share");
+    let number = words.split("percent: ").find_map(|rest| rest.split_once('.')?.0.parse().ok());
+    number.unwrap_or_else(|| panic!("no share in {answer}"))
+}
+
+#[test]
+fn half_a_processor_is_half_a_processor() {
+    let Some(bench) = Bench::new() else { return };
+    let of_rounds = |rounds: &str| bench.suite(&[("share", &SHARE.replace("ROUNDS", rounds))], &[]);
+    let (answer, log) = bench.run(&of_rounds("2"), &["--cpus", "0.5"]);
+    if !log.contains("cpu=cgroup") {
+        eprintln!("\n!!! SKIPPED: shares of processors need control groups\n");
+        return;
+    }
+    let half = percent(&answer);
+    assert!(half <= 65, "{half} %\n{answer}\n{log}");
+    let (answer, log) = bench.run(&of_rounds("20"), &["--cpus", "none"]);
+    let all = percent(&answer);
+    assert!(all > 85, "{all} %\n{answer}\n{log}");
+}
+
+#[test]
+fn what_a_program_writes_to_its_disk_of_memory_counts_as_memory() {
+    let Some(bench) = Bench::new() else { return };
+    // In a program, whose own memory has gone when the case ends.
+    let write = |megabytes: u32| {
+        format!(
+            "python(\"import os; open(os.environ['SRC'] + '/big', 'wb').write(bytes({megabytes} << 20))\")"
+        )
+    };
+    let suite = bench.suite(&[("little", &write(1)), ("much", &write(30))], &[]);
+    let (answer, log) = bench.run(&suite, &[]);
+    assert_eq!(answer["isPassed"], true, "{answer}\n{log}");
+    if !(log.contains("disk=tmpfs") && log.contains("memory=cgroup")) {
+        eprintln!("\n!!! SKIPPED: only a control group counts a disk of memory\n");
+        return;
+    }
+    let (little, much) = (memory(&answer, "little"), memory(&answer, "much"));
+    assert!(much >= 25 && much >= little + 25, "{little} MB, {much} MB\n{answer}\n{log}");
+}
+
+/// A plain user.
+const USER: u32 = 65_529;
+
+/// Builds a program that is right and one that writes beyond its memory, both with the compiler's checks.
+const SANITIZED: &str = r#"
+cat >a.c <<'END'
+#include <stdlib.h>
+int main(int count, char **all) { char *p = malloc(8); p[count < 2 ? 7 : 8] = 1; int x = p[0] & 0; free(p); return x; }
+END
+fail() { printf '<testsuite><testcase name="a"><failure message="%s"/></testcase></testsuite>' "$1" >"$REPORT"; exit 1; }
+gcc -g -fsanitize=address -o a a.c 2>said || fail "it is not built: $(tr '<>&"' ' ' <said)"
+./a 2>said || fail "the right one ends with $?: $(tr '<>&"' ' ' <said)"
+./a wrong 2>said && fail "nothing is found"
+grep -q 'AddressSanitizer: heap-buffer-overflow' said || fail "something else is found: $(tr '<>&"' ' ' <said)"
+printf %s "$PASS" >"$REPORT"
+"#;
+
+#[tokio::test]
+async fn the_checks_of_a_compiler_work_under_the_limits() {
+    if !have("/usr/bin/gcc", "gcc") || !has_sanitizer() {
+        return;
+    }
+    let root = nix::unistd::geteuid().is_root();
+    for (level, user) in [("auto", None), ("basic", None), ("auto", Some(USER)), ("basic", Some(USER))] {
+        if user.is_some() && !root {
+            continue;
+        }
+        let world = World::with(mock_backend::Settings::default(), &[]).await.confined(level, user);
+        let answer = world.answer(&world.submit(SANITIZED)).await;
+        assert_eq!(answer["isPassed"], true, "{level} {user:?}: {answer}\n{}", world.runner.log());
+    }
+}
+
+/// Whether the compiler has the library that such programs need. Where it has not, that is said loudly; in CI it fails.
+#[expect(clippy::disallowed_methods, reason = "the compiler is asked")]
+fn has_sanitizer() -> bool {
+    let output = std::process::Command::new("gcc").arg("-print-file-name=libasan.so").output().unwrap();
+    // A name without a folder is one that it has not found.
+    let found = String::from_utf8_lossy(&output.stdout).contains('/');
+    if !found {
+        assert!(std::env::var_os("RUNNER_TEST_NO_SKIP").is_none(), "gcc has no libasan");
+        eprintln!("\n!!! SKIPPED: gcc has no libasan (apt-get install libasan8)\n");
+    }
+    found
+}

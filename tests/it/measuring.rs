@@ -1,0 +1,49 @@
+//! Memory that is measured: of each case what that case took, and nothing that is nobody's.
+
+use crate::sandbox::{Bench, case, memory, text};
+
+/// The suite of `tests/measuring/`, which is tried with control groups of version 2 too, by `tests/vm/`.
+const SUITE: &[(&str, &str)] = &[
+    ("requirements.txt", include_str!("../measuring/requirements.txt")),
+    ("run_tests.py", include_str!("../measuring/run_tests.py")),
+    ("tests/conftest.py", include_str!("../measuring/tests/conftest.py")),
+    ("tests/test_it.py", include_str!("../measuring/tests/test_it.py")),
+];
+
+#[test]
+fn each_case_is_told_what_it_took_and_what_grew_before_it() {
+    let Some(bench) = Bench::new() else { return };
+    let suite = bench.suite(&[], SUITE);
+    for level in ["none", "basic", "auto"] {
+        let (answer, log) = bench.run(&suite, &["--sandbox", level]);
+        assert_eq!(answer["isPassed"], true, "{level}: {answer}\n{log}");
+        // An interpreter of its own comes on top. What is held from before is not taken anew.
+        for (name, least, most) in [
+            ("ten", 8, 40),
+            ("hundred", 90, 130),
+            ("three", 80, 150),
+            ("one", 0, 30),
+            ("begins", 0, 40),
+            ("next", 90, 150),
+            ("last", 25, 60),
+        ] {
+            let used = memory(&answer, name);
+            assert!((least..=most).contains(&used), "{level}: {name} used {used} MB\n{answer}\n{log}");
+        }
+    }
+}
+
+#[test]
+fn what_is_too_much_is_told_in_words() {
+    let Some(bench) = Bench::new() else { return };
+    let taken = "python('x = bytearray(600 << 20); import time; time.sleep(1)')";
+    let suite = bench.suite(&[("too_much", taken), ("after", "pass")], &[]);
+    for level in ["none", "auto"] {
+        let (answer, log) = bench.run(&suite, &["--memory", "256M", "--sandbox", level]);
+        let killed = level == "auto";
+        assert_eq!(case(&answer, "too_much")["isPassed"], !killed, "{level}: {answer}\n{log}");
+        assert!(!killed || text(&answer, "too_much").contains("killed: used more than 256 MB of memory"));
+        assert_eq!(case(&answer, "after")["isPassed"], true, "the suite itself goes on");
+        assert_eq!(answer["isError"], false, "{answer}");
+    }
+}
