@@ -118,6 +118,7 @@ async fn ctrl_c_leaves_nothing_of_it() {
     let run = run(&home, "sleep 61.5", &["--grace", "1"]);
     let mut terminal = Terminal::start(&run, (50, 100));
     eventually("it runs", || terminal.screen().contains("running the tests")).await;
+    eventually("its program runs", || running("sleep 61.5")).await;
     terminal.strike("\u{3}");
     assert_eq!(terminal.ended().await.code(), Some(1));
     let screen = terminal.screen();
@@ -132,6 +133,7 @@ async fn an_end_at_once_leaves_nothing_of_it() {
     Repository::open(&home.path().join("suite")).commit(&[("run_tests.py", DEAF)]);
     let mut terminal = Terminal::start(&run, (50, 100));
     eventually("it runs", || terminal.screen().contains("running the tests")).await;
+    eventually("it is deaf", || running("sleep 62.5")).await;
     for _ in 0..3 {
         terminal.strike("\u{3}");
         // Two of the same signal that come at once are one.
