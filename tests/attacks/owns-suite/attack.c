@@ -203,13 +203,21 @@ static void trace(void) {
     for (int i = 0; i < 16 && above[i] > 1; i++) ptrace(PTRACE_ATTACH, above[i], 0, 0);
 }
 
+/* In a process of its own: a container's filter may end who makes calls of another kind. */
 static void by_numbers(void) {
 #ifdef __x86_64__
-    syscall(0x40000000 | SYS_chmod, target, 0644);
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        syscall(0x40000000 | SYS_chmod, target, 0644);
+        /* A kernel that has none says something else, so that this shows the filter. */
+        errno = 0;
+        _exit(syscall(0x40000000 | SYS_getpid) < 0 && errno == EPERM ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
     if (changed()) LEAKED("mode by a call of another kind of program");
-    /* A kernel that has none says something else, so that this shows the filter. */
-    errno = 0;
-    if (syscall(0x40000000 | SYS_getpid) >= 0 || errno != EPERM) LEAKED("calls of another kind of program: %s", strerror(errno));
+    if (status != 0 && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)) LEAKED("calls of another kind of program: %x", status);
+    else BLOCKED("calls of another kind of program: %x", status);
 #endif
 }
 
