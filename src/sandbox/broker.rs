@@ -149,10 +149,13 @@ fn end_as(end: End) -> ExitCode {
     match end {
         End::Exited(code) => u8::try_from(code & 0xff).map_or(ExitCode::FAILURE, ExitCode::from),
         End::Signaled(signal) => {
+            // SAFETY: plain calls on numbers, in a process of one thread. The runtime handles some signals, to say of
+            // what it died, and ignores others.
+            unsafe { nix::libc::signal(signal, nix::libc::SIG_DFL) };
             if let Ok(named) = Signal::try_from(signal) {
                 SigSet::from(named).thread_unblock().ok();
             }
-            // SAFETY: a plain call on two numbers.
+            // SAFETY: as above.
             unsafe { nix::libc::kill(getpid().as_raw(), signal) };
             // One whose default is not to end anything did not end the program either.
             ExitCode::FAILURE

@@ -129,3 +129,21 @@ async fn interpreters_and_workers_of_xdist_have_their_files() {
         }
     }
 }
+
+/// With a broker between, too, the suite is told to have ended by the signal that it did.
+#[tokio::test]
+async fn an_end_by_a_signal_is_told_as_one() {
+    if !have("python3", "python3 python3-venv") {
+        return;
+    }
+    let (_folder, url) = suite();
+    let command = "/bin/sh {src}/end.sh {report}";
+    let world = World::with(Settings::default(), &["--tests-url", &url, "--test-command", command]).await;
+    let world = world.confined("basic", Some(USER));
+    for (signal, name) in [("SEGV", "SIGSEGV"), ("BUS", "SIGBUS"), ("PIPE", "SIGPIPE"), ("TERM", "SIGTERM")] {
+        let (ended, answer) = verdict(&world, &[("end.sh", &format!("kill -{signal} $$\n"))]).await;
+        assert_eq!(ended, "ERROR", "{answer}");
+        assert!(answer["errorDetails"].as_str().unwrap().contains(name), "{name}: {answer}");
+    }
+    assert!(world.runner.log().contains("suite=read-only"), "{}", world.runner.log());
+}

@@ -430,10 +430,13 @@ def pytest_configure(config):
         # xdist would have its workers import it too, and they cannot.
         if NAME in (config.option.plugins or ()):
             config.option.plugins = [name for name in config.option.plugins if name != NAME]
-        if CHANNEL is None:
-            return
         if is_worker(config):
-            CHANNEL.close()
+            # What it tells the controller comes from forks of its own, maybe.
+            hears_forks(config.pluginmanager)
+            if CHANNEL is not None:
+                CHANNEL.close()
+            return
+        if CHANNEL is None:
             return
         if LAST is not None and not LAST.finished:
             # A session within a session: a test of a plugin, say. It is that test's business.
@@ -498,8 +501,13 @@ def hide_memory():
         pass
 
 
+# What was taken out of the environment and the workers of xdist need as well: their imports are guarded like this one's.
+FOR_WORKERS = {}
+
+
 def set_up():
     number, suite, writable = take_back()
+    FOR_WORKERS.update({"OSTEST_SUITE": suite, "OSTEST_WRITABLE": writable})
     channel = None
     try:
         channel = Channel.open(number)

@@ -2,6 +2,8 @@
 Cases run beside each other there, so that nobody can say whose the memory is. Loaded by the plugin where it is needed.
 """
 
+import os
+
 import ostest_plugin
 import pytest
 
@@ -26,7 +28,11 @@ class Distributed(ostest_plugin.Recorder):
         if self.begun:
             return
         self.begun = True
+        for name in ostest_plugin.FOR_WORKERS:
+            os.environ.pop(name, None)
         self.channel.tell("doubt", why=DISTRIBUTED)
+        if self.plugins.has_plugin("pytest_forked") and not ostest_plugin.hears_forks(self.plugins):
+            self.channel.tell("doubt", why=ostest_plugin.FORKED % len(nodeids))
         for index, nodeid in enumerate(nodeids, self.list(nodeids)):
             self.left.setdefault(nodeid, []).append(index)
 
@@ -65,6 +71,11 @@ class Distributed(ostest_plugin.Recorder):
             if case["problems"]:
                 self.end_nodeid(nodeid)
         ostest_plugin.Recorder.finish(self, session, exitstatus)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self):
+        # Until they are there. What comes later inherits nothing, and its word counts for nothing.
+        os.environ.update({name: value for name, value in ostest_plugin.FOR_WORKERS.items() if value})
 
     def add_worker(self, node):
         """One that is about to begin: its memory is nobody's to look into."""

@@ -1,18 +1,20 @@
 //! Suites with pytest-xdist, whose workers run the cases beside each other: the controller tells what came of them, and
 //! the report file decides nothing.
 
-use super::forked::{suite, world};
+use super::forked::{self, suite, world};
 use super::{have, names, verdict};
 use crate::sandbox::{case, memory, text};
 
-const REQUIREMENTS: &str = "pytest\npytest-xdist\n";
+const REQUIREMENTS: &str = "pytest<9\npytest-xdist\npytest-forked\n";
 
 const RUN: &str = r#"
-import os, sys
+import os, subprocess, sys
 import pytest
 given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 os.environ["SRC"] = given["--src"]
 what = open(given["--src"] + "/mode").read().split()
+if os.path.exists(given["--src"] + "/before.sh"):
+    subprocess.run(["sh", "before.sh"], cwd=given["--src"])
 sys.exit(1 if pytest.main(what + ["-q", "--junit-xml=" + given["--junit-xml"]]) else 0)
 "#;
 
@@ -84,6 +86,19 @@ while time.time() < end:
             pass
 "#;
 
+/// Beside the suite's own files, where only workers look.
+const DROPS: &str = r#"
+mkdir -p ../../suite/exam/__pycache__
+cat > ../../suite/exam/conftest.py <<END
+import subprocess
+
+class Right:
+    stdout = b"42\n"
+
+subprocess.run = lambda *args, **named: Right
+END
+"#;
+
 fn files() -> [(&'static str, &'static str); 4] {
     [
         ("run_tests.py", RUN),
@@ -136,6 +151,22 @@ async fn withstands(sandbox: &str, user: Option<u32>) {
     let (forged, answer) = verdict(&world, &[mode, ("exam.sh", FORGES), ("forge.py", FORGE)]).await;
     assert_eq!((forged.as_str(), names(&answer).len()), ("FAILURE", 1), "{answer}\n{}", world.runner.log());
     assert!(text(&answer, "exam").contains("41"), "{answer}");
+
+    // What was laid beside the suite before pytest began is not the workers' to load; the controller looks no deeper than it must.
+    let below = ("mode", ". -n 2 -k test_exam");
+    let (honest, answer) = verdict(&world, &[below, ("before.sh", ":\n")]).await;
+    assert_eq!((honest.as_str(), names(&answer).len()), ("SUCCESS", 1), "{answer}\n{}", world.runner.log());
+    let (dropped, answer) = verdict(&world, &[below, ("before.sh", DROPS), ("exam.sh", "echo 41\n")]).await;
+    assert_ne!(dropped, "SUCCESS", "{answer}\n{}", world.runner.log());
+
+    // Forks of the workers tell them in a way that is out of reach as well.
+    let mode = ("mode", "exam -n 2 --forked");
+    let (honest, answer) = verdict(&world, &[mode]).await;
+    assert_eq!((honest.as_str(), names(&answer).len()), ("SUCCESS", 1), "{answer}\n{}", world.runner.log());
+    let forge = forked::FORGE.replace("tests/test_exam", "exam/test_exam");
+    let (forged, answer) = verdict(&world, &[mode, ("exam.sh", forked::FORGES), ("forge.py", &forge)]).await;
+    assert_eq!((forged.as_str(), names(&answer).len()), ("FAILURE", 1), "{answer}\n{}", world.runner.log());
+    assert!(!world.runner.log().contains("can forge"), "{}", world.runner.log());
     world.assert_clean();
 }
 

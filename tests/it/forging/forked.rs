@@ -197,7 +197,7 @@ def test_exam():
 "#;
 
 /// Answers wrongly, and leaves a program that says otherwise.
-const FORGES: &str = "
+pub(super) const FORGES: &str = "
 setsid python3 forge.py $PPID $(readlink /proc/$$/fd/1) </dev/null >/dev/null 2>&1 &
 sleep 1
 echo 41
@@ -205,7 +205,7 @@ echo 41
 
 /// While the interpreter is stopped and the case's process has ended: puts another message in the place of what is in the pipes
 /// that are in sight, and in all files of the folders for temporary ones; those of pytest-forked are named `retval`.
-const FORGE: &str = r#"
+pub(super) const FORGE: &str = r#"
 import ctypes, marshal, os, signal, struct, sys, time
 
 def stat(pid):
