@@ -2,6 +2,7 @@
 //!
 //! The trials' errors come as words, for they have been through another process; the number in them is the system's own.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -27,17 +28,18 @@ pub(super) fn mend(why: &str, folder: &Path) -> Option<String> {
         // A process that writes past the limit is killed before it can say so.
         Errno::ECONNRESET | Errno::EPIPE if is_small(Resource::RLIMIT_FSIZE) => Some(FILE_SIZE.to_owned()),
         Errno::EAGAIN => Some("ulimit -u 4096, or LimitNPROC=4096 in the systemd unit".to_owned()),
-        Errno::EROFS => Some(match place(why, folder) {
+        Errno::EROFS => Some(match place(why) {
             Place::Shared => {
                 "mount -o remount,rw /tmp (or /run, /var/tmp: one of them holds what runners share)"
                     .to_owned()
             }
-            Place::Folder(folder) => format!("{}, or give another --state-dir", remount(&folder)),
+            Place::Folder => format!("{}, or give another --state-dir", remount(folder)),
         }),
         // It is what a kernel without room for namespaces says too.
-        Errno::ENOSPC | Errno::EDQUOT if !why.contains("namespace") => Some(match place(why, folder) {
+        Errno::ENOSPC | Errno::EDQUOT if !why.contains("namespace") => Some(match place(why) {
             Place::Shared => "df -h /run /var/tmp /tmp; make room in one of them".to_owned(),
-            Place::Folder(folder) => {
+            Place::Folder => {
+                let folder = quoted(folder);
                 format!("df -h {folder}; df -i {folder}; make room there, or give another --state-dir")
             }
         }),
@@ -46,8 +48,14 @@ pub(super) fn mend(why: &str, folder: &Path) -> Option<String> {
 }
 
 /// Makes the file system writable that `folder` is on.
-pub(super) fn remount(folder: &str) -> String {
-    format!("mount -o remount,rw \"$(findmnt -no TARGET -T {folder})\"")
+pub(super) fn remount(folder: &Path) -> String {
+    format!("mount -o remount,rw \"$(findmnt -no TARGET -T {})\"", quoted(folder))
+}
+
+/// A path as a shell takes it.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    shlex::try_quote(&text).map_or_else(|_| text.clone(), Cow::into_owned)
 }
 
 /// The numbers of errors, as `std::io::Error` writes them.
@@ -59,15 +67,12 @@ fn numbers(why: &str) -> impl Iterator<Item = i32> {
 enum Place {
     /// In the folder that the runners of a host share.
     Shared,
-    Folder(String),
+    /// In the one that its own was to be in, which is gone again.
+    Folder,
 }
 
-/// The trial's own folder is gone again, so it is said of the one that it was to be in.
-fn place(why: &str, folder: &Path) -> Place {
-    if why.contains("no folder for mounts and locks") {
-        return Place::Shared;
-    }
-    Place::Folder(folder.display().to_string())
+fn place(why: &str) -> Place {
+    if why.contains("no folder for mounts and locks") { Place::Shared } else { Place::Folder }
 }
 
 #[cfg(test)]
@@ -95,6 +100,8 @@ mod tests {
             let mend = mend(why, Path::new("/s/work")).unwrap();
             assert!(mend.starts_with(says), "{why}: {mend}");
         }
+        let blank = mend("a folder: No space left on device (os error 28)", Path::new("/my state")).unwrap();
+        assert!(blank.starts_with("df -h '/my state'; df -i '/my state';"), "{blank}");
         for other in [
             "bwrap: Creating new namespace failed: No space left on device (os error 28)",
             "bubblewrap is not installed",

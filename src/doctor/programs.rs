@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Finding, cause};
+use super::Finding;
+use super::cause::{self, quoted};
 use crate::checkout::Checkout;
 use crate::config::Config;
 use crate::execute::find_program;
@@ -56,7 +57,7 @@ fn replace(path: &Path, package: &str) -> String {
         Some(folder) if folder == Path::new("/usr/bin") || folder == Path::new("/bin") => {
             format!("apt-get install --reinstall {package}")
         }
-        _ => format!("mv {0} {0}.broken; apt-get install {package}", path.display()),
+        _ => format!("mv {0} {0}.broken; apt-get install {package}", quoted(path)),
     }
 }
 
@@ -89,7 +90,7 @@ async fn environments(launcher: &Launcher, python: Option<&Path>) -> Vec<Finding
             }
             Err(why) => {
                 let says = format!("{} does not run: {why}", uv.display());
-                let mend = format!("mv {0} {0}.broken; python3 -m venv serves without it", uv.display());
+                let mend = format!("mv {0} {0}.broken; python3 -m venv serves without it", quoted(&uv));
                 findings.push(Finding::failure("uv", says, mend));
             }
         }

@@ -1,6 +1,5 @@
 //! The state folder: whether it can be written to, how much goes in, who holds it.
 
-use std::borrow::Cow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,8 @@ use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 
-use super::{Finding, State, cause};
+use super::cause::{self, quoted};
+use super::{Finding, State};
 use crate::config::{Settings, foresee, slot};
 use crate::spool::{self, Lock};
 use crate::text::thousands;
@@ -97,7 +97,7 @@ fn rights(of: &Folder<'_>, there: &Path) -> Finding {
     let mode = there.metadata().map(|meta| meta.permissions().mode() & 0o777).unwrap_or_default();
     if mode & 0o022 != 0 {
         let says = format!("{name} has mode {mode:03o}: others may write to it");
-        return Finding::warning(check, says, format!("chmod go-w {name}"));
+        return Finding::warning(check, says, format!("chmod go-w {}", quoted(of.path)));
     }
     Finding::ok(check, format!("{name}, mode {mode:03o}"))
 }
@@ -119,7 +119,8 @@ fn contents(state: &Path) -> Option<Finding> {
     if let Err(error) = spool::look_ahead(state) {
         let says = format!("{:#}", anyhow::Error::from(error));
         let is_rights = says.contains("(os error 13)") || says.contains("(os error 1)");
-        let mend = if is_rights { mend(geteuid()) } else { format!("ls -lR {}/spool", state.display()) };
+        let mend =
+            if is_rights { mend(geteuid()) } else { format!("ls -lR {}", quoted(&state.join("spool"))) };
         return Some(Finding::failure(CHECK, says, mend));
     }
     let all = AccessFlags::R_OK | AccessFlags::W_OK;
@@ -136,11 +137,6 @@ fn foreign(state: &Path, owner: Uid) -> Option<PathBuf> {
     entries.map(|entry| entry.path()).find(foreign)
 }
 
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    shlex::try_quote(&text).map_or_else(|_| text.clone(), Cow::into_owned)
-}
-
 /// What makes `state` writable, where `there`, which is `state` or what it will be made below, is not. Nothing that
 /// would take a folder such as `/var/lib` from its owner, or the state from the user of a service.
 fn let_in(of: &Folder<'_>, there: &Path, error: Errno) -> String {
@@ -148,7 +144,7 @@ fn let_in(of: &Folder<'_>, there: &Path, error: Errno) -> String {
     let user = name(geteuid());
     let owner = there.metadata().map(|meta| Uid::from_raw(meta.uid()));
     match owner {
-        _ if error == Errno::EROFS => format!("{}, or {another}", cause::remount(&quoted(there))),
+        _ if error == Errno::EROFS => format!("{}, or {another}", cause::remount(there)),
         // What cannot be passed through is no place for a folder of this user's.
         _ if there != state && access(there, AccessFlags::X_OK).is_ok() => {
             format!("install -d -m 700 -o {user} {}", quoted(state))
@@ -169,7 +165,7 @@ fn disk(of: &Folder<'_>, there: &Path) -> Vec<Finding> {
     let Ok(disk) = statvfs(there) else { return Vec::new() };
     let free = disk.blocks_available().saturating_mul(disk.fragment_size());
     let says = format!("{} MB free", thousands(free >> 20));
-    let mend = format!("df -h {0}; du -xsh {0}/*", there.display());
+    let mend = format!("df -h {0}; du -xsh {0}/*", quoted(there));
     let room = match free {
         // Some network file systems count no blocks at all.
         _ if disk.blocks() == 0 => Finding::ok(disk_check, "its file system does not say how much is free"),
@@ -179,7 +175,7 @@ fn disk(of: &Folder<'_>, there: &Path) -> Vec<Finding> {
     };
     let left = disk.files_available();
     let says = format!("{} free", thousands(left));
-    let mend = format!("df -i {}", there.display());
+    let mend = format!("df -i {}", quoted(there));
     let inodes = match left {
         // btrfs and others make them as they are needed.
         _ if disk.files() == 0 => Finding::ok(inodes_check, "made as they are needed"),

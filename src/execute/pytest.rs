@@ -209,7 +209,7 @@ impl Executor for Pytest<'_> {
                 // No interpreter of the suite's was to speak: it is a suite of that kind.
                 tracing::info!(warning, "the suite's result is its report file's");
             } else {
-                tracing::warn!(warning, "the suite's result is in doubt");
+                tracing::warn!(warning, "the suite's result comes with a warning");
             }
         }
         report.exit = Some(exit.describe());

@@ -45,6 +45,9 @@ class Fork:
             self.pid = os.fork()
             if self.pid == 0:
                 self.run(function, outgoing)
+        except OSError:
+            os.close(self.incoming)
+            raise
         finally:
             os.close(outgoing)
 
