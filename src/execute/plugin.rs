@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 /// The modules, by the names that they have in the environment: the plugin first, that pytest loads; then what that loads
 /// where it needs it, and the guard, which each interpreter loads as it begins.
-pub(super) const MODULES: [(&str, &str); 5] = [
+pub(super) const MODULES: [(&str, &str); 6] = [
     ("ostest_plugin.py", include_str!("plugin/ostest_plugin.py")),
     ("ostest_imports.py", include_str!("plugin/ostest_imports.py")),
     ("ostest_forked.py", include_str!("plugin/ostest_forked.py")),
     ("ostest_xdist.py", include_str!("plugin/ostest_xdist.py")),
+    ("ostest_workers.py", include_str!("plugin/ostest_workers.py")),
     ("ostest_guard.py", include_str!("plugin/ostest_guard.py")),
 ];
 const PATHS: &str = "ostest_guard.pth";
@@ -118,7 +119,7 @@ mod tests {
         for path in &closed {
             fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
         }
-        assert_eq!(mend(home.path()).unwrap().len(), 13);
+        assert_eq!(mend(home.path()).unwrap().len(), MODULES.len() + 8);
         let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(closed.each_ref().map(mode), [0o755, 0o644]);
         let entry = fs::read_to_string(packages.join(INFO).join("entry_points.txt")).unwrap();

@@ -2,13 +2,13 @@
 Cases run beside each other there, so that nobody can say whose the memory is. Loaded by the plugin where it is needed.
 """
 
-import os
-
 import ostest_plugin
+import ostest_workers
 import pytest
 
 DISTRIBUTED = "pytest-xdist: the tests run beside each other, so that memoryUsed is 0, for nothing was measured"
 LATE = "it ran in a process of pytest-xdist that began beside a program under test, whose word counts for nothing"
+SEEN = "pytest-xdist: its processes can be looked into as they begin, so that a program that ran before can speak for them"
 
 
 class Distributed(ostest_plugin.Recorder):
@@ -19,17 +19,16 @@ class Distributed(ostest_plugin.Recorder):
         # Indices of cases that have not begun, and the cases that run, each by their node id.
         self.left = {}
         self.running = {}
-        # Workers that began after the first test: a program may have met them before they could not be looked into.
+        # Workers that began after the first test, and that a program may have met before they could not be looked into.
         self.late = set()
         self.early = True
+        self.seen = False
 
     def begin_nodes(self, nodeids):
         """What the first worker has collected; xdist sees to it that all have the same."""
         if self.begun:
             return
         self.begun = True
-        for name in ostest_plugin.FOR_WORKERS:
-            os.environ.pop(name, None)
         self.channel.tell("doubt", why=DISTRIBUTED)
         if self.plugins.has_plugin("pytest_forked") and not ostest_plugin.hears_forks(self.plugins):
             self.channel.tell("doubt", why=ostest_plugin.FORKED % len(nodeids))
@@ -72,16 +71,32 @@ class Distributed(ostest_plugin.Recorder):
                 self.end_nodeid(nodeid)
         ostest_plugin.Recorder.finish(self, session, exitstatus)
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_setupnodes(self):
-        # Until they are there. What comes later inherits nothing, and its word counts for nothing.
-        os.environ.update({name: value for name, value in ostest_plugin.FOR_WORKERS.items() if value})
+    def hide_workers(self):
+        environment = {name: value for name, value in ostest_plugin.FOR_WORKERS.items() if value}
+        try:
+            ostest_workers.hide(self.plugins.getplugin("dsession").nodemanager.group, environment)
+        except Exception:
+            # A version that is made in another way: it is said of each worker that it was not hidden.
+            pass
 
     def add_worker(self, node):
-        """One that is about to begin: its memory is nobody's to look into."""
+        """One that has begun, and runs nothing of the suite yet."""
+        if not ostest_workers.is_hidden(node.gateway):
+            self.add_seen(node)
+        pid = ostest_workers.pid_of(node.gateway)
+        # Nobody looks into it from now on.
+        self.channel.ask("trust", pid=int(node.gateway._rinfo().pid) if pid is None else pid)
+
+    def add_seen(self, node):
         if not self.early:
             self.late.add(node)
-        self.channel.ask("trust", pid=int(node.gateway._rinfo().pid))
+        elif not self.seen:
+            self.seen = True
+            self.channel.tell("doubt", why=SEEN)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self):
+        self.safely(self.hide_workers)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node):

@@ -13,8 +13,15 @@ import pytest
 given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 os.environ["SRC"] = given["--src"]
 what = open(given["--src"] + "/mode").read().split()
+again = what[-1] == "again" and what.pop()
+if what[-1] == "seen":
+    what.pop()
+    del os.memfd_create
+    os.O_TMPFILE = -1
 if os.path.exists(given["--src"] + "/before.sh"):
     subprocess.run(["sh", "before.sh"], cwd=given["--src"])
+if again:
+    pytest.main(["cases", "-n", "1", "-q", "-k", "test_number and not 13"])
 sys.exit(1 if pytest.main(what + ["-q", "--junit-xml=" + given["--junit-xml"]]) else 0)
 "#;
 
@@ -99,6 +106,62 @@ subprocess.run = lambda *args, **named: Right
 END
 "#;
 
+/// Leaves a program that waits for workers, and tries to look into each from its first moment.
+const WAITS: &str = "
+setsid python3 meet.py </dev/null >/dev/null 2>&1 &
+while [ ! -e waits ]; do sleep 0.05; done
+";
+
+const MEET: &str = r#"
+import ctypes, os, time
+
+PTRACE_SEIZE = 0x4206
+libc = ctypes.CDLL(None)
+
+def cmdline(pid):
+    with open("/proc/%s/cmdline" % pid, "rb") as file:
+        return file.read()
+
+def parent(pid):
+    with open("/proc/%s/stat" % pid) as file:
+        return file.read().rpartition(") ")[2].split()[1]
+
+def is_worker(pid):
+    # And not what one has forked, which is about to be a program under test.
+    return b"exec(eval(sys.stdin.readline()))" in cmdline(pid) and b"run_tests.py" in cmdline(parent(pid))
+
+def meet(pid):
+    for name, flags in ("fd/1", os.O_WRONLY), ("fd/0", os.O_RDONLY), ("mem", os.O_RDONLY), ("environ", os.O_RDONLY):
+        try:
+            os.close(os.open("/proc/%s/%s" % (pid, name), flags))
+            return name
+        except OSError:
+            pass
+    return "ptrace" if libc.ptrace(PTRACE_SEIZE, int(pid), 0, 0) == 0 else None
+
+open("waits", "w").close()
+end, seen = time.time() + 60, set()
+while time.time() < end:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if is_worker(pid):
+                if pid not in seen:
+                    seen.add(pid)
+                    open("seen", "a").write("%s\n" % pid)
+                met = meet(pid)
+                if met:
+                    open("met", "a").write(met + "\n")
+        except OSError:
+            pass
+"#;
+
+/// Is right if, and only if, a worker was met.
+const TELLS_WHETHER_MET: &str = "
+sleep 0.2
+[ $(wc -l < seen) -ge 2 ] || { echo no worker was seen; exit; }
+[ -e met ] && echo 42 || echo not met
+";
+
 fn files() -> [(&'static str, &'static str); 4] {
     [
         ("run_tests.py", RUN),
@@ -135,7 +198,14 @@ async fn what_the_workers_say_is_told() {
     assert_eq!((crashed.as_str(), names(&answer).len()), ("ERROR", 3), "{answer:#}");
     assert_eq!(case(&answer, "one")["isPassed"], true, "{answer:#}");
     assert!(text(&answer, "two").contains("crashed while running"), "{answer:#}");
+    assert_eq!(case(&answer, "three")["isPassed"], true, "{answer:#}");
+
+    // Where none of them can be hidden from the first moment, it is said, and what runs in a late one counts for nothing.
+    let (crashed, answer) = verdict(&world, &[("mode", "crashes -n 1 seen")]).await;
+    assert_eq!((crashed.as_str(), names(&answer).len()), ("ERROR", 3), "{answer:#}");
     assert!(text(&answer, "three").contains("began beside a program under test"), "{answer:#}");
+    let log = world.runner.log();
+    assert!(log.contains("can be looked into as they begin"), "{log}");
     world.assert_clean();
 }
 
@@ -158,6 +228,15 @@ async fn withstands(sandbox: &str, user: Option<u32>) {
     assert_eq!((honest.as_str(), names(&answer).len()), ("SUCCESS", 1), "{answer}\n{}", world.runner.log());
     let (dropped, answer) = verdict(&world, &[below, ("before.sh", DROPS), ("exam.sh", "echo 41\n")]).await;
     assert_ne!(dropped, "SUCCESS", "{answer}\n{}", world.runner.log());
+
+    // What waits for a worker does not meet it, in the second session of the interpreter neither.
+    let waits = [("before.sh", WAITS), ("meet.py", MEET), ("exam.sh", TELLS_WHETHER_MET)];
+    for sessions in ["exam -n 2", "exam -n 2 again"] {
+        let (met, answer) = verdict(&world, &[&[("mode", sessions)][..], &waits].concat()).await;
+        assert_eq!(met, "FAILURE", "{answer}\n{}", world.runner.log());
+        assert!(text(&answer, "exam").contains("not met"), "{answer}");
+    }
+    assert!(!world.runner.log().contains("can be looked into"), "{}", world.runner.log());
 
     // Forks of the workers tell them in a way that is out of reach as well.
     let mode = ("mode", "exam -n 2 --forked");
