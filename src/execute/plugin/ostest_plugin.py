@@ -10,6 +10,7 @@ Promises: a mistake in here, or a runner that is gone, makes it silent and never
 that is not told counts as a failure there. Works with Python 3.7 and pytest 6 and later.
 """
 
+import atexit
 import json
 import os
 import re
@@ -46,6 +47,8 @@ class Channel:
         # What is to be sent, and how much of it has been.
         self.pending = (b"", [])
         os.register_at_fork(after_in_child=self.close)
+        # Who is called at a fork outlives all modules: a socket that is open so late is warned of, and Python 3.9 and older crash.
+        atexit.register(self.close)
 
     @classmethod
     def open(cls, number):
