@@ -16,8 +16,8 @@ what = open(given["--src"] + "/mode").read().split()
 again = what[-1] == "again" and what.pop()
 if what[-1] == "seen":
     what.pop()
-    del os.memfd_create
-    os.O_TMPFILE = -1
+    # Without it nothing can be made that nobody may read.
+    os.fchmod = None
 if os.path.exists(given["--src"] + "/before.sh"):
     subprocess.run(["sh", "before.sh"], cwd=given["--src"])
 if again:
