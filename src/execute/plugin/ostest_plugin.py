@@ -508,19 +508,8 @@ def hide_memory():
 FOR_WORKERS = {}
 
 
-def close_image():
-    """A worker of xdist has been started from it, and is through with it (`ostest_workers`)."""
-    number = os.environ.pop("OSTEST_IMAGE", "")
-    try:
-        if number.isdigit():
-            os.close(int(number))
-    except (OSError, OverflowError):
-        pass
-
-
 def set_up():
     number, suite, writable = take_back()
-    close_image()
     FOR_WORKERS.update({"OSTEST_SUITE": suite, "OSTEST_WRITABLE": writable})
     channel = None
     try:

@@ -2,18 +2,33 @@
 that themselves: from an image that nobody may read. Of a process that executes one the system shows nothing
 (https://man7.org/linux/man-pages/man2/prctl.2.html, PR_SET_DUMPABLE). The image is a copy of the dynamic loader, which
 then loads the interpreter as it always does.
+
+A program under test may run beside all this. What it can bring about (the end of a process, a full disk) never leads to
+workers that can be looked into and are believed: that is what `Disturbed` is for.
 """
 
 import ctypes
+import errno
 import os
+import stat
 import subprocess
 import sys
 import tempfile
 
 from execnet import gateway_io
 
-# The number of the image's descriptor, for a worker to close it.
-IMAGE = "OSTEST_IMAGE"
+# What the system says where it has no such thing: no program can bring that about.
+MISSING = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.EPERM)
+# The loader's exit code for what it cannot load.
+NOT_LOADED = 127
+# Seconds that an interpreter may take to begin and end.
+PATIENCE = 60
+# The image of this process, once there is one.
+FOUND = []
+
+
+class Disturbed(Exception):
+    """It went wrong in a way that a program under test can bring about."""
 
 
 def path_of_loader():
@@ -27,21 +42,28 @@ def path_of_loader():
     return paths[0] if paths else None
 
 
-def files_without_name():
-    """Such as nobody finds: no other process opens one, or puts its own in its place."""
+def memory():
+    MFD_EXEC = 0x10
+    try:
+        return os.memfd_create("python", os.MFD_CLOEXEC | MFD_EXEC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    # Linux before 6.3.
+    return os.memfd_create("python", os.MFD_CLOEXEC)
+
+
+def in_folder(folder):
+    return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o700)
+
+
+def places():
+    """Makers of files without a name: no other process finds one, or puts its own in its place."""
     # Not in versions before 3.8, and refused where memory that is no process's cannot be counted.
     if hasattr(os, "memfd_create"):
-        MFD_EXEC = 0x10
-        for flags in (os.MFD_CLOEXEC | MFD_EXEC, os.MFD_CLOEXEC):
-            try:
-                yield os.memfd_create("python", flags)
-            except OSError:
-                pass
-    for folder in (tempfile.gettempdir(), os.curdir):
-        try:
-            yield os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o700)
-        except OSError:
-            pass
+        yield memory
+    yield lambda: in_folder(tempfile.gettempdir())
+    yield lambda: in_folder(os.curdir)
 
 
 def path_of(descriptor):
@@ -55,8 +77,22 @@ def unreadable(content, descriptor):
         file.flush()
         # Nothing is executed that somebody may write to.
         image = os.open(path_of(descriptor), os.O_RDONLY | os.O_CLOEXEC)
-    os.fchmod(image, 0o111)
+    try:
+        os.fchmod(image, 0o111)
+    except BaseException:
+        os.close(image)
+        raise
     return image
+
+
+def is_unreadable(image):
+    if stat.S_IMODE(os.fstat(image).st_mode) != 0o111:
+        return False
+    try:
+        os.close(os.open(path_of(image), os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    return False
 
 
 class Image:
@@ -67,11 +103,12 @@ class Image:
         self.arguments = arguments
 
     def start(self, arguments, environment, **streams):
-        """Starts the interpreter with `arguments`."""
+        """Starts the interpreter with `arguments`. Nobody inherits the image: it is closed as it is executed, with all
+        else that Python opens."""
         return subprocess.Popen(
             [sys.executable] + self.arguments + arguments,
             executable=path_of(self.descriptor),
-            pass_fds=(self.descriptor,),
+            close_fds=False,
             env=dict(os.environ, **environment),
             **streams
         )
@@ -82,47 +119,80 @@ class Image:
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         try:
             process = self.start(["-c", "import sys; print(ascii(%s))" % names], {}, **streams)
-        except OSError:
-            return False
-        return process.communicate()[0].decode("ascii", "replace").strip() == ascii(eval(names))
+        except OSError as error:
+            # No programs in that folder, or of that kind.
+            if error.errno in (errno.EACCES, errno.ENOEXEC) or error.errno in MISSING:
+                return False
+            raise
+        try:
+            said = process.communicate(timeout=PATIENCE)[0].decode("ascii", "replace").split("\n")
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        # A loader that cannot load it ends with this; whatever else ended it, a signal may have.
+        if process.returncode not in (0, NOT_LOADED):
+            raise Disturbed("it ended with %d" % process.returncode)
+        return ascii(eval(names)) in said
 
 
 def find_image():
-    """The first image that works; none where nothing does."""
+    """The first image that works; none where the system has no such thing."""
     loader = path_of_loader()
     if loader is None:
         return None
     with open(loader, "rb") as file:
         content = file.read()
     program = os.path.realpath(sys.executable)
-    # Loaders before glibc 2.33 do not know the option: then it must not matter.
-    ways = (["--argv0", sys.executable, program], [sys.executable])
-    for descriptor in files_without_name():
-        descriptor = unreadable(content, descriptor)
-        for arguments in ways:
-            image = Image(descriptor, arguments)
-            if image.works():
-                return image
+    # The second for interpreters that find their libraries beside themselves, and not beside a link; glibc 2.33 and later.
+    ways = ([sys.executable], ["--argv0", sys.executable, program])
+    disturbed = None
+    for make in places():
+        try:
+            descriptor = unreadable(content, make())
+        except OSError as error:
+            if error.errno not in MISSING:
+                disturbed = error
+            continue
+        for image in [Image(descriptor, arguments) for arguments in ways]:
+            try:
+                if is_unreadable(descriptor) and image.works():
+                    return image
+            except (Disturbed, OSError) as error:
+                disturbed = error
         os.close(descriptor)
+    if disturbed is not None:
+        raise Disturbed(str(disturbed))
     return None
 
 
+def image_of_process():
+    if not FOUND:
+        FOUND.append(find_image())
+    return FOUND[0]
+
+
+def hides():
+    """Whether the system shows nothing of a process whose image cannot be read: it may be told otherwise."""
+    with open("/proc/sys/fs/suid_dumpable") as setting:
+        return setting.read().strip() in ("0", "2")
+
+
 def hide(group, environment):
-    """From now on the workers that execnet's `group` starts have `environment` as well, and are hidden where they can be."""
-    image = None
+    """From now on the workers that execnet's `group` starts have `environment` as well, and are hidden where they can be.
+    Where a program may have seen to it that they are not, the exception comes when all else is done."""
+    image = disturbed = None
     try:
-        image = find_image()
-    except Exception:
-        # They are met as they are, and it is said of them.
-        pass
+        image = image_of_process() if hides() else None
+    except Exception as error:
+        disturbed = error
     makegateway, plain = group.makegateway, gateway_io.Popen2IOMaster
 
     class Started(plain):
         def __init__(self, args, execmodel):
             streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            if image is not None and args[0] == sys.executable:
-                number = str(image.descriptor)
-                self.popen = image.start(args[1:], dict(environment, **{IMAGE: number}), **streams)
+            self.is_hidden = image is not None and args[0] == sys.executable and is_unreadable(image.descriptor)
+            if self.is_hidden:
+                self.popen = image.start(args[1:], environment, **streams)
             else:
                 self.popen = subprocess.Popen(args, env=dict(os.environ, **environment), **streams)
             gateway_io.Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
@@ -136,11 +206,8 @@ def hide(group, environment):
             gateway_io.Popen2IOMaster = plain
 
     group.makegateway = start
-
-
-def pid_of(gateway):
-    """The worker's, if this process has started it: not what somebody says in its place."""
-    return getattr(getattr(gateway._io, "popen", None), "pid", None)
+    if disturbed is not None:
+        raise Disturbed(str(disturbed))
 
 
 def may_look_into_all():
@@ -151,15 +218,20 @@ def may_look_into_all():
 
 
 def is_hidden(gateway):
-    """Whether no program can have looked into it yet: what this one must not, they must not."""
-    pid = pid_of(gateway)
-    if pid is None:
-        return False
+    """Whether it was started so that nobody can have looked into it. To look whether it can be done now would not do: somebody
+    may have ended it meanwhile, and speak in its place."""
     # Root's without a sandbox: nothing is hidden from root, and no promise made.
     if may_look_into_all():
         return True
+    if not getattr(gateway._io, "is_hidden", False) or gateway._io.popen.poll() is not None:
+        return False
     try:
-        os.listdir("/proc/%d/fd" % pid)
+        os.listdir("/proc/%d/fd" % gateway._io.popen.pid)
     except OSError:
-        return os.path.isdir("/proc/self/fd")
+        return True
     return False
+
+
+def pid_of(gateway):
+    """The worker's, as this process has started it; none where another did."""
+    return getattr(getattr(gateway._io, "popen", None), "pid", None)

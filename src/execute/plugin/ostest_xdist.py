@@ -19,7 +19,7 @@ class Distributed(ostest_plugin.Recorder):
         # Indices of cases that have not begun, and the cases that run, each by their node id.
         self.left = {}
         self.running = {}
-        # Workers that began after the first test, and that a program may have met before they could not be looked into.
+        # Workers that a program may have met before they could not be looked into, where it had the means to bring that about.
         self.late = set()
         self.early = True
         self.seen = False
@@ -62,7 +62,7 @@ class Distributed(ostest_plugin.Recorder):
         self.begin_nodeid(report.nodeid)
         case = self.running[report.nodeid]
         self.add_to(case, report)
-        if getattr(report, "node", None) in self.late:
+        if getattr(report, "node", None) in self.late and LATE not in [problem[1] for problem in case["problems"]]:
             case["problems"].append(("errored", LATE, "", ""))
 
     def finish(self, session, exitstatus):
@@ -75,17 +75,21 @@ class Distributed(ostest_plugin.Recorder):
         environment = {name: value for name, value in ostest_plugin.FOR_WORKERS.items() if value}
         try:
             ostest_workers.hide(self.plugins.getplugin("dsession").nodemanager.group, environment)
-        except Exception:
+        except ostest_workers.Disturbed:
+            # Whoever did that is a program under test that runs beside them: they are all late.
+            self.early = False
+        except AttributeError:
             # A version that is made in another way: it is said of each worker that it was not hidden.
             pass
 
     def add_worker(self, node):
         """One that has begun, and runs nothing of the suite yet."""
         if not ostest_workers.is_hidden(node.gateway):
-            self.add_seen(node)
+            return self.add_seen(node)
         pid = ostest_workers.pid_of(node.gateway)
-        # Nobody looks into it from now on.
-        self.channel.ask("trust", pid=int(node.gateway._rinfo().pid) if pid is None else pid)
+        if pid is not None:
+            # Only one that nobody else can be.
+            self.channel.ask("trust", pid=pid)
 
     def add_seen(self, node):
         if not self.early:

@@ -16,8 +16,9 @@ what = open(given["--src"] + "/mode").read().split()
 again = what[-1] == "again" and what.pop()
 if what[-1] == "seen":
     what.pop()
-    # Without it nothing can be made that nobody may read.
-    os.fchmod = None
+    import ostest_workers
+    # As in an interpreter that has none.
+    ostest_workers.path_of_loader = lambda: None
 if os.path.exists(given["--src"] + "/before.sh"):
     subprocess.run(["sh", "before.sh"], cwd=given["--src"])
 if again:
@@ -144,6 +145,8 @@ end, seen = time.time() + 60, set()
 while time.time() < end:
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
+            if os.path.exists("kills") and b"print(ascii(" in cmdline(pid):
+                os.kill(int(pid), int(open("kills").read()))
             if is_worker(pid):
                 if pid not in seen:
                     seen.add(pid)
@@ -157,7 +160,7 @@ while time.time() < end:
 
 /// Is right if, and only if, a worker was met.
 const TELLS_WHETHER_MET: &str = "
-sleep 0.2
+sleep 1
 [ $(wc -l < seen) -ge 2 ] || { echo no worker was seen; exit; }
 [ -e met ] && echo 42 || echo not met
 ";
@@ -237,6 +240,16 @@ async fn withstands(sandbox: &str, user: Option<u32>) {
         assert!(text(&answer, "exam").contains("not met"), "{answer}");
     }
     assert!(!world.runner.log().contains("can be looked into"), "{}", world.runner.log());
+
+    // Whoever keeps workers from being hidden has met them, but is not believed.
+    for signal in ["9", "2"] {
+        let kills = [&[("mode", "exam -n 2"), ("kills", signal)][..], &waits].concat();
+        let (met, answer) = verdict(&world, &kills).await;
+        // One that was too slow to strike has met nobody.
+        let says = if met == "ERROR" { "began beside a program under test" } else { "not met" };
+        assert_ne!(met, "SUCCESS", "{answer}\n{}", world.runner.log());
+        assert!(text(&answer, "exam").contains(says), "{answer}");
+    }
 
     // Forks of the workers tell them in a way that is out of reach as well.
     let mode = ("mode", "exam -n 2 --forked");
