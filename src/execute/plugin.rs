@@ -119,6 +119,7 @@ mod tests {
         for path in &closed {
             fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
         }
+        // With the folders on the way to them, the entry point, and the guard's own line.
         assert_eq!(mend(home.path()).unwrap().len(), MODULES.len() + 8);
         let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(closed.each_ref().map(mode), [0o755, 0o644]);
