@@ -7,7 +7,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::programs::{self, terminate};
-use crate::processes::{self, Usage};
+use crate::processes;
 
 /// How the runners are to be.
 #[derive(Debug)]
@@ -34,16 +34,10 @@ pub(crate) struct Runner {
     plan: Plan,
     /// Nothing while it is down on purpose.
     child: RefCell<Option<Child>>,
-    /// What each process held over its time, one after the other.
-    lives: RefCell<Vec<Life>>,
+    /// The memory of each process over its time, in KiB, one after the other.
+    lives: RefCell<Vec<Vec<u64>>>,
     /// Ends that nobody asked for.
     pub(crate) own_ends: Cell<usize>,
-}
-
-/// The time of one process, in samples.
-#[derive(Debug, Default)]
-pub(crate) struct Life {
-    pub(crate) samples: Vec<Usage>,
 }
 
 impl Runner {
@@ -92,7 +86,7 @@ impl Runner {
             .stdout(log.try_clone().map_err(fail)?)
             .stderr(log);
         *self.child.borrow_mut() = Some(command.spawn().map_err(fail)?);
-        self.lives.borrow_mut().push(Life::default());
+        self.lives.borrow_mut().push(Vec::new());
         Ok(())
     }
 
@@ -121,14 +115,14 @@ impl Runner {
         None
     }
 
-    /// Notes what the process holds; one that has ended by itself is counted and started again.
+    /// Notes the process's memory; one that has ended by itself is counted and started again.
     pub(crate) fn look(&self) -> Result<(), String> {
         let mut child = self.child.borrow_mut();
         let Some(running) = child.as_mut() else { return Ok(()) };
         if running.try_wait().is_ok_and(|ended| ended.is_none()) {
-            let usage = processes::usage(running.id());
-            if let (Some(usage), Some(life)) = (usage, self.lives.borrow_mut().last_mut()) {
-                life.samples.push(usage);
+            let memory = processes::memory(running.id());
+            if let (Some(memory), Some(life)) = (memory, self.lives.borrow_mut().last_mut()) {
+                life.push(memory);
             }
             return Ok(());
         }
@@ -138,14 +132,22 @@ impl Runner {
         self.start()
     }
 
-    /// The samples of the process that lived longest.
-    pub(crate) fn longest_life(&self) -> Vec<Usage> {
-        let lives = self.lives.borrow();
-        lives
-            .iter()
-            .max_by_key(|life| life.samples.len())
-            .map(|life| life.samples.clone())
-            .unwrap_or_default()
+    /// The fewest descriptors that it holds within a moment in which it has nothing to do; nothing where the kernel
+    /// does not let this user see them (the runner hides itself).
+    pub(crate) async fn descriptors_at_rest(&self) -> Option<u64> {
+        let mut fewest = None;
+        for _ in 0..20 {
+            let pid = self.child.borrow().as_ref().map(Child::id)?;
+            let now = processes::descriptors(pid);
+            fewest = fewest.into_iter().chain(now).min();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        fewest
+    }
+
+    /// The memory of the process that lived longest, in KiB.
+    pub(crate) fn longest_life(&self) -> Vec<u64> {
+        self.lives.borrow().iter().max_by_key(|life| life.len()).cloned().unwrap_or_default()
     }
 
     /// How many processes it had.

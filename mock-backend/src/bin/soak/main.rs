@@ -22,6 +22,7 @@ mod weather;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -59,6 +60,9 @@ struct Cli {
 
 /// A task's deadline: far above what any student needs who ends at all, also where kills and colleagues slow things.
 const TIMEOUT: Duration = Duration::from_secs(12);
+
+/// One in so many tasks is of the last lap, which looks for descriptors that leak.
+const LAST_LAP: u64 = 4;
 
 /// How long the last results may take once the weather is fine: the longest pause between two attempts counts.
 const SETTLE: Duration = Duration::from_secs(180);
@@ -138,28 +142,44 @@ struct Soak<'a> {
 
 impl Soak<'_> {
     async fn go(&mut self, tasks: u64, random: &mut Rng) -> Result<Findings, String> {
-        for number in 0..tasks {
-            // Both forms that backends use.
-            let id =
-                if random.bool() { TaskId::from(number) } else { TaskId::string(&format!("task-{number}")) };
-            self.submit(id, Kind::draw(random));
-        }
+        let last_lap = tasks - tasks / LAST_LAP;
+        self.draw(0..last_lap, random);
         for runner in self.runners {
             runner.start()?;
         }
-        self.storm(random).await?;
+        self.storm(random, true).await?;
         self.settle().await?;
+        // The same weather without kills, from rest to rest: what is open afterwards, and was not, is a leak.
+        let before = self.descriptors_at_rest().await;
         let again = self.hand_in_again();
-        if !again.is_empty() {
-            self.settle().await?;
-        }
+        self.draw(last_lap..tasks, random);
+        self.storm(random, false).await?;
+        self.settle().await?;
+        let after = self.descriptors_at_rest().await;
         for runner in self.runners {
             self.strikes.stop(runner).await;
         }
         self.say_progress(&self.backend.attempts());
         let mut findings = Findings::of(self.backend, &self.strikes, &self.kinds, &again);
         self.look_for_leftovers(&mut findings);
+        for ((runner, before), after) in self.runners.iter().zip(before).zip(after) {
+            findings.judge_descriptors(runner.number, before, after);
+        }
         Ok(findings)
+    }
+
+    /// Submits tasks of these numbers, by chance.
+    fn draw(&mut self, numbers: Range<u64>, random: &mut Rng) {
+        for number in numbers {
+            // Both forms that backends use.
+            let id =
+                if random.bool() { TaskId::from(number) } else { TaskId::string(&format!("task-{number}")) };
+            self.submit(id, Kind::draw(random));
+        }
+    }
+
+    async fn descriptors_at_rest(&self) -> [Option<u64>; 2] {
+        [self.runners[0].descriptors_at_rest().await, self.runners[1].descriptors_at_rest().await]
     }
 
     fn submit(&mut self, id: TaskId, kind: Kind) {
@@ -167,8 +187,8 @@ impl Soak<'_> {
         self.kinds.insert(id, kind);
     }
 
-    /// Faults and kills for as long as there are tasks that nobody has taken.
-    async fn storm(&self, random: &mut Rng) -> Result<(), String> {
+    /// Faults, and kills if so, for as long as there are tasks that nobody has taken.
+    async fn storm(&self, random: &mut Rng, kills: bool) -> Result<(), String> {
         let (half, over) = (Cell::new(false), Cell::new(false));
         let (mut of_weather, mut of_strikes) = (random.fork(), random.fork());
         let progress = async {
@@ -191,7 +211,13 @@ impl Soak<'_> {
                 }
             }
         };
-        let strikes = self.strikes.strike(self.runners, &mut of_strikes, &half, &over);
+        let strikes = async {
+            if kills {
+                self.strikes.strike(self.runners, &mut of_strikes, &half, &over).await
+            } else {
+                Ok(())
+            }
+        };
         let weather = self.weather.blow(self.backend, &mut of_weather, &over);
         let (progress, strikes, ()) = tokio::join!(progress, strikes, weather);
         progress.and(strikes)

@@ -26,20 +26,14 @@ pub(crate) fn of(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// What a process holds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Usage {
-    /// Resident memory in KiB.
-    pub(crate) memory: u64,
-    /// Open descriptors; nothing where the kernel does not let this user see them (the runner hides itself).
-    pub(crate) descriptors: Option<u64>,
-}
-
-/// What the process `pid` holds now; nothing where it is gone.
-pub(crate) fn usage(pid: u32) -> Option<Usage> {
+/// The resident memory of the process `pid` now, in KiB; nothing where it is gone.
+pub(crate) fn memory(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let memory = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok();
-    Some(Usage { memory, descriptors: descriptors.map(|entries| entries.count() as u64) })
+    line.trim().trim_end_matches("kB").trim().parse().ok()
+}
+
+/// How many descriptors the process `pid` has open now; nothing where this user may not see them.
+pub(crate) fn descriptors(pid: u32) -> Option<u64> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64)
 }
