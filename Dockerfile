@@ -30,10 +30,11 @@ WORKDIR /build
 # name, since the real files may be older than they are.
 COPY Cargo.toml Cargo.lock ./
 COPY mock-backend/Cargo.toml mock-backend/
+COPY tools/Cargo.toml tools/
 RUN set -e; \
-    mkdir -p src benches mock-backend/src/bin/bench mock-backend/src/bin/soak; \
-    touch src/lib.rs mock-backend/src/lib.rs; \
-    for program in src mock-backend/src mock-backend/src/bin/bench mock-backend/src/bin/soak; do \
+    mkdir -p src benches mock-backend/src tools/src; \
+    touch src/lib.rs mock-backend/src/lib.rs tools/src/lib.rs; \
+    for program in src mock-backend/src; do \
         echo 'fn main() {}' >$program/main.rs; \
     done; \
     for bench in $(sed -n '/^\[\[bench\]\]/{n;s/name = "\(.*\)"/\1/p}' Cargo.toml); do \

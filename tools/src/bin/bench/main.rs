@@ -5,7 +5,7 @@
 //! descriptors, files left, processes and fsyncs a task. Exit codes: 0 all is well, 1 such a row is over, 2 something
 //! is missing.
 
-#[path = "../common/mod.rs"]
+#[path = "../../common/mod.rs"]
 mod common;
 mod counts;
 mod daemon;

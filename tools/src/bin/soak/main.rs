@@ -9,7 +9,7 @@
 //! Prints its seed; with it, students, faults and strikes are drawn in the same order again (their times are the
 //! machine's). Exit codes: 0 all is well, 1 not, 2 something is missing.
 
-#[path = "../common/mod.rs"]
+#[path = "../../common/mod.rs"]
 mod common;
 mod fleet;
 mod judge;
