@@ -1,5 +1,5 @@
 //! The admin API under `/mock/`, for people and for tests in other languages, and the page at `/`.
-//! It has no authentication: the backend listens on 127.0.0.1 unless told otherwise.
+//! It has no authentication; the backend listens on 127.0.0.1 by default.
 
 use std::sync::Arc;
 
@@ -13,38 +13,38 @@ use serde_json::{Value, json};
 
 use crate::contract::{error, json_text};
 use crate::fault::Fault;
+use crate::records::{Attempt, RequestRecord, StoredResult};
 use crate::settings::User;
 use crate::shared::Shared;
-use crate::store::{Attempt, RequestRecord, StoredResult};
 use crate::summary;
 use crate::task::{TaskId, read_tasks};
 
-/// What there is, for the page at `/`.
-pub(crate) const HELP: &str = "\
+/// Description of the admin API for the page at `/`.
+const HELP: &str = "\
 The admin API:
-  POST   /mock/tasks         tasks in the form of a claim: one, an array, or one a line; `id` may be left out
-  POST   /mock/raw           these bytes answer one claim as they are
-  GET    /mock/attempts      what was submitted, and where it stands
+  POST   /mock/tasks         submits tasks in the form of a claim: one, an array, or one per line; `id` is optional
+  POST   /mock/raw           submits the raw body of the response to one claim
+  GET    /mock/attempts      the submitted tasks with their status
   GET    /mock/results       the accepted results
-  GET    /mock/refusals      the results that were not accepted, and why
-  GET    /mock/violations    where the other side does not hold to the contract
-  GET    /mock/requests      the requests, headers and bodies included
+  GET    /mock/refusals      the refused results with the reasons
+  GET    /mock/violations    the violations of the contract
+  GET    /mock/requests      the requests with headers and bodies
   GET    /mock/faults        the faults that are set
-  POST   /mock/faults        sets faults, one a line: ENDPOINT:KIND[:COUNT[@SKIP]]
-  DELETE /mock/faults        clears them
+  POST   /mock/faults        sets faults, one per line: ENDPOINT:KIND[:COUNT[@SKIP]]
+  DELETE /mock/faults        removes all faults
   POST   /mock/users         adds a user: NAME:PASSWORD[:ROLE]
-  POST   /mock/expire-tokens every access token is invalid from now on
-  POST   /mock/forget-refresh-tokens   what a restart of the backend does
-  POST   /mock/clock         by how many milliseconds the backend's clock is ahead
+  POST   /mock/expire-tokens invalidates all access tokens
+  POST   /mock/forget-refresh-tokens   invalidates all refresh tokens, as a restart does
+  POST   /mock/clock         sets the offset of the backend's clock in milliseconds
 ";
 
 type Api = State<Arc<Shared>>;
-type Answer = Response<Body>;
+type Reply = Response<Body>;
 
 /// The routes of the admin API.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/", get(|State(shared): Api| async move { summary::page(&shared) }))
+        .route("/", get(|State(shared): Api| async move { summary::page(&shared, HELP) }))
         .route("/mock/tasks", post(submit))
         .route("/mock/raw", post(submit_raw))
         .route("/mock/attempts", get(attempts))
@@ -57,12 +57,12 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/mock/expire-tokens", post(expire_tokens))
         .route("/mock/forget-refresh-tokens", post(forget_refresh_tokens))
         .route("/mock/clock", post(set_clock))
-        .fallback(async || error(404, "no such page; GET / says what there is"))
+        .fallback(async || error(404, "no such page; GET / lists the admin API"))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(shared)
 }
 
-async fn submit(State(shared): Api, text: String) -> Answer {
+async fn submit(State(shared): Api, text: String) -> Reply {
     match read_tasks(&text) {
         Ok(tasks) => {
             let ids = tasks.iter().map(|task| raw(Some(&shared.submit(task)))).collect::<Vec<_>>();
@@ -72,12 +72,12 @@ async fn submit(State(shared): Api, text: String) -> Answer {
     }
 }
 
-async fn submit_raw(State(shared): Api, claim: Bytes) -> Answer {
+async fn submit_raw(State(shared): Api, claim: Bytes) -> Reply {
     let id = shared.submit_raw(claim);
     json_text(201, json!({"id": raw(id.as_ref())}).to_string())
 }
 
-async fn attempts(State(shared): Api) -> Answer {
+async fn attempts(State(shared): Api) -> Reply {
     let view = |attempt: &Attempt| {
         json!({
             "id": raw(attempt.id.as_ref()),
@@ -91,7 +91,7 @@ async fn attempts(State(shared): Api) -> Answer {
     list(shared.store().attempts.iter().map(view))
 }
 
-async fn results(State(shared): Api) -> Answer {
+async fn results(State(shared): Api) -> Reply {
     let view = |stored: &StoredResult| {
         json!({
             "id": raw(Some(&stored.id)),
@@ -104,14 +104,14 @@ async fn results(State(shared): Api) -> Answer {
     list(shared.store().results().flatten().map(view))
 }
 
-async fn refusals(State(shared): Api) -> Answer {
+async fn refusals(State(shared): Api) -> Reply {
     list(shared.store().refusals.iter().map(|refusal| {
         let body = String::from_utf8_lossy(&refusal.body);
         json!({"id": raw(refusal.id.as_ref()), "status": refusal.status, "why": refusal.why, "body": body})
     }))
 }
 
-async fn violations(State(shared): Api) -> Answer {
+async fn violations(State(shared): Api) -> Reply {
     list(
         shared
             .store()
@@ -121,7 +121,7 @@ async fn violations(State(shared): Api) -> Answer {
     )
 }
 
-async fn requests(State(shared): Api) -> Answer {
+async fn requests(State(shared): Api) -> Reply {
     let view = |request: &RequestRecord| {
         json!({
             "number": request.number,
@@ -137,69 +137,70 @@ async fn requests(State(shared): Api) -> Answer {
     list(shared.store().requests.iter().map(view))
 }
 
-async fn faults(State(shared): Api) -> Answer {
+async fn faults(State(shared): Api) -> Reply {
     list(shared.faults().0.iter().map(|fault| fault.to_string().into()))
 }
 
-async fn set_faults(State(shared): Api, text: String) -> Answer {
+async fn set_faults(State(shared): Api, text: String) -> Reply {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     match lines.map(str::parse).collect::<Result<Vec<Fault>, _>>() {
         Ok(new) => {
             shared.faults().0.extend(new);
-            done()
+            no_content()
         }
         Err(cause) => error(400, &cause.to_string()),
     }
 }
 
-async fn clear_faults(State(shared): Api) -> Answer {
+async fn clear_faults(State(shared): Api) -> Reply {
     shared.faults().0.clear();
-    done()
+    no_content()
 }
 
-async fn add_user(State(shared): Api, text: String) -> Answer {
+async fn add_user(State(shared): Api, text: String) -> Reply {
     match text.trim().parse::<User>() {
         Ok(user) => {
             shared.auth().add_user(user);
-            done()
+            no_content()
         }
-        Err(why) => error(400, &why),
+        Err(message) => error(400, &message),
     }
 }
 
-async fn expire_tokens(State(shared): Api) -> Answer {
+async fn expire_tokens(State(shared): Api) -> Reply {
     shared.auth().expire_access_tokens();
-    done()
+    no_content()
 }
 
-async fn forget_refresh_tokens(State(shared): Api) -> Answer {
+async fn forget_refresh_tokens(State(shared): Api) -> Reply {
     shared.auth().forget_refresh_tokens();
-    done()
+    no_content()
 }
 
-async fn set_clock(State(shared): Api, text: String) -> Answer {
+async fn set_clock(State(shared): Api, text: String) -> Reply {
     match text.trim().parse() {
         Ok(offset) => {
             shared.set_clock_offset_ms(offset);
-            done()
+            no_content()
         }
-        Err(_) => error(400, "the body is a number of milliseconds, for example -3600000"),
+        Err(_) => error(400, "the body must be a number of milliseconds, for example -3600000"),
     }
 }
 
-fn done() -> Answer {
+fn no_content() -> Reply {
     StatusCode::NO_CONTENT.into_response()
 }
 
-fn list(items: impl Iterator<Item = Value>) -> Answer {
+fn list(items: impl Iterator<Item = Value>) -> Reply {
     json_text(200, Value::from(items.collect::<Vec<_>>()).to_string())
 }
 
+/// Milliseconds since a moment.
 fn ms(since: std::time::Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An id as JSON; one that is no JSON, or that a `Value` cannot hold, as a string of its text.
+/// An id as a JSON value. An id that is not JSON, or that a `Value` cannot represent exactly, becomes a string.
 fn raw(id: Option<&TaskId>) -> Value {
     let Some(id) = id else { return Value::Null };
     let text = id.as_json();

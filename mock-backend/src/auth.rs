@@ -1,6 +1,5 @@
-//! Who may do what: users, access tokens, and the one refresh token that a user has.
-//! Refresh tokens live in memory alone, as in the deployed backend: a second login or a restart makes the
-//! first one worthless.
+//! Authentication and authorization: users, access tokens, and one refresh token for each user.
+//! Refresh tokens are kept in memory only, as in the deployed backend: a second login or a restart invalidates them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,14 +8,14 @@ use crate::jwt::{Claims, Key};
 use crate::settings::User;
 use crate::task::TaskId;
 
-/// What login and refresh answer.
+/// The tokens that login and refresh return.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokens {
     pub(crate) access: String,
     pub(crate) refresh: String,
 }
 
-/// Why someone was turned away.
+/// Reason for denying a login, a refresh or a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Denied {
     #[error("unknown user")]
@@ -25,18 +24,18 @@ pub(crate) enum Denied {
     WrongPassword,
     #[error("no bearer token")]
     NoToken,
-    #[error("the access token is not one of mine")]
+    #[error("the access token is invalid")]
     BadToken,
     #[error("the access token has expired")]
     Expired,
-    #[error("the refresh token has expired, was replaced, or was never mine")]
+    #[error("the refresh token is invalid, expired or replaced")]
     BadRefreshToken,
-    #[error("this needs the role ADMIN")]
+    #[error("the role ADMIN is required")]
     NotAdmin,
 }
 
 impl Denied {
-    /// The status that the deployed backend answers with.
+    /// The response status of the deployed backend.
     pub(crate) fn status(self) -> u16 {
         match self {
             Self::UnknownUser => 400,
@@ -46,17 +45,17 @@ impl Denied {
     }
 }
 
-/// The users and their tokens. All times are milliseconds since 1970 by the backend's clock.
+/// The users and their tokens. All times are milliseconds since the Unix epoch, by the backend's clock.
 pub(crate) struct Auth {
     users: HashMap<String, User>,
     access_lifetime: Duration,
     refresh_lifetime: Duration,
     access_key: Key,
     refresh_key: Key,
-    /// The one refresh token of each user.
+    /// The valid refresh token of each user, by name.
     refresh_tokens: HashMap<String, String>,
-    /// When a token really expires: `exp` is in whole seconds, too coarse for a test's short lifetimes.
-    ends: HashMap<String, u64>,
+    /// Exact expiry of each token: `exp` is in whole seconds, which is too coarse for the short lifetimes of tests.
+    expiries: HashMap<String, u64>,
 }
 
 impl Auth {
@@ -68,7 +67,7 @@ impl Auth {
             access_key: Key::random(),
             refresh_key: Key::random(),
             refresh_tokens: HashMap::new(),
-            ends: HashMap::new(),
+            expiries: HashMap::new(),
         }
     }
 
@@ -76,7 +75,10 @@ impl Auth {
         self.users.insert(user.name.clone(), user);
     }
 
-    /// Name and password for tokens.
+    /// Exchanges name and password for tokens.
+    ///
+    /// # Errors
+    /// [`Denied::UnknownUser`] or [`Denied::WrongPassword`].
     pub(crate) fn login(&mut self, name: &str, password: &str, now: u64) -> Result<Tokens, Denied> {
         let user = self.users.get(name).ok_or(Denied::UnknownUser)?.clone();
         if user.password != password {
@@ -85,63 +87,69 @@ impl Auth {
         Ok(self.issue(&user, now))
     }
 
-    /// The user's refresh token for new tokens; the old one is worthless from then on.
+    /// Exchanges the user's refresh token for new tokens, which invalidates it.
+    ///
+    /// # Errors
+    /// [`Denied::BadRefreshToken`] if the token is not the latest one of its user, or has expired.
     pub(crate) fn refresh(&mut self, token: &str, now: u64) -> Result<Tokens, Denied> {
         let claims = self.refresh_key.verify(token).ok_or(Denied::BadRefreshToken)?;
         let current = self.refresh_tokens.get(&claims.sub).is_some_and(|current| current == token);
-        if !current || self.has_ended(token, &claims, now) {
+        if !current || self.has_expired(token, &claims, now) {
             return Err(Denied::BadRefreshToken);
         }
         let user = self.users.get(&claims.sub).ok_or(Denied::BadRefreshToken)?.clone();
         Ok(self.issue(&user, now))
     }
 
-    /// Whether this `Authorization` header opens the task routes.
+    /// Checks the `Authorization` header of a task route.
+    ///
+    /// # Errors
+    /// [`Denied::NoToken`], [`Denied::BadToken`], [`Denied::Expired`] or [`Denied::NotAdmin`].
     pub(crate) fn check(&self, header: Option<&str>, now: u64) -> Result<(), Denied> {
         let (scheme, token) = header.and_then(|header| header.split_once(' ')).ok_or(Denied::NoToken)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Denied::NoToken);
         }
         let claims = self.access_key.verify(token.trim()).ok_or(Denied::BadToken)?;
-        if self.has_ended(token.trim(), &claims, now) {
+        if self.has_expired(token.trim(), &claims, now) {
             return Err(Denied::Expired);
         }
         let admin = claims.roles.iter().any(|role| role == "ADMIN");
         if admin { Ok(()) } else { Err(Denied::NotAdmin) }
     }
 
-    /// Every access token is invalid from now on. A new key, so that the same second's next token differs.
+    /// Invalidates every access token by replacing the key, so that a token issued within the same second differs.
     pub(crate) fn expire_access_tokens(&mut self) {
         self.access_key = Key::random();
     }
 
-    /// What a restart does: nobody's refresh token is known any more.
+    /// Invalidates every refresh token, as a restart does.
     pub(crate) fn forget_refresh_tokens(&mut self) {
         self.refresh_tokens.clear();
     }
 
     fn issue(&mut self, user: &User, now: u64) -> Tokens {
-        let end =
+        let expiry =
             |lifetime: Duration| now.saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
-        let (access_end, refresh_end) = (end(self.access_lifetime), end(self.refresh_lifetime));
-        let claims = |end: u64| Claims {
+        let (access_expiry, refresh_expiry) = (expiry(self.access_lifetime), expiry(self.refresh_lifetime));
+        let claims = |expiry: u64| Claims {
             sub: user.name.clone(),
-            exp: end / 1000,
+            exp: expiry / 1000,
             roles: vec![user.role.clone()],
             jti: None,
         };
-        let access = self.access_key.sign(&claims(access_end));
-        let refresh =
-            self.refresh_key.sign(&Claims { jti: Some(TaskId::uuid().to_string()), ..claims(refresh_end) });
-        self.ends.retain(|_, end| *end > now);
-        self.ends.insert(access.clone(), access_end);
-        self.ends.insert(refresh.clone(), refresh_end);
+        let access = self.access_key.sign(&claims(access_expiry));
+        let refresh_claims = Claims { jti: Some(TaskId::uuid().to_string()), ..claims(refresh_expiry) };
+        let refresh = self.refresh_key.sign(&refresh_claims);
+        self.expiries.retain(|_, expiry| *expiry > now);
+        self.expiries.insert(access.clone(), access_expiry);
+        self.expiries.insert(refresh.clone(), refresh_expiry);
         self.refresh_tokens.insert(user.name.clone(), refresh.clone());
         Tokens { access, refresh }
     }
 
-    fn has_ended(&self, token: &str, claims: &Claims, now: u64) -> bool {
-        now >= self.ends.get(token).copied().unwrap_or(claims.exp.saturating_mul(1000))
+    fn has_expired(&self, token: &str, claims: &Claims, now: u64) -> bool {
+        now >= self.expiries.get(token).copied().unwrap_or(claims.exp.saturating_mul(1000))
     }
 }
 
@@ -161,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_be_denied_has_its_status() {
+    fn each_denial_has_its_status() {
         let mut auth = auth();
         let denied = auth.login("nobody", "secret", NOW).unwrap_err();
         assert_eq!((denied, denied.status()), (Denied::UnknownUser, 400));
@@ -173,13 +181,13 @@ mod tests {
         for header in [None, Some("Bearer"), Some("Basic abc"), Some("Bearer abc")] {
             assert_eq!(auth.check(header, NOW).unwrap_err().status(), 401, "{header:?}");
         }
-        // A refresh token is no access token.
+        // A refresh token does not work as an access token.
         let refresh = format!("Bearer {}", guest.refresh);
         assert_eq!(auth.check(Some(&refresh), NOW), Err(Denied::BadToken));
     }
 
     #[test]
-    fn an_access_token_ends_to_the_millisecond() {
+    fn access_token_expires_to_the_millisecond() {
         let mut auth = auth();
         let tokens = auth.login("dora", "secret", NOW).unwrap();
         assert_eq!(check(&auth, &tokens, NOW + 699), Ok(()));
@@ -187,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_rotates_and_a_second_login_replaces() {
+    fn refresh_and_second_login_replace_refresh_token() {
         let mut auth = auth();
         let first = auth.login("dora", "secret", NOW).unwrap();
         let second = auth.refresh(&first.refresh, NOW).unwrap();
@@ -200,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_forgets_refresh_tokens_and_keeps_access_tokens() {
+    fn forgetting_refresh_tokens_keeps_access_tokens() {
         let mut auth = auth();
         let tokens = auth.login("dora", "secret", NOW).unwrap();
         auth.forget_refresh_tokens();
@@ -209,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_by_hand_and_a_new_login_in_the_same_second_works() {
+    fn refresh_after_expiry_works_within_same_second() {
         let mut auth = auth();
         let old = auth.login("dora", "secret", NOW).unwrap();
         auth.expire_access_tokens();

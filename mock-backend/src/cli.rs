@@ -1,4 +1,4 @@
-//! The flags of the program, and what they make: settings, tasks, faults.
+//! The flags of the program, converted to settings, tasks and faults.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,40 +10,40 @@ use mock_backend::{
     Fault, IdKind, Limits, NewTask, Paths, Settings, Sweep, User, parse_duration, read_tasks,
 };
 
-/// A stand-in for the OSTEST backend: the whole contract over HTTP, with faults on request
+/// A stand-in for the OSTEST backend: the whole contract over HTTP, with fault injection
 #[derive(Debug, Parser)]
 #[command(name = "mock-backend", version, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// The address to listen on. There is an admin API without authentication: think before you open it
+    /// The address to listen on. The admin API has no authentication: do not expose it
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
-    /// The port; 0 lets the system choose
+    /// The port to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 5000)]
     port: u16,
 
-    /// Ask for a token on the task routes
+    /// Require a token for claims and results
     #[arg(long)]
     auth: bool,
-    /// A user who may log in; only the role ADMIN, the default, may use the task routes [repeatable]
+    /// A user who may log in; claims and results require the role ADMIN, the default [repeatable]
     #[arg(long, value_name = "NAME:PASSWORD[:ROLE]", default_value = "dora_explorer:dora_explorer:ADMIN")]
     user: Vec<User>,
-    /// How long an access token lives
+    /// Lifetime of an access token
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = parse_duration)]
     token_lifetime: Duration,
-    /// How long a refresh token lives
+    /// Lifetime of a refresh token
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_duration)]
     refresh_lifetime: Duration,
-    /// By how many seconds the backend's clock is ahead; negative when it is behind
+    /// Offset of the backend's clock in seconds; negative means behind
     #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
     clock_offset: i32,
 
-    /// A file of tasks in the form of the contract: a JSON array, or one object a line
+    /// A file of tasks in the form of the contract: a JSON array, or one object per line [repeatable]
     #[arg(long, value_name = "FILE")]
     tasks: Vec<PathBuf>,
-    /// A task; LAB is a number, or several with commas [repeatable]
+    /// A task; LAB is a number or a comma-separated list of numbers [repeatable]
     #[arg(long, value_name = "URL#BRANCH[#LAB]", value_parser = parse_task)]
     task: Vec<NewTask>,
-    /// Make so many tasks for one repository
+    /// Generate N tasks for one repository
     #[arg(long, value_name = "N", requires = "repository")]
     generate: Option<usize>,
     /// The repository of the generated tasks
@@ -52,37 +52,37 @@ pub(crate) struct Cli {
     /// The branch of the generated tasks
     #[arg(long, value_name = "BRANCH", default_value = "main")]
     branch: String,
-    /// The kind of `id` for tasks that come without one
+    /// Kind of the `id` that is generated for tasks without one
     #[arg(long, value_enum, default_value_t = Ids::Uuid)]
     id: Ids,
 
-    /// A fault, such as claim:503:2 or result:drop-after [repeatable]
+    /// A fault to inject, such as claim:503:2 or result:drop-after [repeatable]
     #[arg(long, value_name = "ENDPOINT:KIND[:COUNT[@SKIP]]")]
     pub(crate) fault: Vec<Fault>,
-    /// The most bytes of a result; a longer one is answered with 413 [default: no limit]
+    /// Limit of a result's body; a longer body is answered with 413 [default: no limit]
     #[arg(long, value_name = "BYTES")]
     body_limit: Option<usize>,
-    /// The age from which a claimed attempt is given up
+    /// Age from which a claimed attempt is timed out
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     attempt_timeout: Duration,
-    /// The time between two looks for such attempts
+    /// Interval between two checks for such attempts
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_duration)]
     sweep_interval: Duration,
 
-    /// Where tasks are claimed
+    /// Path of the claim endpoint
     #[arg(long, value_name = "PATH", default_value_t = Paths::default().claim)]
     get_api: String,
-    /// Where results are posted
+    /// Path of the result endpoint
     #[arg(long, value_name = "PATH", default_value_t = Paths::default().result)]
     post_api: String,
-    /// Where one logs in
+    /// Path of the login endpoint
     #[arg(long, value_name = "PATH", default_value_t = Paths::default().login)]
     login_api: String,
-    /// Where tokens are refreshed
+    /// Path of the token refresh endpoint
     #[arg(long, value_name = "PATH", default_value_t = Paths::default().refresh)]
     token_refresh_api: String,
 
-    /// End once every task is answered, with a table of what became of them
+    /// Exit once every task has a result, and print a table of the results
     #[arg(long)]
     pub(crate) exit_when_done: bool,
 }
@@ -94,6 +94,7 @@ enum Ids {
 }
 
 impl Cli {
+    /// The settings of the backend.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             host: self.host,
@@ -119,7 +120,10 @@ impl Cli {
         }
     }
 
-    /// The tasks from files, from the command line and from the generator, in this order.
+    /// The tasks from the files, from `--task` and from `--generate`, in this order.
+    ///
+    /// # Errors
+    /// Returns a message that names the file if a file cannot be read or parsed.
     pub(crate) fn tasks(&self) -> Result<Vec<NewTask>, String> {
         let mut tasks = Vec::new();
         for path in &self.tasks {
@@ -135,19 +139,19 @@ impl Cli {
     }
 }
 
-/// `URL#BRANCH[#LAB[,LAB…]]`
+/// Parses `URL#BRANCH[#LAB[,LAB…]]`.
 fn parse_task(text: &str) -> Result<NewTask, String> {
     let parts: Vec<&str> = text.split('#').collect();
     let (url, branch, labs) = match parts[..] {
         [url, branch] => (url, branch, ""),
         [url, branch, labs] => (url, branch, labs),
-        _ => return Err("it is URL#BRANCH or URL#BRANCH#LAB".to_owned()),
+        _ => return Err("expected URL#BRANCH or URL#BRANCH#LAB".to_owned()),
     };
     if url.is_empty() || branch.is_empty() {
-        return Err("it needs a URL and a branch: URL#BRANCH[#LAB]".to_owned());
+        return Err("URL or BRANCH is empty; expected URL#BRANCH[#LAB]".to_owned());
     }
     let labs = labs.split(',').filter(|lab| !lab.is_empty()).map(str::parse).collect::<Result<Vec<i64>, _>>();
-    let labs = labs.map_err(|_| "LAB is a number, or several with commas between them".to_owned())?;
+    let labs = labs.map_err(|_| "LAB must be a number or a comma-separated list of numbers".to_owned())?;
     Ok(NewTask::new(url, branch).labs(&labs))
 }
 
@@ -160,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_are_sound() {
+    fn flags_are_consistent() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn the_defaults_are_the_documented_ones() {
+    fn defaults_match_the_documentation() {
         let settings = parse(&[]).unwrap().settings();
         assert_eq!((settings.host.to_string().as_str(), settings.port), ("127.0.0.1", 5000));
         assert!(!settings.auth);
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_user_replaces_the_default() {
+    fn given_users_replace_the_default() {
         let settings = parse(&["--user", "a:b", "--user", "c:d:USER"]).unwrap().settings();
         let users: Vec<_> =
             settings.users.iter().map(|user| (user.name.as_str(), user.role.as_str())).collect();
@@ -186,11 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn tasks_come_from_the_command_line_and_from_the_generator() {
+    fn combines_given_and_generated_tasks() {
         let tasks = |flags: &[&str]| parse(flags).unwrap().tasks().unwrap().len();
         assert_eq!(tasks(&["--task", "u#b", "--task", "u#b#1,2", "--generate", "3", "--repository", "u"]), 5);
-        for wrong in ["u", "#b", "u#", "u#b#x", "u#b#1#2"] {
-            assert!(parse(&["--task", wrong]).is_err(), "{wrong}");
+        for invalid in ["u", "#b", "u#", "u#b#x", "u#b#1#2"] {
+            assert!(parse(&["--task", invalid]).is_err(), "{invalid}");
         }
         assert!(parse(&["--generate", "3"]).is_err(), "without a repository");
     }

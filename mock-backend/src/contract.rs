@@ -1,5 +1,5 @@
-//! The four routes of the contract: claim, result, login, refresh.
-//! Each takes a whole request and gives a whole answer; faults and the record are the server's business.
+//! The four endpoints of the contract: claim, result, login, refresh.
+//! Each takes a complete request and returns a complete response; `server` injects faults and records requests.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -10,27 +10,27 @@ use serde_json::{Value, json};
 use crate::auth::{Denied, Tokens};
 use crate::event::Event;
 use crate::fault::Endpoint;
+use crate::records::{Refusal, Violation};
 use crate::shared::Shared;
-use crate::store::{Refusal, Violation};
+use crate::submission::{Rejection, Submission};
 use crate::task::TaskId;
-use crate::verdict::{Reading, Refused};
 
-/// A JSON text with this status.
+/// A response with this status and JSON body.
 pub(crate) fn json_text(status: u16, text: impl Into<Bytes>) -> Response<Body> {
-    let mut answer = Response::new(Body::from(text.into()));
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(CONTENT_TYPE, axum::http::HeaderValue::from_static("application/json"));
-    answer
+    let mut response = Response::new(Body::from(text.into()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, axum::http::HeaderValue::from_static("application/json"));
+    response
 }
 
-/// An error in the form that the deployed backend gives it.
-pub(crate) fn error(status: u16, why: &str) -> Response<Body> {
+/// An error response in the format of the deployed backend.
+pub(crate) fn error(status: u16, message: &str) -> Response<Body> {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    json_text(status, json!({"status": status, "error": reason, "message": why}).to_string())
+    json_text(status, json!({"status": status, "error": reason, "message": message}).to_string())
 }
 
-/// The true answer to a request.
-pub(crate) fn answer(
+/// Processes a request without faults and returns the response.
+pub(crate) fn respond(
     shared: &Shared,
     endpoint: Endpoint,
     headers: &HeaderMap,
@@ -56,9 +56,9 @@ fn claim(shared: &Shared) -> Response<Body> {
     let Some(attempt) = store.claim() else {
         return json_text(200, r#"{"status":"UNAVAILABLE"}"#);
     };
-    let answer = json_text(200, attempt.claim.clone());
-    shared.tell(Event::Claimed { id: attempt.id.clone() });
-    answer
+    let response = json_text(200, attempt.claim.clone());
+    shared.emit(Event::Claimed { id: attempt.id.clone() });
+    response
 }
 
 fn result(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Response<Body> {
@@ -68,45 +68,48 @@ fn result(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Response<Body> 
     }
     match store_result(shared, body) {
         Ok(id) => json_text(200, format!(r#"{{"id":{}}}"#, id.as_json())),
-        Err((id, Refused { status, why })) => {
+        Err((id, Rejection { status, reason: why })) => {
             violation(shared, id.clone(), format!("refused with {status}: {why}"), body);
             let at = std::time::Instant::now();
             shared.store().refusals.push(Refusal { id, status, why: why.clone(), body: body.clone(), at });
-            shared.tell(Event::Refused { status, why: why.clone() });
+            shared.emit(Event::Refused { status, why: why.clone() });
             error(status, &why)
         }
     }
 }
 
-/// Stores a result in the order of the deployed backend: size, form, id, storage.
-fn store_result(shared: &Shared, body: &Bytes) -> Result<TaskId, (Option<TaskId>, Refused)> {
-    if let Some(most) = shared.settings.limits.body.filter(|most| body.len() > *most) {
-        let why = format!("the body has {} bytes; {most} is the most", body.len());
-        return Err((None, Refused { status: 413, why }));
+/// Checks a result in the order of the deployed backend (size, format, id, storage) and stores it.
+///
+/// # Errors
+/// Returns the rejection of the first failed check, with the id if it was parsed.
+fn store_result(shared: &Shared, body: &Bytes) -> Result<TaskId, (Option<TaskId>, Rejection)> {
+    if let Some(limit) = shared.settings.limits.body.filter(|limit| body.len() > *limit) {
+        let reason = format!("the body has {} bytes; the limit is {limit}", body.len());
+        return Err((None, Rejection { status: 413, reason }));
     }
-    let reading = Reading::of(body).map_err(|refused| (None, refused))?;
-    let id = reading.id.clone();
+    let submission = Submission::parse(body).map_err(|rejection| (None, rejection))?;
+    let id = submission.id.clone();
     let mut store = shared.store();
     let Some((index, exact)) = store.find(&id) else {
-        let why = format!("no attempt has the id {}", id.as_json());
-        return Err((Some(id), Refused { status: 400, why }));
+        let reason = format!("no attempt has the id {}", id.as_json());
+        return Err((Some(id), Rejection { status: 400, reason }));
     };
-    reading.check_storage(&shared.settings.limits).map_err(|refused| (Some(id.clone()), refused))?;
+    submission.check_storage(&shared.settings.limits).map_err(|rejection| (Some(id.clone()), rejection))?;
 
-    let mut found = reading.violations.clone();
+    let mut violations = submission.violations.clone();
     if !exact {
-        found.push(format!("the id came back in another form: {}", id.as_json()));
+        violations.push(format!("the id was reformatted: {}", id.as_json()));
     }
     if store.attempts[index].claimed.is_none() {
-        found.push("a result for an attempt that was never claimed".to_owned());
+        violations.push("result for an attempt that was never claimed".to_owned());
     }
-    let told = Event::answered(store.accept(index, reading, body.clone()));
+    let event = Event::answered(store.accept(index, submission, body.clone()));
     drop(store);
-    for what in found {
+    for what in violations {
         violation(shared, Some(id.clone()), what, body);
     }
-    if let Some(event) = told {
-        shared.tell(event);
+    if let Some(event) = event {
+        shared.emit(event);
     }
     Ok(id)
 }
@@ -122,7 +125,7 @@ fn login(shared: &Shared, body: &Bytes) -> Response<Body> {
         password: String,
     }
     let Ok(Login { username, password }) = serde_json::from_slice(body) else {
-        return error(400, "a login is {\"username\": …, \"password\": …}");
+        return error(400, "a login request must be {\"username\": …, \"password\": …}");
     };
     let issued = shared.auth().login(&username, &password, shared.now_ms());
     issue(shared, issued, false)
@@ -135,16 +138,17 @@ fn refresh(shared: &Shared, body: &Bytes) -> Response<Body> {
         refresh_token: String,
     }
     let Ok(Refresh { refresh_token }) = serde_json::from_slice(body) else {
-        return error(400, "a refresh is {\"refreshToken\": …}");
+        return error(400, "a refresh request must be {\"refreshToken\": …}");
     };
     let issued = shared.auth().refresh(&refresh_token, shared.now_ms());
     issue(shared, issued, true)
 }
 
+/// The response of login and refresh.
 fn issue(shared: &Shared, issued: Result<Tokens, Denied>, refreshed: bool) -> Response<Body> {
     match issued {
         Ok(Tokens { access, refresh }) => {
-            shared.tell(Event::LoggedIn { refreshed });
+            shared.emit(Event::LoggedIn { refreshed });
             let tokens: Value = json!({"type": "Bearer", "accessToken": access, "refreshToken": refresh});
             json_text(200, tokens.to_string())
         }
@@ -154,6 +158,6 @@ fn issue(shared: &Shared, issued: Result<Tokens, Denied>, refreshed: bool) -> Re
 
 fn deny(shared: &Shared, denied: Denied) -> Response<Body> {
     let why = denied.to_string();
-    shared.tell(Event::Refused { status: denied.status(), why: why.clone() });
+    shared.emit(Event::Refused { status: denied.status(), why: why.clone() });
     error(denied.status(), &why)
 }

@@ -1,63 +1,63 @@
-//! What happens, as it happens: one event for each claim, result, login and fault, for those who look on.
+//! Events for subscribers: one for each claim, result, login and injected fault.
 
 use std::fmt;
 
-use crate::store::{Attempt, Status};
+use crate::records::{Attempt, Status};
 use crate::task::TaskId;
 
-/// Something that happened. Its `Display` is one line for people.
+/// An event of the backend. `Display` renders it as one line.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A task was handed out.
+    /// A task was claimed.
     Claimed {
-        /// Its id; `None` where the claim has none.
+        /// Its id; `None` if the claim has none.
         id: Option<TaskId>,
     },
     /// A result was accepted.
     Answered {
         /// Its id.
         id: TaskId,
-        /// What became of the attempt.
+        /// Status of the attempt after the result.
         status: Status,
-        /// The result's own duration in milliseconds.
+        /// The duration that the result reports, in milliseconds.
         duration_ms: i64,
-        /// How many cases passed.
+        /// Number of passed cases.
         passed: usize,
-        /// How many cases there are.
+        /// Number of cases.
         cases: usize,
-        /// How many results were accepted for the attempt by now.
+        /// Number of results accepted for the attempt so far.
         times: usize,
-        /// What is wrong, if something is.
+        /// `errorDetails` of the result.
         details: String,
     },
-    /// A result was not accepted, or someone was turned away.
+    /// A result was refused, or a login or token was denied.
     Refused {
-        /// The status that was answered.
+        /// Status of the response.
         status: u16,
-        /// Why.
+        /// Reason.
         why: String,
     },
     /// Tokens were issued.
     LoggedIn {
-        /// Whether by a refresh token.
+        /// Whether a refresh token was used.
         refreshed: bool,
     },
-    /// A request met a fault.
+    /// A fault was injected.
     Fault {
-        /// The fault in words.
-        words: String,
-        /// The request's method and path.
+        /// The faults, in the notation of `--fault`.
+        description: String,
+        /// Method and path of the request.
         request: String,
     },
-    /// The sweep gave an attempt up.
+    /// The sweep timed out an attempt.
     TimedOut {
-        /// Its id.
+        /// Its id; `None` if the claim has none.
         id: Option<TaskId>,
     },
 }
 
 impl Event {
-    /// The event of an attempt that has just got a result.
+    /// The event of an accepted result; `None` if the attempt has no result.
     pub(crate) fn answered(attempt: &Attempt) -> Option<Self> {
         let stored = attempt.result.as_ref()?;
         let cases = &stored.result.test_results;
@@ -83,13 +83,13 @@ impl fmt::Display for Event {
                 if *times > 1 {
                     write!(f, " (result number {times})")?;
                 }
-                // One line, whatever the other side sends.
+                // Escaped because the client controls the text and an event is one line.
                 if details.is_empty() { Ok(()) } else { write!(f, ": {}", details.escape_debug()) }
             }
             Self::Refused { status, why } => write!(f, "refused  {status}: {}", why.escape_debug()),
             Self::LoggedIn { refreshed: false } => f.write_str("login    tokens issued"),
             Self::LoggedIn { refreshed: true } => f.write_str("refresh  tokens rotated"),
-            Self::Fault { words, request } => write!(f, "fault    {words} for {request}"),
+            Self::Fault { description, request } => write!(f, "fault    {description} for {request}"),
             Self::TimedOut { id } => write!(f, "timeout  {}", name(id)),
         }
     }

@@ -1,5 +1,5 @@
-//! Faults on request: which answer goes wrong, how, and how often.
-//! A fault either stands in for the backend (nothing is processed) or spoils a true answer; each kind says which.
+//! Fault injection: which requests are affected, how, and how often.
+//! A fault either replaces the backend (nothing is processed) or alters the response of the backend.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use axum::http::Method;
 
 use crate::settings::Paths;
 
-/// What a request asks for.
+/// An endpoint of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// `GET` for a task.
+    /// `GET`: claims a task.
     Claim,
-    /// `POST` of a result.
+    /// `POST`: takes a result.
     Result,
-    /// `POST` of name and password.
+    /// `POST`: exchanges name and password for tokens.
     Login,
-    /// `POST` of a refresh token.
+    /// `POST`: exchanges a refresh token for new tokens.
     Refresh,
-    /// In a fault: any of the four.
+    /// In a fault: all four endpoints.
     Any,
 }
 
 impl Endpoint {
-    /// The endpoint at this path, if the method fits.
+    /// The endpoint of this method and path; `None` if there is none.
     pub(crate) fn of(method: &Method, path: &str, paths: &Paths) -> Option<Self> {
         let post = *method == Method::POST;
         match path {
@@ -36,148 +36,149 @@ impl Endpoint {
     }
 }
 
-/// How an answer goes wrong.
+/// Kind of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
-    /// This status in place of an answer, with these headers. Nothing is processed.
+    /// Responds with this status and these headers. Nothing is processed.
     Status(u16, Vec<(String, String)>),
-    /// Nothing happens for this long, then all goes on, also into the faults that come after this one. What was
-    /// asked is processed even if the other side has gone by then.
+    /// Waits this long before the request is processed, even if the client disconnects meanwhile. Also applies the next
+    /// matching fault.
     Delay(Duration),
-    /// Processed at once, answered this much later.
+    /// Processes the request at once and responds this much later.
     Late(Duration),
-    /// The connection is closed; nothing is processed.
+    /// Closes the connection. Nothing is processed.
     DropBefore,
-    /// Processed (the task is claimed, the result is stored), then the connection is closed without an answer.
+    /// Processes the request (claims the task, stores the result), then closes the connection without a response.
     DropAfter,
-    /// Processed; the true answer with its whole `Content-Length` and half of its body, then the connection is closed.
+    /// Processes the request, sends the full `Content-Length` with half of the body, then closes the connection.
     CutBody,
-    /// 200 and bytes that are neither JSON nor UTF-8. Nothing is processed.
+    /// Responds with 200 and bytes that are neither JSON nor UTF-8. Nothing is processed.
     Garbage,
-    /// 200 and a page, as a proxy in between answers. Nothing is processed.
+    /// Responds with 200 and an HTML page, as a captive portal does. Nothing is processed.
     Html200,
-    /// 200 and an empty body. Nothing is processed.
+    /// Responds with 200 and an empty body. Nothing is processed.
     Empty,
-    /// 302 to this place. Nothing is processed.
+    /// Redirects with 302 to this URL. Nothing is processed.
     Redirect(String),
-    /// Processed; the true answer, a byte at a time with this interval between two.
+    /// Processes the request and sends the response body byte by byte with this pause between two bytes.
     Drip(Duration),
-    /// 200 and a body without end. Nothing is processed.
+    /// Responds with 200 and an endless body. Nothing is processed.
     Endless,
 }
 
 impl FaultKind {
-    /// This status, without headers.
+    /// A status without headers.
     pub fn status(status: u16) -> Self {
         Self::Status(status, Vec::new())
     }
 
-    /// This status with a `Retry-After` in seconds.
+    /// A status with a `Retry-After` header in seconds.
     pub fn retry_after(status: u16, seconds: u64) -> Self {
         Self::Status(status, vec![("Retry-After".into(), seconds.to_string())])
     }
 }
 
-/// How often a fault strikes.
+/// Number of requests that a fault applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
-    /// So many times.
+    /// This many requests.
     Count(usize),
-    /// Until the faults are cleared.
+    /// All requests until the faults are cleared.
     Forever,
 }
 
-/// A fault: once, unless told otherwise. Faults are asked in the order in which they were set; the first that
-/// fits strikes, and only a `Delay` lets the next ones strike as well.
+/// A fault to inject; by default into one request. The first matching fault in the order of setting applies; after a
+/// `Delay` the next matching fault applies too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Which requests.
+    /// The affected endpoint.
     pub endpoint: Endpoint,
-    /// What happens.
+    /// The kind.
     pub kind: FaultKind,
-    /// How often.
+    /// Number of affected requests.
     pub times: Times,
-    /// How many fitting requests pass before the first one is struck.
+    /// Number of matching requests to skip before the first affected one.
     pub skip: usize,
 }
 
 impl Fault {
-    /// Strikes the next fitting request.
+    /// A fault that applies to the next matching request.
     pub fn new(endpoint: Endpoint, kind: FaultKind) -> Self {
         Self { endpoint, kind, times: Times::Count(1), skip: 0 }
     }
 
-    /// Strikes so many times.
+    /// Applies the fault to `count` requests.
     #[must_use]
     pub fn times(mut self, count: usize) -> Self {
         self.times = Times::Count(count);
         self
     }
 
-    /// Strikes until the faults are cleared.
+    /// Applies the fault to all requests until the faults are cleared.
     #[must_use]
     pub fn forever(mut self) -> Self {
         self.times = Times::Forever;
         self
     }
 
-    /// Lets so many fitting requests pass first.
+    /// Skips `count` matching requests first.
     #[must_use]
     pub fn skip(mut self, count: usize) -> Self {
         self.skip = count;
         self
     }
 
-    /// Whether this request is struck; counts down.
-    fn strikes(&mut self, endpoint: Endpoint) -> bool {
-        let fits = self.endpoint == endpoint || self.endpoint == Endpoint::Any;
-        if !fits || self.times == Times::Count(0) {
+    /// Whether the fault applies to this request. Decrements the counters.
+    fn take(&mut self, endpoint: Endpoint) -> bool {
+        let matches = self.endpoint == endpoint || self.endpoint == Endpoint::Any;
+        if !matches || self.times == Times::Count(0) {
             return false;
         }
         if self.skip > 0 {
             self.skip -= 1;
             return false;
         }
-        if let Times::Count(left) = &mut self.times {
-            *left -= 1;
+        if let Times::Count(remaining) = &mut self.times {
+            *remaining -= 1;
         }
         true
     }
 }
 
-/// What a request meets.
+/// The faults to inject into one request.
 #[derive(Debug, Default)]
-pub(crate) struct Struck {
+pub(crate) struct Injection {
     pub(crate) delay: Duration,
     pub(crate) kind: Option<FaultKind>,
-    /// The faults in words, for the record.
-    pub(crate) words: Option<String>,
+    /// The faults as text, for the request record.
+    pub(crate) description: Option<String>,
 }
 
-/// The faults that are set.
+/// The faults that are set, in order.
 #[derive(Debug, Default)]
 pub(crate) struct FaultPlan(pub(crate) Vec<Fault>);
 
 impl FaultPlan {
-    /// What the next request to this endpoint meets.
-    pub(crate) fn strike(&mut self, endpoint: Endpoint) -> Struck {
-        let mut struck = Struck::default();
+    /// Takes the faults for the next request to this endpoint. Removes faults that are used up.
+    pub(crate) fn next(&mut self, endpoint: Endpoint) -> Injection {
+        let mut injection = Injection::default();
         for fault in &mut self.0 {
-            if !fault.strikes(endpoint) {
+            if !fault.take(endpoint) {
                 continue;
             }
-            let words = fault.kind.to_string();
-            struck.words = Some(struck.words.map_or(words.clone(), |before| format!("{before} + {words}")));
+            let kind = fault.kind.to_string();
+            injection.description =
+                Some(injection.description.map_or(kind.clone(), |before| format!("{before} + {kind}")));
             match &fault.kind {
-                FaultKind::Delay(delay) => struck.delay += *delay,
+                FaultKind::Delay(delay) => injection.delay += *delay,
                 kind => {
-                    struck.kind = Some(kind.clone());
+                    injection.kind = Some(kind.clone());
                     break;
                 }
             }
         }
         self.0.retain(|fault| fault.times != Times::Count(0));
-        struck
+        injection
     }
 }
 
@@ -186,34 +187,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_strikes_its_endpoint_as_often_as_told_after_the_skipped_ones() {
+    fn applies_count_times_after_skipped_requests() {
         let mut plan = FaultPlan(vec![Fault::new(Endpoint::Result, FaultKind::Empty).times(2).skip(1)]);
-        let mut hit = |endpoint| plan.strike(endpoint).kind.is_some();
-        assert!(!hit(Endpoint::Claim), "another endpoint, and no skip is used up");
-        let hits: Vec<bool> = (0..4).map(|_| hit(Endpoint::Result)).collect();
-        assert_eq!(hits, [false, true, true, false]);
-        assert!(plan.0.is_empty(), "spent");
+        let mut applies = |endpoint| plan.next(endpoint).kind.is_some();
+        assert!(!applies(Endpoint::Claim), "another endpoint uses up no skip");
+        let results: Vec<bool> = (0..4).map(|_| applies(Endpoint::Result)).collect();
+        assert_eq!(results, [false, true, true, false]);
+        assert!(plan.0.is_empty(), "removed when used up");
     }
 
     #[test]
-    fn any_and_forever() {
+    fn any_applies_to_all_endpoints_forever() {
         let mut plan = FaultPlan(vec![Fault::new(Endpoint::Any, FaultKind::DropBefore).forever()]);
         for endpoint in
             [Endpoint::Claim, Endpoint::Result, Endpoint::Login, Endpoint::Refresh, Endpoint::Claim]
         {
-            assert_eq!(plan.strike(endpoint).kind, Some(FaultKind::DropBefore));
+            assert_eq!(plan.next(endpoint).kind, Some(FaultKind::DropBefore));
         }
     }
 
     #[test]
-    fn a_delay_goes_with_the_next_fault_and_others_wait_their_turn() {
+    fn delay_combines_with_next_fault_only() {
         let delay = FaultKind::Delay(Duration::from_millis(5));
         let kinds = [delay, FaultKind::status(503), FaultKind::Garbage];
         let mut plan = FaultPlan(kinds.map(|kind| Fault::new(Endpoint::Claim, kind)).to_vec());
-        let struck = plan.strike(Endpoint::Claim);
-        assert_eq!(struck.delay, Duration::from_millis(5));
-        assert_eq!(struck.kind, Some(FaultKind::status(503)));
-        assert_eq!(struck.words.unwrap(), "delay=5ms + status=503");
-        assert_eq!(plan.strike(Endpoint::Claim).kind, Some(FaultKind::Garbage));
+        let injection = plan.next(Endpoint::Claim);
+        assert_eq!(injection.delay, Duration::from_millis(5));
+        assert_eq!(injection.kind, Some(FaultKind::status(503)));
+        assert_eq!(injection.description.unwrap(), "delay=5ms + status=503");
+        assert_eq!(plan.next(Endpoint::Claim).kind, Some(FaultKind::Garbage));
     }
 }

@@ -1,4 +1,4 @@
-//! Faults in words, the same for the flag, the admin API and the record: `ENDPOINT:KIND[:COUNT[@SKIP]]`.
+//! The text notation of faults, used by `--fault`, the admin API and request records: `ENDPOINT:KIND[:COUNT[@SKIP]]`.
 //! For example `claim:status=503`, `result:429,Retry-After=5:3`, `any:delay=2s:forever`, `result:drop-after:2@1`.
 
 use std::fmt;
@@ -7,41 +7,44 @@ use std::time::Duration;
 
 use crate::fault::{Endpoint, Fault, FaultKind, Times};
 
-/// The kinds, as an error message names them.
+/// The kinds, for error messages.
 const KINDS: &str = "status=CODE[,Header=Value], delay=TIME, late=TIME, drop-before, drop-after, cut, garbage, html, \
                      empty, redirect=URL, drip=TIME, endless";
 
-/// Why a text is no fault or no length of time.
+/// Error of parsing a fault or a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultTextError {
-    /// No colon.
-    #[error("`{0}` is no fault: it is ENDPOINT:KIND[:COUNT[@SKIP]], for example result:status=503:3")]
+    /// The colon after the endpoint is missing.
+    #[error("invalid fault `{0}`: expected ENDPOINT:KIND[:COUNT[@SKIP]], for example result:status=503:3")]
     Form(String),
-    /// An unknown endpoint.
-    #[error("`{0}` is no endpoint: it is one of claim, result, login, refresh, any")]
+    /// Unknown endpoint.
+    #[error("unknown endpoint `{0}`: expected one of claim, result, login, refresh, any")]
     Endpoint(String),
-    /// An unknown kind.
-    #[error("`{0}` is no fault: it is one of {KINDS}")]
+    /// Unknown kind.
+    #[error("unknown fault kind `{0}`: expected one of {KINDS}")]
     Kind(String),
-    /// No length of time.
-    #[error("`{0}` is no length of time: it is a number with ms, s, m, h or d, for example 500ms")]
+    /// Invalid duration.
+    #[error("invalid duration `{0}`: expected a number with ms, s, m, h or d, for example 500ms")]
     Duration(String),
 }
 
-/// Reads a length of time: `500ms`, `2s`, `15m`, `1h`, `30d`; a bare number is seconds.
+/// Parses a duration: `500ms`, `2s`, `15m`, `1h`, `30d`; a number without a unit is in seconds.
+///
+/// # Errors
+/// [`FaultTextError::Duration`] if the text has another form or the duration overflows.
 pub fn parse_duration(text: &str) -> Result<Duration, FaultTextError> {
-    let refuse = || FaultTextError::Duration(text.to_owned());
+    let invalid = || FaultTextError::Duration(text.to_owned());
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| refuse())?;
+    let number: u64 = text[..digits].parse().map_err(|_| invalid())?;
     let unit_ms = match &text[digits..] {
         "ms" => 1,
         "" | "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        _ => return Err(refuse()),
+        _ => return Err(invalid()),
     };
-    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(refuse)
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(invalid)
 }
 
 impl FromStr for Endpoint {
@@ -70,8 +73,8 @@ impl FromStr for FaultKind {
     type Err = FaultTextError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (word, value) = text.split_once('=').unwrap_or((text, ""));
-        Ok(match (word, value) {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        Ok(match (name, value) {
             ("delay", value) => Self::Delay(parse_duration(value)?),
             ("late", value) => Self::Late(parse_duration(value)?),
             ("drip", value) => Self::Drip(parse_duration(value)?),
@@ -89,7 +92,7 @@ impl FromStr for FaultKind {
     }
 }
 
-/// `503` or `429,Retry-After=5`.
+/// Parses `503` or `429,Retry-After=5`.
 fn status(text: &str) -> Option<FaultKind> {
     let mut parts = text.split(',');
     let status = parts.next()?.parse().ok().filter(|status| (200..600).contains(status))?;
@@ -126,14 +129,14 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (endpoint, rest) = text.split_once(':').ok_or_else(|| FaultTextError::Form(text.to_owned()))?;
         let endpoint = endpoint.parse()?;
-        // The count is taken from the end, since the place of a redirect has colons of its own.
+        // The count is split off at the last colon, because the URL of a redirect contains colons.
         let counted = rest.rsplit_once(':').and_then(|(kind, count)| Some((kind, parse_count(count)?)));
         let (kind, (times, skip)) = counted.unwrap_or((rest, (Times::Count(1), 0)));
         Ok(Self { endpoint, kind: kind.parse()?, times, skip })
     }
 }
 
-/// `3`, `forever`, `3@1`.
+/// Parses `3`, `forever` or `3@1`.
 fn parse_count(text: &str) -> Option<(Times, usize)> {
     let (times, skip) = text.split_once('@').unwrap_or((text, "0"));
     let times = if times == "forever" { Times::Forever } else { Times::Count(times.parse().ok()?) };
@@ -156,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_reads_and_writes_the_same() {
+    fn every_kind_round_trips() {
         for text in [
             "claim:status=503:1",
             "result:status=429,Retry-After=5:3",
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_and_the_word_status_may_be_left_out() {
+    fn count_and_status_keyword_are_optional() {
         assert_eq!("claim:503".parse(), Ok(Fault::new(Endpoint::Claim, FaultKind::status(503))));
         let redirect = "claim:redirect=http://a:80/".parse::<Fault>().unwrap();
         assert_eq!(redirect.kind, FaultKind::Redirect("http://a:80/".into()));
@@ -185,18 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fault_is_named() {
-        let says = |text: &str| text.parse::<Fault>().unwrap_err().to_string();
-        assert!(says("claim").starts_with("`claim` is no fault: it is ENDPOINT:KIND"));
-        assert!(says("clam:503").starts_with("`clam` is no endpoint"));
-        assert!(says("claim:drip").starts_with("`` is no length of time"));
+    fn errors_name_the_invalid_part() {
+        let error = |text: &str| text.parse::<Fault>().unwrap_err();
+        assert_eq!(error("claim"), FaultTextError::Form("claim".into()));
+        assert_eq!(error("clam:503"), FaultTextError::Endpoint("clam".into()));
+        assert_eq!(error("claim:drip"), FaultTextError::Duration(String::new()));
         for kind in ["nonsense", "42", "600", "cut=1", "redirect=", "503,Retry-After", "503:x"] {
-            assert!(says(&format!("claim:{kind}")).contains("it is one of status="), "{kind}");
+            assert_eq!(error(&format!("claim:{kind}")), FaultTextError::Kind(kind.into()));
         }
+        assert!(error("claim:nonsense").to_string().contains("status=CODE"));
     }
 
     #[test]
-    fn lengths_of_time() {
+    fn parses_durations() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2"), Ok(Duration::from_secs(2)));
         assert_eq!(parse_duration("30d"), Ok(Duration::from_secs(30 * 86_400)));

@@ -1,7 +1,6 @@
-//! What a test holds: a running backend, to be fed, asked, broken and waited for.
-//! Every method is quick; those that wait have a bound. Dropping it ends the backend.
+//! The handle of a running backend: tests submit tasks, set faults, read records and wait for results through it.
+//! Every wait has a timeout.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,61 +12,38 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use crate::error::{StartError, WaitError};
 use crate::event::Event;
 use crate::fault::Fault;
+use crate::records::{Attempt, Refusal, RequestRecord, Status, StoredResult, Violation};
 use crate::settings::{Settings, User};
 use crate::shared::Shared;
-use crate::store::{Attempt, Refusal, RequestRecord, Status, StoredResult, Violation};
+
 use crate::task::{NewTask, TaskId};
 use crate::{admin, server, summary};
 
-/// Why a backend did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {cause}")]
-    Bind {
-        /// Where it was to listen.
-        address: SocketAddr,
-        /// What the system says.
-        cause: io::Error,
-    },
-    /// A path that cannot be served.
-    #[error("the path `{0}` does not begin with a slash")]
-    Path(String),
-}
-
-/// A wait that ran out.
-#[derive(Debug, thiserror::Error)]
-#[error("waited {waited:?} in vain for {what}; this is how the mock backend stands:\n{state}")]
-pub struct WaitError {
-    /// What was waited for.
-    pub what: String,
-    /// How long.
-    pub waited: Duration,
-    /// The attempts and the last requests, for the one who reads the failure.
-    pub state: String,
-}
-
-/// A backend that runs in tasks of the current tokio runtime.
+/// A backend that runs in tasks of the current tokio runtime. Dropping the handle stops it.
 pub struct MockBackend {
     shared: Arc<Shared>,
     router: Router,
     address: SocketAddr,
     sweeper: JoinHandle<()>,
-    /// The listener with its connections; `None` while the backend is down.
-    listening: Mutex<Option<Listening>>,
-    /// How many results `next_result` has given out.
-    seen: Mutex<usize>,
+    /// The server with its connections; `None` while the backend is down.
+    server: Mutex<Option<Server>>,
+    /// Number of results that `next_result` has returned.
+    returned_results: Mutex<usize>,
 }
 
-struct Listening {
+struct Server {
     stop: watch::Sender<bool>,
-    server: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl MockBackend {
-    /// Binds and serves.
+    /// Binds the configured address and starts to serve.
+    ///
+    /// # Errors
+    /// [`StartError::Path`] if an endpoint path lacks the leading slash, [`StartError::Bind`] if the address cannot be bound.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let paths = &settings.paths;
         for path in [&paths.claim, &paths.result, &paths.login, &paths.refresh] {
@@ -85,53 +61,53 @@ impl MockBackend {
             router: admin::router(Arc::clone(&shared)),
             address,
             sweeper: tokio::spawn(server::sweep(Arc::clone(&shared))),
-            listening: Mutex::default(),
-            seen: Mutex::default(),
+            server: Mutex::default(),
+            returned_results: Mutex::default(),
             shared,
         };
         backend.listen(listener);
         Ok(backend)
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at its end.
+    /// The base URL `http://ADDRESS:PORT`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// The address that the backend listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Adds a task; it is handed out after those that were submitted before it.
-    #[expect(clippy::needless_pass_by_value, reason = "a task is built and submitted in one breath")]
+    /// Submits a task and returns its id. Tasks are claimed in the order of submission.
+    #[expect(clippy::needless_pass_by_value, reason = "callers build a task and submit it in one expression")]
     pub fn submit(&self, task: NewTask) -> TaskId {
         self.shared.submit(&task)
     }
 
-    /// Adds an answer to one claim, as it is. Gives the id, where the bytes are a JSON object that has one; only
-    /// then can a result for it be accepted.
+    /// Submits the raw body of the response to one claim. Returns the id if the body is a JSON object that has one;
+    /// without an id no result for the task is accepted.
     pub fn submit_raw(&self, claim: impl Into<Bytes>) -> Option<TaskId> {
         self.shared.submit_raw(claim.into())
     }
 
-    /// All attempts in the order in which they were submitted.
+    /// All attempts in the order of submission.
     pub fn attempts(&self) -> Vec<Attempt> {
         self.shared.store().attempts.clone()
     }
 
-    /// Where the attempt with this id stands; the latest, where the id was submitted more than once.
+    /// The status of the latest attempt with this id.
     pub fn status_of(&self, id: &TaskId) -> Option<Status> {
         let store = self.shared.store();
         store.attempts.iter().rfind(|attempt| attempt.id.as_ref() == Some(id)).map(|attempt| attempt.status)
     }
 
-    /// The accepted results, one an attempt, in the order in which the first of each came.
+    /// The accepted results, one for each attempt, in the order of their first results.
     pub fn results(&self) -> Vec<StoredResult> {
         self.shared.store().results().flatten().cloned().collect()
     }
 
-    /// How many attempts with an id have no result yet, claimed or not.
+    /// Number of attempts with an id that have no result, claimed or not.
     pub fn unanswered(&self) -> usize {
         let store = self.shared.store();
         store.attempts.iter().filter(|attempt| attempt.id.is_some() && attempt.result.is_none()).count()
@@ -143,43 +119,49 @@ impl MockBackend {
         store.attempts.iter().rfind(|attempt| attempt.id.as_ref() == Some(id))?.result.clone()
     }
 
-    /// The results that were not accepted.
+    /// The refused results.
     pub fn refusals(&self) -> Vec<Refusal> {
         self.shared.store().refusals.clone()
     }
 
-    /// Where the other side does not hold to the contract; every refused result is one of them.
+    /// The violations of the contract by clients. Every refused result is also a violation.
     pub fn violations(&self) -> Vec<Violation> {
         self.shared.store().violations.clone()
     }
 
-    /// The requests, apart from those of the admin API.
+    /// The recorded requests, without those of the admin API.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.shared.store().requests.iter().cloned().collect()
     }
 
-    /// What happens from now on, as it happens.
+    /// Subscribes to the events from now on.
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.shared.events.subscribe()
     }
 
-    /// A table of the attempts for people: id, status, duration, cases.
+    /// A table of the attempts as text: id, status, duration, cases.
     pub fn table(&self) -> String {
         summary::table(&self.shared.store().attempts)
     }
 
-    /// The next accepted result that this method has not given yet. A duplicate is not given again.
+    /// Waits for the next accepted result that this method has not returned yet. Duplicates do not count.
+    ///
+    /// # Errors
+    /// [`WaitError`] if no result is accepted `within` this time.
     pub async fn next_result(&self, within: Duration) -> Result<StoredResult, WaitError> {
         self.wait_for("the next result", within, |backend| {
-            let mut seen = lock(&backend.seen);
-            let result = backend.shared.store().results().nth(*seen)?.cloned();
-            *seen += 1;
+            let mut returned = lock(&backend.returned_results);
+            let result = backend.shared.store().results().nth(*returned)?.cloned();
+            *returned += 1;
             result
         })
         .await
     }
 
-    /// All results, once there are so many.
+    /// Waits until `count` results are accepted, and returns all results.
+    ///
+    /// # Errors
+    /// [`WaitError`] if fewer results are accepted `within` this time.
     pub async fn wait_for_results(
         &self,
         count: usize,
@@ -190,7 +172,11 @@ impl MockBackend {
         self.wait_for(&what, within, |backend| enough(backend).then(|| backend.results())).await
     }
 
-    /// All requests, once `enough` says so.
+    /// Waits until `enough` returns true for the recorded requests, and returns all requests. `what` describes the
+    /// condition in the error.
+    ///
+    /// # Errors
+    /// [`WaitError`] if the condition is not met `within` this time.
     pub async fn wait_for_requests(
         &self,
         what: &str,
@@ -201,19 +187,23 @@ impl MockBackend {
             .await
     }
 
-    /// Looks now and after every change until there is something to see.
+    /// Waits until `check` returns a value. Calls it now and after every change of the backend. `what` describes the
+    /// condition in the error.
+    ///
+    /// # Errors
+    /// [`WaitError`] if the condition is not met `within` this time.
     pub async fn wait_for<T>(
         &self,
         what: &str,
         within: Duration,
-        mut look: impl FnMut(&Self) -> Option<T>,
+        mut check: impl FnMut(&Self) -> Option<T>,
     ) -> Result<T, WaitError> {
         let deadline = Instant::now() + within;
         let mut changes = self.shared.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            if let Some(seen) = look(self) {
-                return Ok(seen);
+            if let Some(value) = check(self) {
+                return Ok(value);
             }
             if timeout_at(deadline, changes.changed()).await.is_err() {
                 let requests = summary::last_requests(&self.shared, 10);
@@ -224,70 +214,77 @@ impl MockBackend {
         }
     }
 
-    /// Sets a fault, after those that are set.
+    /// Appends a fault to the list of faults.
     pub fn fault(&self, fault: Fault) {
         self.shared.faults().0.push(fault);
     }
 
-    /// The faults that have not struck for the last time yet.
+    /// The faults that still apply to requests.
     pub fn faults(&self) -> Vec<Fault> {
         self.shared.faults().0.clone()
     }
 
-    /// Ends all faults.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.faults().0.clear();
     }
 
-    /// Adds a user, or replaces the one of this name.
+    /// Adds a user, or replaces the user of this name.
     pub fn add_user(&self, user: User) {
         self.shared.auth().add_user(user);
     }
 
-    /// Every access token that was issued is invalid from now on.
+    /// Invalidates every issued access token.
     pub fn expire_tokens(&self) {
         self.shared.auth().expire_access_tokens();
     }
 
-    /// Every refresh token that was issued is worthless from now on.
+    /// Invalidates every issued refresh token.
     pub fn forget_refresh_tokens(&self) {
         self.shared.auth().forget_refresh_tokens();
     }
 
-    /// Sets the backend's clock ahead by so many milliseconds; behind, when negative. `Date` and `exp` follow.
+    /// Sets the offset of the backend's clock to this machine's clock, in milliseconds; negative means behind. Affects the
+    /// `Date` header and `exp`.
     pub fn set_clock_offset_ms(&self, offset: i64) {
         self.shared.set_clock_offset_ms(offset);
     }
 
-    /// Goes down: all connections are closed and new ones refused. What it knows stays.
+    /// Closes all connections and refuses new ones. Keeps all records.
     pub async fn go_down(&self) {
-        let listening = lock(&self.listening).take();
-        if let Some(Listening { stop, server }) = listening {
+        let server = lock(&self.server).take();
+        if let Some(Server { stop, task }) = server {
             stop.send_replace(true);
-            let _it_was_aborted_or_has_ended = server.await;
+            let _aborted_or_finished = task.await;
         }
     }
 
-    /// Listens again, on the same port.
+    /// Listens again on the same port. Does nothing if the backend is not down.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`] if the port was taken meanwhile.
     pub async fn come_back(&self) -> Result<(), StartError> {
-        let down = lock(&self.listening).is_none();
+        let down = lock(&self.server).is_none();
         if down {
             self.listen(bind(self.address).await?);
         }
         Ok(())
     }
 
-    /// What a restart of the deployed backend does: every connection is closed, refresh tokens are forgotten;
-    /// attempts, results and access tokens stay.
+    /// Restarts as the deployed backend does: closes every connection and forgets the refresh tokens; keeps attempts,
+    /// results and access tokens.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`] if the port was taken meanwhile.
     pub async fn restart(&self) -> Result<(), StartError> {
         self.go_down().await;
         self.forget_refresh_tokens();
         self.come_back().await
     }
 
-    /// Ends the backend; the port is free when this returns.
+    /// Stops the backend. The port is free when this returns.
     pub async fn shutdown(self) {
-        self.shared.ended.send_replace(true);
+        self.shared.stopped.send_replace(true);
         self.go_down().await;
     }
 
@@ -295,16 +292,16 @@ impl MockBackend {
         let stop = watch::Sender::new(false);
         let serving =
             server::serve(listener, Arc::clone(&self.shared), self.router.clone(), stop.subscribe());
-        *lock(&self.listening) = Some(Listening { server: tokio::spawn(serving), stop });
+        *lock(&self.server) = Some(Server { task: tokio::spawn(serving), stop });
     }
 }
 
 impl Drop for MockBackend {
     fn drop(&mut self) {
-        self.shared.ended.send_replace(true);
+        self.shared.stopped.send_replace(true);
         self.sweeper.abort();
-        if let Some(listening) = lock(&self.listening).take() {
-            listening.server.abort();
+        if let Some(server) = lock(&self.server).take() {
+            server.task.abort();
         }
     }
 }

@@ -1,34 +1,34 @@
-//! What `PostgreSQL` refuses in a JSON text that is otherwise fine: U+0000 and lone surrogates.
-//! Works on the raw text, since `serde_json` refuses to decode a lone surrogate at all.
+//! Finds escapes in a JSON text that `PostgreSQL` rejects although the text is valid JSON: U+0000 and lone surrogates.
+//! Works on the raw text because `serde_json` does not decode lone surrogates.
 
 use std::borrow::Cow;
 
-/// Why a text cannot be stored.
+/// Reason why a text cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unstorable {
-    /// `\u0000`: neither `text` nor `jsonb` takes it.
+    /// `\u0000`: rejected by `text` and `jsonb`.
     Nul,
-    /// Half of a surrogate pair: `jsonb` refuses it.
+    /// Half of a surrogate pair: rejected by `jsonb`.
     LoneSurrogate,
 }
 
-/// The first thing in this JSON text that cannot be stored. The text must be valid JSON apart from surrogates.
-pub(crate) fn unstorable(text: &str) -> Option<Unstorable> {
-    escapes(text).into_iter().map(|(_, what)| what).next()
+/// Returns the first escape that cannot be stored. The text must be valid JSON apart from lone surrogates.
+pub(crate) fn first_unstorable(text: &str) -> Option<Unstorable> {
+    escapes(text).into_iter().map(|(_, kind)| kind).next()
 }
 
-/// The same text with every lone surrogate replaced by U+FFFD, so that it can be decoded.
-pub(crate) fn decodable(text: &str) -> Cow<'_, str> {
+/// Replaces every lone surrogate by U+FFFD, so that the text can be decoded.
+pub(crate) fn replace_lone_surrogates(text: &str) -> Cow<'_, str> {
     let mut clean = Cow::Borrowed(text);
-    for (at, what) in escapes(text) {
-        if what == Unstorable::LoneSurrogate {
+    for (at, kind) in escapes(text) {
+        if kind == Unstorable::LoneSurrogate {
             clean.to_mut().replace_range(at..at + 6, r"\ufffd");
         }
     }
     clean
 }
 
-/// Offset and kind of every `\uXXXX` that cannot be stored.
+/// Byte offset and kind of every `\uXXXX` that cannot be stored.
 fn escapes(text: &str) -> Vec<(usize, Unstorable)> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -39,7 +39,7 @@ fn escapes(text: &str) -> Vec<(usize, Unstorable)> {
             continue;
         }
         match unit(bytes, at) {
-            // Another escape of two characters: `\\u0000` is a backslash and plain text.
+            // An escape of two characters: `\\u0000` is an escaped backslash followed by plain text.
             None => at += 2,
             Some(0) => {
                 found.push((at, Unstorable::Nul));
@@ -56,7 +56,7 @@ fn escapes(text: &str) -> Vec<(usize, Unstorable)> {
     found
 }
 
-/// The UTF-16 unit of a `\uXXXX` that begins at `at`.
+/// The UTF-16 code unit of the `\uXXXX` at byte offset `at`; `None` if there is none.
 fn unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(br"\u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nul_and_lone_surrogates_are_found() {
+    fn finds_nul_and_lone_surrogates() {
         for (text, expected) in [
             (r#""plain""#, None),
             (r#""a\u0000b""#, Some(Unstorable::Nul)),
@@ -84,15 +84,15 @@ mod tests {
             (r#""cut \u00"#, None),
             ("\"\u{fffd}й\"", None),
         ] {
-            assert_eq!(unstorable(text), expected, "{text}");
+            assert_eq!(first_unstorable(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn a_lone_surrogate_is_replaced_and_the_rest_stays() {
+    fn replaces_only_lone_surrogates() {
         let text = r#"{"a":"\ud800x\ud83d\ude00","b":"\\ud800"}"#;
-        assert_eq!(decodable(text), r#"{"a":"\ufffdx\ud83d\ude00","b":"\\ud800"}"#);
-        assert!(serde_json::from_str::<serde_json::Value>(&decodable(text)).is_ok());
-        assert!(matches!(decodable(r#""untouched""#), Cow::Borrowed(_)));
+        assert_eq!(replace_lone_surrogates(text), r#"{"a":"\ufffdx\ud83d\ude00","b":"\\ud800"}"#);
+        assert!(serde_json::from_str::<serde_json::Value>(&replace_lone_surrogates(text)).is_ok());
+        assert!(matches!(replace_lone_surrogates(r#""untouched""#), Cow::Borrowed(_)));
     }
 }

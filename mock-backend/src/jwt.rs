@@ -1,5 +1,5 @@
-//! JSON Web Tokens as the deployed backend makes them: HS256 with `sub`, `exp` and `roles`, and no `iat`.
-//! Signing and checking only; what a token permits and how long it lives is decided in `auth`.
+//! JSON Web Tokens as the deployed backend issues them: HS256 with `sub`, `exp` and `roles`, without `iat`.
+//! Only signs and verifies; `auth` checks lifetimes and roles.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,30 +9,30 @@ use sha2::Sha256;
 
 const HEADER: &str = r#"{"alg":"HS256"}"#;
 
-/// A signing key. Random for each backend; a new one makes every token of the old one worthless.
+/// A random signing key. Tokens of another key are invalid.
 pub(crate) struct Key([u8; 32]);
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     /// The user's name.
     pub(crate) sub: String,
-    /// Seconds since 1970 by the backend's clock.
+    /// Expiry in seconds since the Unix epoch, by the backend's clock.
     pub(crate) exp: u64,
     /// The roles of the user.
     pub(crate) roles: Vec<String>,
-    /// Makes refresh tokens differ that were issued within the same second. Access tokens have none.
+    /// Distinguishes refresh tokens that were issued within the same second. Access tokens have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) jti: Option<String>,
 }
 
 impl Key {
-    /// A key that nobody has seen. Good enough for a stand-in, not for a real service.
+    /// A random key. Not cryptographically secure, which is sufficient for tests.
     pub(crate) fn random() -> Self {
         Self(std::array::from_fn(|_| fastrand::u8(..)))
     }
 
-    /// The token for these claims.
+    /// Signs the claims and returns the token.
     pub(crate) fn sign(&self, claims: &Claims) -> String {
         let payload = serde_json::json!(claims).to_string();
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(payload));
@@ -40,19 +40,19 @@ impl Key {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The claims of a token that this key signed; `None` for anything else. Says nothing about its age.
+    /// Returns the claims of a token that this key signed, else `None`. Does not check the expiry.
     pub(crate) fn verify(&self, token: &str) -> Option<Claims> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        // `verify_slice` compares in constant time. The header's `alg` is never asked: there is one algorithm.
+        // `verify_slice` compares in constant time. The header's `alg` is ignored: there is only one algorithm.
         self.mac(signed).verify_slice(&signature).ok()?;
         let (_header, payload) = signed.split_once('.')?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
     }
 
     fn mac(&self, signed: &str) -> Hmac<Sha256> {
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        #[expect(clippy::expect_used, reason = "HMAC accepts a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC accepts a key of any length");
         mac.update(signed.as_bytes());
         mac
     }
@@ -67,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_back_as_it_was_signed() {
+    fn verify_returns_the_signed_claims() {
         let key = Key::random();
         assert_eq!(key.verify(&key.sign(&claims())), Some(claims()));
     }
 
     #[test]
-    fn the_payload_has_neither_iat_nor_jti() {
+    fn access_token_has_neither_iat_nor_jti() {
         let token = Key::random().sign(&claims());
         let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
         let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_a_changed_payload_and_no_signature_are_refused() {
+    fn rejects_other_key_changed_payload_missing_signature() {
         let key = Key::random();
         let token = key.sign(&claims());
         assert_eq!(Key::random().verify(&token), None);

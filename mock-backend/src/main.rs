@@ -1,6 +1,6 @@
-//! The `mock-backend` program: a stand-in for the OSTEST backend that one can start, feed and break by hand.
-//! Prints a line when it listens and a line for each thing that happens. Exit codes: 0 when it was stopped or
-//! all is done, 1 when it cannot listen, 2 for bad input.
+//! The `mock-backend` program: a stand-in for the OSTEST backend with tasks and faults from the command line.
+//! Prints a line when it listens and a line for each event. Exit codes: 0 stopped by a signal or, with
+//! `--exit-when-done`, all tasks have results; 1 cannot listen; 2 invalid input.
 
 mod cli;
 
@@ -20,19 +20,20 @@ use crate::cli::Cli;
 async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(shown) if !shown.use_stderr() => {
-            say(shown.render().to_string().trim_end());
+        // `--help` and `--version`.
+        Err(message) if !message.use_stderr() => {
+            print_line(message.render().to_string().trim_end());
             return ExitCode::SUCCESS;
         }
-        Err(wrong) => return bad_input(&in_one_line(&wrong.to_string())),
+        Err(error) => return invalid_input(&first_paragraph(&error.to_string())),
     };
     match prepare(&cli) {
         Ok((tasks, faults)) => run(&cli, tasks, faults).await,
-        Err(why) => bad_input(&why),
+        Err(message) => invalid_input(&message),
     }
 }
 
-/// Everything that can be wrong with the input, before anything starts.
+/// Reads and validates the input before anything starts.
 fn prepare(cli: &Cli) -> Result<(Vec<NewTask>, Vec<Fault>), String> {
     let tasks = cli.tasks()?;
     if cli.exit_when_done && tasks.is_empty() {
@@ -44,7 +45,7 @@ fn prepare(cli: &Cli) -> Result<(Vec<NewTask>, Vec<Fault>), String> {
 async fn run(cli: &Cli, tasks: Vec<NewTask>, faults: Vec<Fault>) -> ExitCode {
     let backend = match MockBackend::start(cli.settings()).await {
         Ok(backend) => backend,
-        Err(cause @ StartError::Path(_)) => return bad_input(&cause.to_string()),
+        Err(cause @ StartError::Path(_)) => return invalid_input(&cause.to_string()),
         Err(cause) => return fail(1, &cause.to_string()),
     };
     let count = tasks.len();
@@ -55,40 +56,41 @@ async fn run(cli: &Cli, tasks: Vec<NewTask>, faults: Vec<Fault>) -> ExitCode {
         backend.fault(fault);
     }
     let events = backend.events();
-    let stopped = catch_signals();
-    say(format!("mock-backend listens on {}", backend.url()));
+    let stopped = stop_signal();
+    print_line(format!("mock-backend listens on {}", backend.url()));
     if count > 0 {
-        say(format!("{count} tasks wait"));
+        print_line(format!("{count} tasks pending"));
     }
+    let done = || cli.exit_when_done && backend.unanswered() == 0;
     tokio::select! {
         () = stopped => {}
-        () = print_events(events, || cli.exit_when_done && backend.unanswered() == 0) => say(backend.table().trim_end()),
+        () = print_events(events, done) => print_line(backend.table().trim_end()),
     }
     backend.shutdown().await;
     ExitCode::SUCCESS
 }
 
-/// Prints what happens until it is done.
+/// Prints the events until `done` returns true.
 async fn print_events(mut events: broadcast::Receiver<mock_backend::Event>, done: impl Fn() -> bool) {
     loop {
         match events.recv().await {
-            Ok(event) => say(event),
-            Err(RecvError::Lagged(missed)) => say(format!("({missed} lines left out)")),
+            Ok(event) => print_line(event),
+            Err(RecvError::Lagged(missed)) => print_line(format!("({missed} lines omitted)")),
             Err(RecvError::Closed) => std::future::pending().await,
         }
-        // Only when nothing is left to print: the last line belongs before the table.
+        // Checked only with an empty queue: all events are printed before the table.
         if events.is_empty() && done() {
             return;
         }
     }
 }
 
-/// Catches SIGINT and SIGTERM from here on; what it gives ends with the first of them.
-fn catch_signals() -> impl Future<Output = ()> {
-    let caught = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+/// Installs handlers for SIGINT and SIGTERM at once. The returned future completes with the first signal.
+fn stop_signal() -> impl Future<Output = ()> {
+    let handlers = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
     async {
-        // A signal that cannot be caught ends the process, as it does by default.
-        let [Ok(mut interrupt), Ok(mut terminate)] = caught else {
+        // Without a handler the signal terminates the process by default.
+        let [Ok(mut interrupt), Ok(mut terminate)] = handlers else {
             return std::future::pending().await;
         };
         tokio::select! {
@@ -98,25 +100,25 @@ fn catch_signals() -> impl Future<Output = ()> {
     }
 }
 
-/// What is wrong, without the hints that clap adds below it.
-fn in_one_line(text: &str) -> String {
+/// The error message of clap in one line, without the hints below it.
+fn first_paragraph(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let line = lines.join(" ");
     line.strip_prefix("error: ").map(ToOwned::to_owned).unwrap_or(line)
 }
 
-fn bad_input(why: &str) -> ExitCode {
-    fail(2, why)
+fn invalid_input(message: &str) -> ExitCode {
+    fail(2, message)
 }
 
-fn fail(code: u8, why: &str) -> ExitCode {
-    // A closed stderr is no reason to fail differently.
-    let _ = writeln!(std::io::stderr(), "mock-backend: {why}");
+fn fail(code: u8, message: &str) -> ExitCode {
+    // A closed stderr must not change the exit code.
+    let _ = writeln!(std::io::stderr(), "mock-backend: {message}");
     ExitCode::from(code)
 }
 
-/// A line on stdout. Whoever closed it does not want to read; the backend serves on.
-fn say(line: impl Display) {
+/// Prints a line to stdout. Ignores a closed stdout: the backend keeps serving.
+fn print_line(line: impl Display) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}");
     let _ = out.flush();

@@ -1,5 +1,5 @@
-//! Connections, faults and the record. Every answer passes here, and gets its `Date` by the backend's clock.
-//! Served by hyper itself: a service that returns an error really closes its connection, which axum's cannot.
+//! Serves connections, injects faults, records requests, and sets the `Date` header from the backend's clock.
+//! Uses hyper directly because a hyper service that returns an error closes its connection; an axum service cannot do that.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,21 +24,22 @@ use crate::contract;
 use crate::event::Event;
 use crate::fault::{Endpoint, FaultKind};
 use crate::faulty_body;
+use crate::records::RequestRecord;
 use crate::shared::Shared;
-use crate::store::RequestRecord;
 
-/// The most that is read of a request's body, so that nobody fills the memory.
-const MOST_BODY_BYTES: usize = 256 * 1024 * 1024;
+/// Limit of a request's body in bytes; a longer one closes the connection. Bounds the memory.
+const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
 
-const PAGE: &str =
+/// The page of a captive portal, as a proxy returns it instead of the backend's response.
+const PORTAL_PAGE: &str =
     "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Welcome to our network</body></html>";
 
-/// The connection is to be closed without an answer.
+/// Signals hyper to close the connection without a response.
 #[derive(Debug, thiserror::Error)]
-#[error("dropped on request")]
+#[error("connection dropped by a fault or by the shutdown")]
 pub(crate) struct Dropped;
 
-/// Serves until told to stop; every connection is closed when this returns.
+/// Serves connections until `stop` is set. Every connection is closed when this returns.
 pub(crate) async fn serve(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -52,25 +53,25 @@ pub(crate) async fn serve(
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, Arc::clone(&shared), router.clone()));
                 }
-                // Out of descriptors, say: trying again at once would only spin.
+                // For example, out of file descriptors: an immediate retry would spin.
                 Err(_) => sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            () = set(&mut stop) => break,
+            () = wait_until_set(&mut stop) => break,
         }
     }
     drop(listener);
     connections.shutdown().await;
 }
 
-/// Waits until the flag is set, or nobody is left who could set it.
-async fn set(flag: &mut watch::Receiver<bool>) {
-    let _set_or_gone = flag.wait_for(|set| *set).await;
+/// Waits until the flag is set or its sender is dropped.
+async fn wait_until_set(flag: &mut watch::Receiver<bool>) {
+    let _set_or_dropped = flag.wait_for(|set| *set).await;
 }
 
-/// Sweeps until the backend ends.
+/// Runs the sweep periodically. Never returns; the handle aborts it.
 pub(crate) async fn sweep(shared: Arc<Shared>) {
-    // A period of zero makes an interval panic.
+    // `interval` panics on a period of zero.
     let mut ticks = tokio::time::interval(shared.settings.sweep.every.max(Duration::from_millis(1)));
     loop {
         ticks.tick().await;
@@ -79,27 +80,27 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>, router: Router) {
-    let _without_it_things_are_merely_slower = stream.set_nodelay(true);
+    let _only_affects_latency = stream.set_nodelay(true);
     let service = service_fn(move |request| exchange(Arc::clone(&shared), router.clone(), request));
     if let Err(cause) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%cause, "a connection ended early");
+        tracing::debug!(%cause, "connection closed with an error");
     }
 }
 
-/// One request and its answer. The work goes on in a task of its own, as in a servlet: it is not abandoned when
-/// the other side hangs up, only when the backend ends.
+/// Processes one request in a task of its own, as a servlet does: a client that disconnects does not cancel it, only the
+/// end of the backend does.
 async fn exchange(
     shared: Arc<Shared>,
     router: Router,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Dropped> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(Body::new(body), MOST_BODY_BYTES).await.map_err(|_| Dropped)?;
-    let mut ended = shared.ended.subscribe();
+    let body = to_bytes(Body::new(body), MAX_BODY_BYTES).await.map_err(|_| Dropped)?;
+    let mut stopped = shared.stopped.subscribe();
     let work = tokio::spawn(async move {
         tokio::select! {
-            () = set(&mut ended) => Err(Dropped),
-            answer = process(&shared, router, parts, body) => answer,
+            () = wait_until_set(&mut stopped) => Err(Dropped),
+            response = process(&shared, router, parts, body) => response,
         }
     });
     work.await.unwrap_or(Err(Dropped))
@@ -113,57 +114,57 @@ async fn process(
 ) -> Result<Response<Body>, Dropped> {
     let path = parts.uri.path();
     let endpoint = Endpoint::of(&parts.method, path, &shared.settings.paths);
-    let answer = if endpoint.is_none() && (path == "/" || path.starts_with("/mock/")) {
-        let Ok(answer) =
+    let response = if endpoint.is_none() && (path == "/" || path.starts_with("/mock/")) {
+        let Ok(response) =
             router.oneshot(Request::from_parts(parts, Body::from(body))).await.map_err(|e: Infallible| e);
-        answer
+        response
     } else {
-        recorded(shared, endpoint, &parts, body).await?
+        process_recorded(shared, endpoint, &parts, body).await?
     };
-    Ok(dated(shared, answer))
+    Ok(with_date(shared, response))
 }
 
-/// Answers a request that is not for the admin API: meets its faults and is remembered.
-async fn recorded(
+/// Processes a request that is not for the admin API: records it and injects faults.
+async fn process_recorded(
     shared: &Shared,
     endpoint: Option<Endpoint>,
     parts: &Parts,
     body: Bytes,
 ) -> Result<Response<Body>, Dropped> {
     let number =
-        shared.store().record(record_of(endpoint, parts, body.clone()), shared.settings.kept_requests);
-    shared.changed();
+        shared.store().record(new_record(endpoint, parts, body.clone()), shared.settings.kept_requests);
+    shared.notify_waiters();
     let Some(endpoint) = endpoint else {
-        let status = if is_ours(shared, parts.uri.path()) { 405 } else { 404 };
-        shared.store().record_answer(number, Some(status), None);
-        shared.changed();
+        let status = if is_endpoint_path(shared, parts.uri.path()) { 405 } else { 404 };
+        shared.store().record_response(number, Some(status), None);
+        shared.notify_waiters();
         return Ok(contract::error(status, "no such endpoint"));
     };
-    let struck = shared.faults().strike(endpoint);
-    if let Some(words) = struck.words.clone() {
+    let injection = shared.faults().next(endpoint);
+    if let Some(description) = injection.description.clone() {
         let request = format!("{} {}", parts.method, parts.uri.path());
-        shared.tell(Event::Fault { words, request });
+        shared.emit(Event::Fault { description, request });
     }
-    if !struck.delay.is_zero() {
-        sleep(struck.delay).await;
+    if !injection.delay.is_zero() {
+        sleep(injection.delay).await;
     }
-    let in_place = struck.kind.as_ref().and_then(in_place_of_an_answer);
-    // Nothing waits between the answer and its record: who sees a result sees its request complete.
-    let answer = match (&struck.kind, in_place) {
+    let replacement = injection.kind.as_ref().and_then(replacement_response);
+    // No await between the response and its record: a caller that sees the result also sees the completed request.
+    let response = match (&injection.kind, replacement) {
         (Some(FaultKind::DropBefore), _) => Err(Dropped),
-        (_, Some(answer)) => Ok(answer),
+        (_, Some(response)) => Ok(response),
         (kind, None) => {
-            let answer = contract::answer(shared, endpoint, &parts.headers, &body);
-            if kind == &Some(FaultKind::DropAfter) { Err(Dropped) } else { Ok(answer) }
+            let response = contract::respond(shared, endpoint, &parts.headers, &body);
+            if kind == &Some(FaultKind::DropAfter) { Err(Dropped) } else { Ok(response) }
         }
     };
-    let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
-    shared.store().record_answer(number, status, struck.words);
-    shared.changed();
-    spoiled(answer?, struck.kind).await
+    let status = response.as_ref().ok().map(|response| response.status().as_u16());
+    shared.store().record_response(number, status, injection.description);
+    shared.notify_waiters();
+    alter_response(response?, injection.kind).await
 }
 
-fn record_of(endpoint: Option<Endpoint>, parts: &Parts, body: Bytes) -> RequestRecord {
+fn new_record(endpoint: Option<Endpoint>, parts: &Parts, body: Bytes) -> RequestRecord {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     RequestRecord {
         number: 0,
@@ -178,33 +179,34 @@ fn record_of(endpoint: Option<Endpoint>, parts: &Parts, body: Bytes) -> RequestR
     }
 }
 
-fn is_ours(shared: &Shared, path: &str) -> bool {
+/// Whether the contract has an endpoint at this path, for some method.
+fn is_endpoint_path(shared: &Shared, path: &str) -> bool {
     let paths = &shared.settings.paths;
-    [&paths.claim, &paths.result, &paths.login, &paths.refresh].into_iter().any(|ours| ours == path)
+    [&paths.claim, &paths.result, &paths.login, &paths.refresh].into_iter().any(|known| known == path)
 }
 
-/// The answer of a fault that stands in for the backend; `None` where the backend is to answer.
-fn in_place_of_an_answer(kind: &FaultKind) -> Option<Response<Body>> {
-    let mut answer = Response::new(Body::empty());
+/// The response of a fault that replaces the backend; `None` if the backend processes the request.
+fn replacement_response(kind: &FaultKind) -> Option<Response<Body>> {
+    let mut response = Response::new(Body::empty());
     let (header, value, body) = match kind {
         FaultKind::Status(status, headers) => {
-            let mut answer = contract::error(*status, "a fault on request");
+            let mut response = contract::error(*status, "injected fault");
             for (name, value) in headers {
                 if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-                    answer.headers_mut().insert(name, value);
+                    response.headers_mut().insert(name, value);
                 }
             }
-            return Some(answer);
+            return Some(response);
         }
         FaultKind::Redirect(location) => {
-            *answer.status_mut() = axum::http::StatusCode::FOUND;
+            *response.status_mut() = axum::http::StatusCode::FOUND;
             (LOCATION, location.as_str(), Body::empty())
         }
         FaultKind::Garbage => {
             (CONTENT_TYPE, "application/json", Body::from(&b"\x00\xff\xfe{\"id\": 12, \"sta\x80"[..]))
         }
-        FaultKind::Html200 => (CONTENT_TYPE, "text/html", Body::from(PAGE)),
-        FaultKind::Empty => return Some(answer),
+        FaultKind::Html200 => (CONTENT_TYPE, "text/html", Body::from(PORTAL_PAGE)),
+        FaultKind::Empty => return Some(response),
         FaultKind::Endless => (CONTENT_TYPE, "application/json", faulty_body::endless()),
         FaultKind::Delay(_)
         | FaultKind::Late(_)
@@ -213,23 +215,26 @@ fn in_place_of_an_answer(kind: &FaultKind) -> Option<Response<Body>> {
         | FaultKind::DropAfter
         | FaultKind::CutBody => return None,
     };
-    *answer.body_mut() = body;
-    answer
+    *response.body_mut() = body;
+    response
         .headers_mut()
         .insert(header, HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("/")));
-    Some(answer)
+    Some(response)
 }
 
-/// The true answer, on its way through a fault that spoils it.
-async fn spoiled(answer: Response<Body>, kind: Option<FaultKind>) -> Result<Response<Body>, Dropped> {
+/// Applies a fault that alters the backend's response: `Late`, `CutBody` or `Drip`.
+async fn alter_response(
+    response: Response<Body>,
+    kind: Option<FaultKind>,
+) -> Result<Response<Body>, Dropped> {
     if let Some(FaultKind::Late(delay)) = kind {
         sleep(delay).await;
-        return Ok(answer);
+        return Ok(response);
     }
     if !matches!(kind, Some(FaultKind::CutBody | FaultKind::Drip(_))) {
-        return Ok(answer);
+        return Ok(response);
     }
-    let (mut parts, body) = answer.into_parts();
+    let (mut parts, body) = response.into_parts();
     let whole = to_bytes(body, usize::MAX).await.map_err(|_| Dropped)?;
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let body = match kind {
@@ -239,9 +244,9 @@ async fn spoiled(answer: Response<Body>, kind: Option<FaultKind>) -> Result<Resp
     Ok(Response::from_parts(parts, body))
 }
 
-fn dated(shared: &Shared, mut answer: Response<Body>) -> Response<Body> {
+fn with_date(shared: &Shared, mut response: Response<Body>) -> Response<Body> {
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(shared.now())) {
-        answer.headers_mut().insert(DATE, date);
+        response.headers_mut().insert(DATE, date);
     }
-    answer
+    response
 }

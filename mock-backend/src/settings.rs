@@ -1,37 +1,37 @@
-//! The settings of a mock backend. The defaults are the deployed backend's, without authentication, on a port
-//! that the system chooses; the program's own default is port 5000.
+//! Settings of a mock backend. The defaults are those of the deployed backend, without authentication, on a port that the
+//! system chooses; the program's default port is 5000.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How a backend is to be.
+/// Settings of a backend.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The address to listen on.
     pub host: IpAddr,
     /// The port; 0 lets the system choose one.
     pub port: u16,
-    /// Where the four endpoints are.
+    /// The paths of the four endpoints.
     pub paths: Paths,
-    /// Whether the two task routes ask for a token. Login and refresh answer in either case.
+    /// Whether the claim and result endpoints require a token. Login and refresh work in either case.
     pub auth: bool,
-    /// Who may log in.
+    /// The users who may log in.
     pub users: Vec<User>,
-    /// How long an access token lives. May be below a second: `exp` is in whole seconds, rounded down, but the
-    /// backend itself counts milliseconds.
+    /// Lifetime of an access token. May be below a second: `exp` is rounded down to whole seconds, but the backend checks
+    /// milliseconds.
     pub access_lifetime: Duration,
-    /// How long a refresh token lives.
+    /// Lifetime of a refresh token.
     pub refresh_lifetime: Duration,
-    /// What the storage takes.
+    /// Limits of the storage.
     pub limits: Limits,
-    /// When a claimed attempt is given up.
+    /// Timeout of claimed attempts.
     pub sweep: Sweep,
-    /// What kind of `id` a task gets that comes without one.
+    /// Kind of the `id` that is generated for a task without one.
     pub ids: IdKind,
-    /// By how many milliseconds the backend's clock is ahead of this machine's; negative when it is behind.
+    /// Offset of the backend's clock to this machine's clock in milliseconds; negative means behind.
     pub clock_offset_ms: i64,
-    /// How many requests are remembered, bodies included; the oldest go first.
+    /// Number of requests to record, with bodies; the oldest are dropped first.
     pub kept_requests: usize,
 }
 
@@ -61,9 +61,9 @@ pub struct Paths {
     pub claim: String,
     /// `POST`: takes a result.
     pub result: String,
-    /// `POST`: name and password for tokens.
+    /// `POST`: exchanges name and password for tokens.
     pub login: String,
-    /// `POST`: a refresh token for new tokens.
+    /// `POST`: exchanges a refresh token for new tokens.
     pub refresh: String,
 }
 
@@ -78,10 +78,10 @@ impl Default for Paths {
     }
 }
 
-/// Someone who may log in.
+/// A user who may log in.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// The name to log in with.
+    /// The login name.
     pub name: String,
     /// The password.
     pub password: String,
@@ -90,12 +90,12 @@ pub struct User {
 }
 
 impl User {
-    /// A user who may use the task routes.
+    /// A user with the role `ADMIN`.
     pub fn admin(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self { name: name.into(), password: password.into(), role: "ADMIN".into() }
     }
 
-    /// The same user in another role.
+    /// The same user with another role.
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.role = role.into();
@@ -106,24 +106,24 @@ impl User {
 impl FromStr for User {
     type Err = String;
 
-    /// Reads `NAME:PASSWORD[:ROLE]`; the role is ADMIN unless it is given.
+    /// Parses `NAME:PASSWORD[:ROLE]`; the role defaults to ADMIN.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.splitn(3, ':');
         match (parts.next(), parts.next(), parts.next()) {
             (Some(name), Some(password), role) if !name.is_empty() => {
                 Ok(Self::admin(name, password).role(role.unwrap_or("ADMIN")))
             }
-            _ => Err(format!("`{text}` is no user: it is NAME:PASSWORD[:ROLE]")),
+            _ => Err(format!("invalid user `{text}`: expected NAME:PASSWORD[:ROLE]")),
         }
     }
 }
 
-/// What the storage of the backend takes.
+/// Limits of the backend's storage.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The most characters (code points) of `errorDetails`, a `VARCHAR(255)`; one more makes a 500.
+    /// Limit of `errorDetails` in characters (code points), as of a `VARCHAR(255)`; a longer text is answered with 500.
     pub error_details: usize,
-    /// The most bytes of a result's body; one more makes a 413. `None` sets no limit.
+    /// Limit of a result's body in bytes; a longer body is answered with 413. `None` means no limit.
     pub body: Option<usize>,
 }
 
@@ -133,12 +133,12 @@ impl Default for Limits {
     }
 }
 
-/// The sweep marks attempts TIMEOUT that are `IN_PROGRESS` and were **created** too long ago.
+/// Settings of the sweep, which marks attempts `TIMEOUT` that are `IN_PROGRESS` and were **created** too long ago.
 #[derive(Debug, Clone)]
 pub struct Sweep {
-    /// The time between two sweeps.
+    /// Interval between two sweeps.
     pub every: Duration,
-    /// The age, since its creation, from which an attempt is given up.
+    /// Age since creation from which an attempt is timed out.
     pub age: Duration,
 }
 
@@ -148,7 +148,7 @@ impl Default for Sweep {
     }
 }
 
-/// What kind of `id` a task gets that comes without one.
+/// Kind of the `id` that is generated for a task without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdKind {
     /// A random UUID as a string, as the deployed backend does.

@@ -1,5 +1,5 @@
-//! What all connections and the holder of the backend share: settings, clock, state, and word of every change.
-//! All of it is quick and never waits; the locks are held for single steps only.
+//! State shared by the connections and the handle: settings, clock, store, tokens, faults and notifications.
+//! No method waits; locks are held only within a method.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,10 @@ use crate::settings::{IdKind, Settings};
 use crate::store::Store;
 use crate::task::{NewTask, TaskId};
 
-/// How many events an onlooker may lag behind.
-const EVENTS: usize = 4096;
+/// Number of events that a subscriber may lag behind before it loses the oldest.
+const EVENT_CAPACITY: usize = 4096;
 
+/// The shared state of one backend.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     clock_offset_ms: AtomicI64,
@@ -27,11 +28,11 @@ pub(crate) struct Shared {
     store: Mutex<Store>,
     auth: Mutex<Auth>,
     faults: Mutex<FaultPlan>,
-    /// Goes up with every change that someone may wait for.
+    /// Incremented with every change that a caller can wait for.
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) events: broadcast::Sender<Event>,
-    /// True once the backend is to end for good.
-    pub(crate) ended: watch::Sender<bool>,
+    /// True once the backend is stopped for good.
+    pub(crate) stopped: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -44,8 +45,8 @@ impl Shared {
             auth: Mutex::new(auth),
             faults: Mutex::default(),
             changes: watch::Sender::new(0),
-            events: broadcast::Sender::new(EVENTS),
-            ended: watch::Sender::new(false),
+            events: broadcast::Sender::new(EVENT_CAPACITY),
+            stopped: watch::Sender::new(false),
             settings,
         }
     }
@@ -62,17 +63,17 @@ impl Shared {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells everyone who waits to look again.
-    pub(crate) fn changed(&self) {
+    /// Makes all waits of the handle check their conditions again.
+    pub(crate) fn notify_waiters(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Tells the onlookers, if there are any.
-    pub(crate) fn tell(&self, event: Event) {
-        let _nobody_looks = self.events.send(event);
+    /// Sends an event to the subscribers.
+    pub(crate) fn emit(&self, event: Event) {
+        let _no_subscribers = self.events.send(event);
     }
 
-    /// The backend's clock.
+    /// The time of the backend's clock.
     pub(crate) fn now(&self) -> SystemTime {
         let offset = self.clock_offset_ms.load(Ordering::Relaxed);
         let by = Duration::from_millis(offset.unsigned_abs());
@@ -81,7 +82,7 @@ impl Shared {
         moved.unwrap_or(now)
     }
 
-    /// The backend's clock in milliseconds since 1970.
+    /// The time of the backend's clock in milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> u64 {
         let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -91,17 +92,18 @@ impl Shared {
         self.clock_offset_ms.store(offset, Ordering::Relaxed);
     }
 
+    /// Submits a task and returns its id, which is generated unless the task has one.
     pub(crate) fn submit(&self, task: &NewTask) -> TaskId {
         let id = task.chosen_id().cloned().unwrap_or_else(|| match self.settings.ids {
             IdKind::Uuid => TaskId::uuid(),
             IdKind::Integer => TaskId::from(self.next_id.fetch_add(1, Ordering::Relaxed)),
         });
         self.store().submit(Some(id.clone()), Bytes::from(task.claim(&id)));
-        self.changed();
+        self.notify_waiters();
         id
     }
 
-    /// Takes the id from the bytes where they are an object that has one.
+    /// Submits the raw body of a claim response. Returns the id if the body is a JSON object that has one.
     pub(crate) fn submit_raw(&self, claim: Bytes) -> Option<TaskId> {
         #[derive(Deserialize)]
         struct HasId<'a> {
@@ -111,16 +113,16 @@ impl Shared {
         let id = serde_json::from_slice::<HasId<'_>>(&claim).ok().map(|has| has.id.get().to_owned());
         let id = id.filter(|id| id != "null").map(TaskId::raw);
         self.store().submit(id.clone(), claim);
-        self.changed();
+        self.notify_waiters();
         id
     }
 
-    /// One sweep.
+    /// Times out old attempts once.
     pub(crate) fn sweep(&self) {
-        let given_up = self.store().sweep(self.settings.sweep.age);
-        for id in given_up {
-            self.tell(Event::TimedOut { id });
-            self.changed();
+        let timed_out = self.store().sweep(self.settings.sweep.age);
+        for id in timed_out {
+            self.emit(Event::TimedOut { id });
+            self.notify_waiters();
         }
     }
 }

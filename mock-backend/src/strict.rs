@@ -1,16 +1,16 @@
-//! The strict check: where a result that the backend accepts does not hold to the contract all the same.
-//! Changes no answer; what it finds is a violation, which a test can look at.
+//! The strict check: finds contract violations in results that the deployed backend accepts.
+//! A violation does not change the response; tests read the recorded violations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use crate::verdict::{CaseResult, TaskResult};
+use crate::result::{CaseResult, TaskResult};
 
 const FIELDS: [&str; 6] = ["id", "isPassed", "duration", "testResults", "isError", "errorDetails"];
 const CASE_FIELDS: [&str; 5] = ["name", "isPassed", "description", "memoryUsed", "duration"];
 
-/// What is wrong with a result, a line each.
+/// Returns a description of each violation in a result.
 pub(crate) fn violations(fields: &BTreeMap<String, &RawValue>, result: &TaskResult) -> Vec<String> {
     let mut found = Vec::new();
     let mut check = |wrong: bool, what: &str| {
@@ -20,16 +20,16 @@ pub(crate) fn violations(fields: &BTreeMap<String, &RawValue>, result: &TaskResu
     };
     let cases = &result.test_results;
     check(result.is_passed && result.is_error, "isPassed and isError are both true");
-    check(result.is_passed && cases.is_empty(), "isPassed is true and there is no test case");
+    check(result.is_passed && cases.is_empty(), "isPassed is true without test cases");
     check(
         result.is_passed && cases.iter().any(|case| !case.is_passed),
-        "isPassed is true and a case has failed",
+        "isPassed is true although a case failed",
     );
     check(result.duration < 0, "duration is negative");
-    check(has_control(&result.error_details), "errorDetails has a control character");
+    check(has_control_character(&result.error_details), "errorDetails has a control character");
     check(
         result.is_error && cases.is_empty() && result.error_details.trim().is_empty(),
-        "isError is true and nothing says why: no test case and no errorDetails",
+        "isError is true without errorDetails and without test cases",
     );
     for name in fields.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
         check(true, &format!("unknown field `{name}`"));
@@ -47,11 +47,11 @@ pub(crate) fn violations(fields: &BTreeMap<String, &RawValue>, result: &TaskResu
 
 fn case_violations(case: &CaseResult) -> impl Iterator<Item = &'static str> {
     [
-        (case.is_passed && !case.description.is_empty(), "passed, and has a description"),
+        (case.is_passed && !case.description.is_empty(), "passed but has a description"),
         (case.duration < 0, "duration is negative"),
         (case.memory_used < 0, "memoryUsed is negative"),
-        (has_control(&case.name), "name has a control character"),
-        (has_control(&case.description), "description has a control character"),
+        (has_control_character(&case.name), "name has a control character"),
+        (has_control_character(&case.description), "description has a control character"),
     ]
     .into_iter()
     .filter_map(|(wrong, what)| wrong.then_some(what))
@@ -64,14 +64,14 @@ fn unknown_case_fields(fields: &BTreeMap<String, &RawValue>) -> BTreeSet<String>
     names.filter(|name| !CASE_FIELDS.contains(&name.as_str())).collect()
 }
 
-/// Control characters other than those that lay out a text.
-fn has_control(text: &str) -> bool {
+/// Whether the text contains a control character other than tab, line feed and carriage return.
+fn has_control_character(text: &str) -> bool {
     text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::verdict::Reading;
+    use super::*;
     use serde_json::{Value, json};
 
     fn found(change: impl FnOnce(&mut Value)) -> Vec<String> {
@@ -82,17 +82,18 @@ mod tests {
             ],
         });
         change(&mut body);
-        Reading::of(body.to_string().as_bytes()).unwrap().violations
+        let text = body.to_string();
+        violations(&serde_json::from_str(&text).unwrap(), &serde_json::from_str(&text).unwrap())
     }
 
     #[test]
-    fn what_holds_to_the_contract_is_no_violation() {
+    fn valid_results_have_no_violations() {
         let nothing = Vec::<String>::new();
         assert_eq!(found(|_| ()), nothing);
         assert_eq!(found(|body| body["errorDetails"] = json!("3 cases were left out")), nothing);
         assert_eq!(
             found(|body| body["testResults"][0]["isPassed"] = json!(false))[0],
-            "isPassed is true and a case has failed"
+            "isPassed is true although a case failed"
         );
         let failed = |body: &mut Value| {
             body["isPassed"] = json!(false);
@@ -110,15 +111,15 @@ mod tests {
     }
 
     #[test]
-    fn each_breach_is_named() {
+    fn reports_each_violation() {
         let one = |what: &str, change: fn(&mut Value)| assert_eq!(found(change), [what]);
         one("isPassed and isError are both true", |body| body["isError"] = json!(true));
-        one("isPassed is true and there is no test case", |body| body["testResults"] = json!([]));
+        one("isPassed is true without test cases", |body| body["testResults"] = json!([]));
         one("duration is negative", |body| body["duration"] = json!(-1));
         one("errorDetails has a control character", |body| body["errorDetails"] = json!("\u{1b}[31m"));
         one("unknown field `extra`", |body| body["extra"] = json!(1));
         one("unknown field `testResults[].extra`", |body| body["testResults"][0]["extra"] = json!(1));
-        one("testResults[0] (t::a): passed, and has a description", |body| {
+        one("testResults[0] (t::a): passed but has a description", |body| {
             body["testResults"][0]["description"] = json!("why?");
         });
         one("testResults[0] (t::a): duration is negative", |body| {
@@ -127,7 +128,7 @@ mod tests {
         one("testResults[0] (t::a): memoryUsed is negative", |body| {
             body["testResults"][0]["memoryUsed"] = json!(-1);
         });
-        one("isError is true and nothing says why: no test case and no errorDetails", |body| {
+        one("isError is true without errorDetails and without test cases", |body| {
             body["isPassed"] = json!(false);
             body["isError"] = json!(true);
             body["testResults"] = json!([]);

@@ -1,11 +1,11 @@
-//! What people read: a table of the attempts, and the page at `/`.
+//! Text output for people: the table of the attempts, the state, and the page at `/`.
 
 use std::fmt::Write as _;
 
+use crate::records::{Attempt, Status};
 use crate::shared::Shared;
-use crate::store::{Attempt, Status};
 
-/// A line for each attempt: id, status, duration, cases.
+/// A table with one line for each attempt: id, status, duration, cases.
 pub(crate) fn table(attempts: &[Attempt]) -> String {
     let mut text = format!("{:<38} {:<11} {:>12}  CASES PASSED\n", "ID", "STATUS", "DURATION, MS");
     for attempt in attempts {
@@ -15,13 +15,13 @@ pub(crate) fn table(attempts: &[Attempt]) -> String {
             let passed = cases.iter().filter(|case| case.is_passed).count();
             (stored.result.duration.to_string(), format!("{passed} of {}", cases.len()))
         });
-        // Writing to a string cannot fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{id:<38} {:<11} {duration:>12}  {cases}", attempt.status);
     }
     text
 }
 
-/// The state in a few lines; also what a wait that ran out has to say.
+/// The state in two lines: number of attempts for each status, and sizes of the lists. Also part of the timeout error.
 pub(crate) fn state(shared: &Shared) -> String {
     let store = shared.store();
     let count = |status: Status| store.attempts.iter().filter(|attempt| attempt.status == status).count();
@@ -47,10 +47,10 @@ pub(crate) fn state(shared: &Shared) -> String {
     text
 }
 
-/// The last requests, a line each, the newest last.
-pub(crate) fn last_requests(shared: &Shared, most: usize) -> String {
+/// The last requests, at most `limit`, one line each, the newest last.
+pub(crate) fn last_requests(shared: &Shared, limit: usize) -> String {
     let store = shared.store();
-    let from = store.requests.len().saturating_sub(most);
+    let from = store.requests.len().saturating_sub(limit);
     store.requests.range(from..).fold(String::new(), |mut text, request| {
         let status = request.status.map_or("no answer".to_owned(), |status| status.to_string());
         let fault = request.fault.as_ref().map(|fault| format!(" ({fault})")).unwrap_or_default();
@@ -60,8 +60,8 @@ pub(crate) fn last_requests(shared: &Shared, most: usize) -> String {
     })
 }
 
-/// The page at `/`.
-pub(crate) fn page(shared: &Shared) -> String {
+/// The page at `/`: state, last attempts, last requests and endpoints, followed by `help`.
+pub(crate) fn page(shared: &Shared, help: &str) -> String {
     const SHOWN: usize = 30;
     let attempts = {
         let store = shared.store();
@@ -70,7 +70,7 @@ pub(crate) fn page(shared: &Shared) -> String {
     let paths = &shared.settings.paths;
     format!(
         "A mock of the OSTEST backend\n\n{}\nThe last {SHOWN} attempts:\n{}\nThe last {SHOWN} requests:\n{}\n\
-         The contract:\n  GET  {}\n  POST {}\n  POST {}\n  POST {}\n\n{}",
+         The contract:\n  GET  {}\n  POST {}\n  POST {}\n  POST {}\n\n{help}",
         state(shared),
         table(&attempts),
         last_requests(shared, SHOWN),
@@ -78,6 +78,5 @@ pub(crate) fn page(shared: &Shared) -> String {
         paths.result,
         paths.login,
         paths.refresh,
-        crate::admin::HELP,
     )
 }

@@ -1,5 +1,5 @@
-//! Tasks as a claim hands them out: an ordered list of raw JSON fields, so that a test can send anything.
-//! Ids are opaque raw JSON throughout: what was submitted is what is compared, character by character.
+//! Tasks as claim responses: an ordered list of raw JSON fields, so that a test can send arbitrary content.
+//! Ids are opaque raw JSON and are compared byte for byte.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub struct TaskId(String);
 
 impl TaskId {
-    /// An id that is this JSON text, exactly. It is not checked: hostile ids are welcome.
+    /// An id with exactly this JSON text. The text is not validated, so that tests can use invalid ids.
     pub fn raw(json: impl Into<String>) -> Self {
         Self(json.into())
     }
@@ -29,7 +29,7 @@ impl TaskId {
         Self(format!("\"{}-{}-{}-{}-{}\"", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
     }
 
-    /// The JSON text, quotes included.
+    /// The JSON text, including quotes.
     pub fn as_json(&self) -> &str {
         &self.0
     }
@@ -42,13 +42,13 @@ impl From<u64> for TaskId {
 }
 
 impl fmt::Display for TaskId {
-    /// For people: a string without its quotes, all else as it is.
+    /// Shows a string without its quotes, and any other JSON text unchanged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.0.trim_matches('"'))
     }
 }
 
-/// A task to hand out. Built from the usual fields; every field can be replaced by raw JSON or left out.
+/// A task to submit. Starts with the usual fields; every field can be replaced by raw JSON or removed.
 #[derive(Debug, Clone, Default)]
 pub struct NewTask {
     id: Option<TaskId>,
@@ -57,7 +57,7 @@ pub struct NewTask {
 }
 
 impl NewTask {
-    /// A task for this branch of this repository, with all tests and no laboratory number.
+    /// A task for a branch of a repository, without a laboratory number and without a selection of tests.
     pub fn new(repository_url: &str, branch: &str) -> Self {
         Self::default()
             .field("status", r#""AVAILABLE""#)
@@ -65,20 +65,20 @@ impl NewTask {
             .field("branch", json!(branch).to_string())
     }
 
-    /// With this id instead of a generated one.
+    /// Sets the id instead of generating one.
     #[must_use]
     pub fn id(mut self, id: TaskId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// `"laboratoryNumber": 1`
+    /// Sets `"laboratoryNumber"` to one number.
     #[must_use]
     pub fn lab(self, number: i64) -> Self {
         self.field("laboratoryNumber", number.to_string())
     }
 
-    /// An integer for one number, a list for several, no field for none.
+    /// Sets `"laboratoryNumber"` to an integer for one number, to a list for several; removes the field for none.
     #[must_use]
     pub fn labs(self, numbers: &[i64]) -> Self {
         match numbers {
@@ -88,14 +88,14 @@ impl NewTask {
         }
     }
 
-    /// `"connectedTests": […]`; an empty list is sent as one.
+    /// Sets `"connectedTests"` to a list of names, which may be empty.
     #[must_use]
     pub fn tests<S: AsRef<str>>(self, names: impl IntoIterator<Item = S>) -> Self {
         let names: Vec<Value> = names.into_iter().map(|name| name.as_ref().into()).collect();
         self.field("connectedTests", Value::from(names).to_string())
     }
 
-    /// This field as this raw JSON text, in place of what was there.
+    /// Sets a field to a raw JSON text. Replaces the previous value.
     #[must_use]
     pub fn field(mut self, name: &str, json: impl Into<String>) -> Self {
         if name == "id" {
@@ -109,7 +109,7 @@ impl NewTask {
         self
     }
 
-    /// Without this field; also without `id`.
+    /// Removes a field; this also works for `id`.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.without_id |= name == "id";
@@ -117,12 +117,12 @@ impl NewTask {
         self
     }
 
-    /// The id that the caller chose, if any.
+    /// The id that the caller set.
     pub(crate) fn chosen_id(&self) -> Option<&TaskId> {
         self.id.as_ref()
     }
 
-    /// The answer to the claim, with this id.
+    /// The body of the claim response, with this id.
     pub(crate) fn claim(&self, id: &TaskId) -> String {
         let id = (!self.without_id).then(|| ("id".to_owned(), id.0.clone()));
         let fields: Vec<String> =
@@ -131,29 +131,33 @@ impl NewTask {
     }
 }
 
-/// Why a file of tasks was refused.
+/// Error of parsing a file of tasks.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskFileError {
-    /// The text is neither a JSON array nor JSON Lines.
-    #[error("{place}: this is no JSON object: {cause}")]
+    /// The text is neither a JSON object, nor a JSON array of objects, nor JSON Lines.
+    #[error("{place}: not a JSON object: {cause}")]
     Json {
-        /// Which line or which task.
+        /// The line or the number of the task.
         place: String,
-        /// What the parser says.
+        /// Error of the JSON parser.
         cause: serde_json::Error,
     },
-    /// A task without a field that it needs.
-    #[error("{place}: the task has no \"{field}\" that is a string")]
+    /// A task without a required field.
+    #[error("{place}: the task has no string \"{field}\"")]
     Missing {
-        /// Which line or which task.
+        /// The line or the number of the task.
         place: String,
-        /// The field.
+        /// The missing field.
         field: &'static str,
     },
 }
 
-/// Reads tasks in the form of the contract: one object, a JSON array of them, or one a line. `status` and `id`
-/// may be missing; an `id` that is there is kept as it is written, and so is every other field.
+/// Parses tasks in the form of a claim response: one JSON object, a JSON array of objects, or one object per line.
+/// `status` and `id` are optional. All fields keep their JSON text.
+///
+/// # Errors
+/// [`TaskFileError::Json`] if the text has another form, [`TaskFileError::Missing`] if a task lacks `repositoryUrl` or
+/// `branch`.
 pub fn read_tasks(text: &str) -> Result<Vec<NewTask>, TaskFileError> {
     type Object = BTreeMap<String, Box<RawValue>>;
     let json = |place: &str| {
@@ -198,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_is_what_the_contract_shows() {
+    fn claim_has_the_fields_of_the_contract() {
         let task = NewTask::new("https://example.org/a.git", "main").lab(1).tests(["test1", "test2"]);
         let claim: Value = serde_json::from_str(&task.claim(&TaskId::from(21))).unwrap();
         let expected = json!({
@@ -209,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn laboratory_numbers_come_as_one_as_a_list_or_not_at_all() {
+    fn laboratory_number_is_integer_list_or_absent() {
         let field = |labs: &[i64]| {
             let claim = NewTask::new("u", "b").labs(labs).claim(&TaskId::from(1));
             serde_json::from_str::<Value>(&claim).unwrap().get("laboratoryNumber").cloned()
@@ -220,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn a_field_can_be_raw_or_left_out() {
+    fn fields_can_be_raw_or_removed() {
         let task = NewTask::new("u", "b").field("branch", "nonsense").without("status").without("id");
         assert_eq!(task.claim(&TaskId::from(1)), r#"{"repositoryUrl":"u","branch":nonsense}"#);
     }
 
     #[test]
-    fn a_uuid_is_of_version_four() {
+    fn uuid_has_version_four() {
         let id = TaskId::uuid();
         let text = id.to_string();
         assert_eq!(text.len(), 36, "{text}");
@@ -237,12 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_read_from_an_array_from_lines_and_from_one_object() {
+    fn parses_array_lines_and_single_object() {
         let one = r#"{"id": 1.50, "repositoryUrl": "u", "branch": "b"}"#;
         for text in [format!("[{one},\n{one}]"), format!("{one}\n\n{one}\n")] {
             let tasks = read_tasks(&text).unwrap();
             assert_eq!(tasks.len(), 2, "{text}");
-            // The id stays as it is written.
+            // The id keeps its text.
             assert_eq!(tasks[0].chosen_id(), Some(&TaskId::raw("1.50")));
         }
         assert_eq!(read_tasks("{\n\"repositoryUrl\":\"u\",\n\"branch\":\"b\"}").unwrap().len(), 1);
@@ -250,12 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_task_is_named_with_its_place() {
-        let says = |text: &str| read_tasks(text).unwrap_err().to_string();
-        assert_eq!(says(r#"[{"repositoryUrl":"u"}]"#), "task 1: the task has no \"branch\" that is a string");
-        assert!(
-            says("{\"repositoryUrl\":\"u\",\"branch\":\"b\"}\n{oops").starts_with("line 2: this is no JSON")
-        );
-        assert!(says("[1]").starts_with("task 1: this is no JSON object"));
+    fn errors_name_the_place_of_the_task() {
+        let error = |text: &str| read_tasks(text).unwrap_err();
+        let missing = error(r#"[{"repositoryUrl":"u"}]"#);
+        assert!(matches!(&missing, TaskFileError::Missing { place, field: "branch" } if place == "task 1"));
+        for (text, expected) in
+            [("{\"repositoryUrl\":\"u\",\"branch\":\"b\"}\n{oops", "line 2"), ("[1]", "task 1")]
+        {
+            assert!(matches!(error(text), TaskFileError::Json { place, .. } if place == expected), "{text}");
+        }
     }
 }

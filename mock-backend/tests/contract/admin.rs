@@ -1,4 +1,4 @@
-//! The admin API and the page, as a person with curl uses them.
+//! The admin API and the page at `/`, over HTTP.
 
 use mock_backend::{MockBackend, Settings, Status, TaskId};
 use serde_json::json;
@@ -10,11 +10,11 @@ async fn backend() -> MockBackend {
 }
 
 #[tokio::test]
-async fn a_task_goes_in_and_its_result_comes_out() {
+async fn submits_tasks_and_lists_records() {
     let backend = backend().await;
     let tasks = r#"[{"id": 7, "repositoryUrl": "u", "branch": "b"}, {"repositoryUrl": "u", "branch": "b"}]"#;
-    let answer = post(&backend, "/mock/tasks", tasks).await;
-    assert_eq!((answer.status, &answer.json()["ids"][0]), (201, &json!(7)));
+    let response = post(&backend, "/mock/tasks", tasks).await;
+    assert_eq!((response.status, &response.json()["ids"][0]), (201, &json!(7)));
     assert_eq!(post(&backend, "/mock/tasks", "[1]").await.status, 400);
     assert_eq!(claim(&backend).await["id"], 7);
     assert_eq!(post(&backend, RESULT, result(7).to_string()).await.status, 200);
@@ -28,14 +28,14 @@ async fn a_task_goes_in_and_its_result_comes_out() {
     assert_eq!(get(&backend, "/mock/violations").await.json().as_array().unwrap().len(), 1);
     let requests = get(&backend, "/mock/requests").await.json();
     let paths: Vec<_> = requests.as_array().unwrap().iter().map(|request| &request["path"]).collect();
-    assert_eq!(paths, [CLAIM, RESULT, RESULT], "the admin's own are left out");
+    assert_eq!(paths, [CLAIM, RESULT, RESULT], "requests of the admin API are not recorded");
 }
 
 #[tokio::test]
-async fn raw_claims_and_faults() {
+async fn submits_raw_claims_and_sets_faults() {
     let backend = backend().await;
-    let answer = post(&backend, "/mock/raw", r#"{"id": 1.50}"#).await;
-    assert_eq!((answer.status, answer.json()), (201, json!({"id": "1.50"})));
+    let response = post(&backend, "/mock/raw", r#"{"id": 1.50}"#).await;
+    assert_eq!((response.status, response.json()), (201, json!({"id": "1.50"})));
     assert_eq!(backend.status_of(&TaskId::raw("1.50")), Some(Status::Pending));
 
     assert_eq!(post(&backend, "/mock/faults", "claim:503:2\n\nany:delay=1ms:forever\n").await.status, 204);
@@ -43,9 +43,9 @@ async fn raw_claims_and_faults() {
         get(&backend, "/mock/faults").await.json(),
         json!(["claim:status=503:2", "any:delay=1ms:forever"])
     );
-    let wrong = post(&backend, "/mock/faults", "claim:nonsense").await;
-    assert_eq!(wrong.status, 400);
-    assert!(wrong.json()["message"].as_str().unwrap().contains("nonsense"));
+    let invalid = post(&backend, "/mock/faults", "claim:nonsense").await;
+    assert_eq!(invalid.status, 400);
+    assert!(invalid.json()["message"].as_str().unwrap().contains("nonsense"));
     assert_eq!(get(&backend, CLAIM).await.status, 503);
     let cleared = exchange(backend.address(), "DELETE", "/mock/faults", &[], b"").await.unwrap();
     assert_eq!(cleared.status, 204);
@@ -53,7 +53,7 @@ async fn raw_claims_and_faults() {
 }
 
 #[tokio::test]
-async fn users_tokens_and_the_clock() {
+async fn changes_users_tokens_and_clock() {
     let settings = Settings { auth: true, ..Settings::default() };
     let backend = MockBackend::start(settings).await.unwrap();
     assert_eq!(post(&backend, "/mock/users", "eve:secret").await.status, 204);
@@ -77,7 +77,7 @@ async fn users_tokens_and_the_clock() {
 }
 
 #[tokio::test]
-async fn the_page_says_how_things_stand_and_what_there_is() {
+async fn page_shows_state_requests_and_help() {
     let backend = backend().await;
     post(&backend, "/mock/tasks", r#"{"id": 7, "repositoryUrl": "u", "branch": "b"}"#).await;
     claim(&backend).await;

@@ -1,4 +1,4 @@
-//! Login, refresh, expiry and roles, as a client meets them.
+//! Login, refresh, token expiry and roles, over HTTP.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mock_backend::{MockBackend, NewTask, Settings, User};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, CLAIM, LOGIN, REFRESH, RESULT, exchange, get, post};
+use crate::client::{CLAIM, LOGIN, REFRESH, RESULT, Response, exchange, get, post};
 
 async fn start(change: impl FnOnce(&mut Settings)) -> MockBackend {
     let mut settings = Settings { auth: true, ..Settings::default() };
@@ -15,7 +15,7 @@ async fn start(change: impl FnOnce(&mut Settings)) -> MockBackend {
     MockBackend::start(settings).await.unwrap()
 }
 
-async fn login(backend: &MockBackend, name: &str, password: &str) -> Answer {
+async fn login(backend: &MockBackend, name: &str, password: &str) -> Response {
     post(backend, LOGIN, json!({"username": name, "password": password}).to_string()).await
 }
 
@@ -23,7 +23,7 @@ async fn tokens(backend: &MockBackend) -> Value {
     login(backend, "dora_explorer", "dora_explorer").await.json()
 }
 
-async fn refresh(backend: &MockBackend, tokens: &Value) -> Answer {
+async fn refresh(backend: &MockBackend, tokens: &Value) -> Response {
     post(backend, REFRESH, json!({"refreshToken": tokens["refreshToken"]}).to_string()).await
 }
 
@@ -38,7 +38,7 @@ fn payload(tokens: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn both_task_routes_need_a_token_and_nothing_is_claimed_without() {
+async fn claim_and_result_require_token() {
     let backend = start(|_| ()).await;
     let id = backend.submit(NewTask::new("u", "b"));
     assert_eq!(get(&backend, CLAIM).await.status, 401);
@@ -47,12 +47,12 @@ async fn both_task_routes_need_a_token_and_nothing_is_claimed_without() {
     let tokens = tokens(&backend).await;
     assert_eq!(tokens["type"], "Bearer");
     assert_eq!(claim(&backend, &tokens).await, 200);
-    let seen = backend.requests().pop().unwrap();
-    assert_eq!(seen.header("Authorization").unwrap()[..7], *"Bearer ");
+    let recorded = backend.requests().pop().unwrap();
+    assert_eq!(recorded.header("Authorization").unwrap()[..7], *"Bearer ");
 }
 
 #[tokio::test]
-async fn unknown_users_wrong_passwords_and_other_roles() {
+async fn rejects_unknown_user_wrong_password_other_role() {
     let backend = start(|_| ()).await;
     assert_eq!(login(&backend, "nobody", "x").await.status, 400);
     assert_eq!(login(&backend, "dora_explorer", "x").await.status, 401);
@@ -67,7 +67,7 @@ async fn unknown_users_wrong_passwords_and_other_roles() {
 }
 
 #[tokio::test]
-async fn an_access_token_really_expires_and_a_refresh_helps() {
+async fn refresh_replaces_expired_access_token() {
     let backend = start(|settings| settings.access_lifetime = Duration::from_millis(900)).await;
     let first = tokens(&backend).await;
     assert_eq!(claim(&backend, &first).await, 200);
@@ -79,20 +79,20 @@ async fn an_access_token_really_expires_and_a_refresh_helps() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_works_once_and_a_second_login_replaces_it() {
+async fn refresh_token_works_once_until_next_login() {
     let backend = start(|_| ()).await;
     let first = tokens(&backend).await;
     let second = refresh(&backend, &first).await.json();
     assert_eq!(refresh(&backend, &first).await.status, 401, "rotated");
     let other_runner = tokens(&backend).await;
-    assert_eq!(refresh(&backend, &second).await.status, 401, "one refresh token a user");
-    assert_eq!(claim(&backend, &second).await, 200, "its access token still lives");
+    assert_eq!(refresh(&backend, &second).await.status, 401, "one refresh token for each user");
+    assert_eq!(claim(&backend, &second).await, 200, "its access token is still valid");
     assert_eq!(refresh(&backend, &other_runner).await.status, 200);
     assert_eq!(post(&backend, REFRESH, "{}").await.status, 400);
 }
 
 #[tokio::test]
-async fn tokens_are_taken_away_by_hand_and_by_a_restart() {
+async fn restart_invalidates_only_refresh_tokens() {
     let backend = start(|_| ()).await;
     let first = tokens(&backend).await;
     backend.expire_tokens();
@@ -105,22 +105,22 @@ async fn tokens_are_taken_away_by_hand_and_by_a_restart() {
 }
 
 #[tokio::test]
-async fn exp_follows_the_backends_clock_which_the_date_header_tells() {
+async fn exp_and_date_follow_backend_clock() {
     const HOUR: u64 = 3600;
     let backend = start(|settings| settings.clock_offset_ms = 3_600_000).await;
-    let answer = login(&backend, "dora_explorer", "dora_explorer").await;
-    let date = httpdate::parse_http_date(answer.header("date").unwrap()).unwrap();
+    let response = login(&backend, "dora_explorer", "dora_explorer").await;
+    let date = httpdate::parse_http_date(response.header("date").unwrap()).unwrap();
     let ahead = date.duration_since(std::time::SystemTime::now()).unwrap().as_secs();
     assert!((HOUR - 5..=HOUR).contains(&ahead), "{ahead}");
     let date = date.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let exp = payload(&answer.json())["exp"].as_u64().unwrap();
+    let exp = payload(&response.json())["exp"].as_u64().unwrap();
     assert!((899..=901).contains(&(exp - date)), "15 minutes after {date}: {exp}");
-    let claims = payload(&answer.json());
+    let claims = payload(&response.json());
     assert_eq!(
         (&claims["sub"], &claims["roles"], claims.get("iat")),
         (&json!("dora_explorer"), &json!(["ADMIN"]), None)
     );
 
     backend.set_clock_offset_ms(3_600_000 + 901_000);
-    assert_eq!(claim(&backend, &answer.json()).await, 401);
+    assert_eq!(claim(&backend, &response.json()).await, 401);
 }

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client: one exchange a connection, everything bounded, nothing repaired.
+//! A small HTTP/1.1 client: one request per connection, with a timeout, without retries.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// No exchange of these tests takes longer.
+/// Timeout of every wait in these tests.
 pub(crate) const BOUND: Duration = Duration::from_secs(10);
 
 pub(crate) const CLAIM: &str = "/api/task/available";
@@ -18,15 +18,15 @@ pub(crate) const RESULT: &str = "/api/task/result";
 pub(crate) const LOGIN: &str = "/api/v1/login";
 pub(crate) const REFRESH: &str = "/api/v1/auth/refresh";
 
-/// An answer as it came over the wire.
+/// A response with its raw head and body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|cause| panic!("{cause}: {self:?}"))
     }
@@ -37,14 +37,14 @@ impl Answer {
     }
 }
 
-/// One request on a connection of its own; an error where the connection ends before a whole head has come.
+/// Sends one request on its own connection. Fails if the connection closes before the head of the response is complete.
 pub(crate) async fn exchange(
     address: SocketAddr,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> io::Result<Answer> {
+) -> io::Result<Response> {
     let work = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(&request(method, path, headers, body)).await?;
@@ -65,29 +65,29 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     [text.as_bytes(), body].concat()
 }
 
-pub(crate) fn parse(bytes: &[u8]) -> io::Result<Answer> {
+pub(crate) fn parse(bytes: &[u8]) -> io::Result<Response> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let status =
         head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(ErrorKind::InvalidData)?;
-    Ok(Answer { status, head, body: bytes[end + 4..].to_vec() })
+    Ok(Response { status, head, body: bytes[end + 4..].to_vec() })
 }
 
-pub(crate) async fn get(backend: &MockBackend, path: &str) -> Answer {
+pub(crate) async fn get(backend: &MockBackend, path: &str) -> Response {
     exchange(backend.address(), "GET", path, &[], b"").await.unwrap()
 }
 
-pub(crate) async fn post(backend: &MockBackend, path: &str, body: impl AsRef<[u8]>) -> Answer {
+pub(crate) async fn post(backend: &MockBackend, path: &str, body: impl AsRef<[u8]>) -> Response {
     let headers = [("Content-Type", "application/json")];
     exchange(backend.address(), "POST", path, &headers, body.as_ref()).await.unwrap()
 }
 
-/// Claims without a token.
+/// Sends a claim without a token.
 pub(crate) async fn claim(backend: &MockBackend) -> Value {
     get(backend, CLAIM).await.json()
 }
 
-/// A result that holds to the contract.
+/// A result without contract violations.
 pub(crate) fn result(id: impl Into<Value>) -> Value {
     json!({
         "id": id.into(), "isPassed": true, "duration": 120, "isError": false, "errorDetails": "",

@@ -1,4 +1,4 @@
-//! Every kind of fault as it arrives at a client, and what it leaves behind.
+//! Every kind of fault: what the client receives, and what the backend records.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::client::{Answer, BOUND, CLAIM, RESULT, claim, exchange, get, parse, post, request, result};
+use crate::client::{BOUND, CLAIM, RESULT, Response, claim, exchange, get, parse, post, request, result};
 
 async fn with_task(kind: FaultKind) -> (MockBackend, TaskId) {
     let backend = MockBackend::start(Settings::default()).await.unwrap();
@@ -17,19 +17,19 @@ async fn with_task(kind: FaultKind) -> (MockBackend, TaskId) {
     (backend, id)
 }
 
-async fn try_claim(backend: &MockBackend) -> std::io::Result<Answer> {
+async fn try_claim(backend: &MockBackend) -> std::io::Result<Response> {
     exchange(backend.address(), "GET", CLAIM, &[], b"").await
 }
 
 #[tokio::test]
-async fn a_status_with_headers_comes_as_often_as_told() {
+async fn status_fault_applies_count_times_with_headers() {
     let (backend, id) = with_task(FaultKind::retry_after(429, 7)).await;
     backend.fault(Fault::new(Endpoint::Claim, FaultKind::status(204)).times(2));
     let first = get(&backend, CLAIM).await;
     assert_eq!((first.status, first.header("retry-after")), (429, Some("7")));
     for _ in 0..2 {
-        let answer = get(&backend, CLAIM).await;
-        assert_eq!((answer.status, answer.body.len()), (204, 0));
+        let response = get(&backend, CLAIM).await;
+        assert_eq!((response.status, response.body.len()), (204, 0));
     }
     assert_eq!(backend.status_of(&id), Some(Status::Pending), "nothing was processed");
     assert_eq!(claim(&backend).await["id"], 21);
@@ -38,28 +38,28 @@ async fn a_status_with_headers_comes_as_often_as_told() {
 }
 
 #[tokio::test]
-async fn answers_in_place_of_the_backend_process_nothing() {
-    for (kind, status, has) in [
+async fn replacement_responses_process_nothing() {
+    for (kind, status, part) in [
         (FaultKind::Garbage, 200, &b"\xff"[..]),
         (FaultKind::Html200, 200, b"<html>"),
         (FaultKind::Empty, 200, b""),
         (FaultKind::Redirect("http://127.0.0.1:1/x".into()), 302, b""),
     ] {
         let (backend, id) = with_task(kind.clone()).await;
-        let answer = get(&backend, CLAIM).await;
-        assert_eq!(answer.status, status, "{kind:?}");
-        let found = has.is_empty() && answer.body.is_empty()
-            || answer.body.windows(has.len().max(1)).any(|part| part == has);
-        assert!(found, "{kind:?}: {answer:?}");
-        assert!(answer.header("date").is_some(), "{kind:?}");
+        let response = get(&backend, CLAIM).await;
+        assert_eq!(response.status, status, "{kind:?}");
+        let found = part.is_empty() && response.body.is_empty()
+            || response.body.windows(part.len().max(1)).any(|window| window == part);
+        assert!(found, "{kind:?}: {response:?}");
+        assert!(response.header("date").is_some(), "{kind:?}");
         let location = matches!(kind, FaultKind::Redirect(_)).then_some("http://127.0.0.1:1/x");
-        assert_eq!(answer.header("location"), location);
+        assert_eq!(response.header("location"), location);
         assert_eq!(backend.status_of(&id), Some(Status::Pending), "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn dropped_before_nothing_was_processed_and_dropped_after_all_was() {
+async fn drop_before_skips_and_drop_after_keeps_processing() {
     for (kind, expected) in
         [(FaultKind::DropBefore, Status::Pending), (FaultKind::DropAfter, Status::InProgress)]
     {
@@ -74,33 +74,33 @@ async fn dropped_before_nothing_was_processed_and_dropped_after_all_was() {
     backend.fault(Fault::new(Endpoint::Result, FaultKind::DropAfter));
     let body = result(21).to_string();
     assert!(exchange(backend.address(), "POST", RESULT, &[], body.as_bytes()).await.is_err());
-    assert_eq!(backend.status_of(&id), Some(Status::Success), "stored, though nobody was told");
+    assert_eq!(backend.status_of(&id), Some(Status::Success), "stored without a response");
     assert_eq!(post(&backend, RESULT, &body).await.status, 200);
     assert_eq!(backend.result_of(&id).unwrap().times, 2);
 }
 
 #[tokio::test]
-async fn a_cut_body_has_its_whole_length_and_half_of_its_bytes() {
+async fn cut_sends_full_length_and_half_body() {
     let (backend, id) = with_task(FaultKind::CutBody).await;
-    let answer = get(&backend, CLAIM).await;
+    let response = get(&backend, CLAIM).await;
     let whole = backend.attempts()[0].claim.clone();
-    assert_eq!(answer.header("content-length"), Some(whole.len().to_string().as_str()));
-    assert_eq!(answer.body, whole[..whole.len() / 2]);
+    assert_eq!(response.header("content-length"), Some(whole.len().to_string().as_str()));
+    assert_eq!(response.body, whole[..whole.len() / 2]);
     assert_eq!(backend.status_of(&id), Some(Status::InProgress));
 }
 
 #[tokio::test]
-async fn a_drip_takes_its_time_and_is_whole() {
+async fn drip_sends_whole_body_slowly() {
     let (backend, _) = with_task(FaultKind::Drip(Duration::from_millis(3))).await;
-    let begun = Instant::now();
-    let answer = get(&backend, CLAIM).await;
-    assert_eq!(answer.json()["id"], 21);
-    let pauses = u32::try_from(answer.body.len()).unwrap() - 1;
-    assert!(begun.elapsed() >= pauses * Duration::from_millis(3), "{:?}", begun.elapsed());
+    let started = Instant::now();
+    let response = get(&backend, CLAIM).await;
+    assert_eq!(response.json()["id"], 21);
+    let pauses = u32::try_from(response.body.len()).unwrap() - 1;
+    assert!(started.elapsed() >= pauses * Duration::from_millis(3), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn an_endless_body_goes_on_and_the_backend_serves_others_meanwhile() {
+async fn endless_body_does_not_block_other_clients() {
     let (backend, id) = with_task(FaultKind::Endless).await;
     let mut stream = TcpStream::connect(backend.address()).await.unwrap();
     stream.write_all(&request("GET", CLAIM, &[], b"")).await.unwrap();
@@ -112,25 +112,25 @@ async fn an_endless_body_goes_on_and_the_backend_serves_others_meanwhile() {
 }
 
 #[tokio::test]
-async fn delayed_is_processed_after_and_late_is_processed_before() {
+async fn delay_processes_after_and_late_before_waiting() {
     const TIME: Duration = Duration::from_millis(400);
     for (kind, meanwhile) in
         [(FaultKind::Delay(TIME), Status::Pending), (FaultKind::Late(TIME), Status::InProgress)]
     {
         let (backend, id) = with_task(kind.clone()).await;
-        let begun = Instant::now();
-        let look = async {
+        let started = Instant::now();
+        let status_halfway = async {
             tokio::time::sleep(TIME / 2).await;
             backend.status_of(&id)
         };
-        let (answer, status) = tokio::join!(get(&backend, CLAIM), look);
-        assert_eq!((answer.json()["id"].clone(), status), (json!(21), Some(meanwhile)), "{kind:?}");
-        assert!(begun.elapsed() >= TIME, "{kind:?}");
+        let (response, status) = tokio::join!(get(&backend, CLAIM), status_halfway);
+        assert_eq!((response.json()["id"].clone(), status), (json!(21), Some(meanwhile)), "{kind:?}");
+        assert!(started.elapsed() >= TIME, "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn who_hangs_up_during_a_delay_has_claimed_all_the_same() {
+async fn delayed_claim_survives_client_disconnect() {
     let (backend, id) = with_task(FaultKind::Delay(Duration::from_millis(100))).await;
     let mut stream = TcpStream::connect(backend.address()).await.unwrap();
     stream.write_all(&request("GET", CLAIM, &[], b"")).await.unwrap();
@@ -141,12 +141,12 @@ async fn who_hangs_up_during_a_delay_has_claimed_all_the_same() {
 }
 
 #[tokio::test]
-async fn faults_can_be_cleared() {
+async fn clears_faults() {
     let (backend, _) = with_task(FaultKind::status(503)).await;
     backend.fault(Fault::new(Endpoint::Any, FaultKind::status(500)).forever());
     assert_eq!(get(&backend, CLAIM).await.status, 503);
     assert_eq!(get(&backend, CLAIM).await.status, 500);
-    assert_eq!(backend.faults().len(), 1, "the spent one is gone");
+    assert_eq!(backend.faults().len(), 1, "the used fault is removed");
     backend.clear_faults();
     assert_eq!(get(&backend, CLAIM).await.status, 200);
 }

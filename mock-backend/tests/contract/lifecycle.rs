@@ -1,4 +1,4 @@
-//! Start, stop, waits and connections.
+//! Start, stop, waits, events and connections.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::client::{BOUND, CLAIM, RESULT, claim, get, post, result};
 
 #[tokio::test]
-async fn a_taken_port_is_an_error_that_names_it_and_is_free_after_a_shutdown() {
+async fn start_fails_on_taken_port_until_shutdown() {
     let first = MockBackend::start(Settings::default()).await.unwrap();
     let port = first.address().port();
     let settings = Settings { port, ..Settings::default() };
@@ -22,7 +22,7 @@ async fn a_taken_port_is_an_error_that_names_it_and_is_free_after_a_shutdown() {
 }
 
 #[tokio::test]
-async fn dropping_it_ends_it() {
+async fn drop_closes_listener_and_connections() {
     let backend = MockBackend::start(Settings::default()).await.unwrap();
     let address = backend.address();
     let mut open = TcpStream::connect(address).await.unwrap();
@@ -31,11 +31,11 @@ async fn dropping_it_ends_it() {
     drop(backend);
     let ended = async { while TcpStream::connect(address).await.is_ok() {} };
     timeout(BOUND, ended).await.unwrap();
-    timeout(BOUND, open.read_to_end(&mut Vec::new())).await.expect("its connection is closed").ok();
+    timeout(BOUND, open.read_to_end(&mut Vec::new())).await.expect("the connection is closed").ok();
 }
 
 #[tokio::test]
-async fn down_it_refuses_connections_and_back_it_knows_what_it_knew() {
+async fn go_down_refuses_connections_and_keeps_state() {
     let backend = MockBackend::start(Settings::default()).await.unwrap();
     backend.submit(NewTask::new("u", "b").id(TaskId::from(3)));
     backend.go_down().await;
@@ -46,7 +46,7 @@ async fn down_it_refuses_connections_and_back_it_knows_what_it_knew() {
 }
 
 #[tokio::test]
-async fn a_connection_serves_more_than_one_request() {
+async fn connection_serves_several_requests() {
     let backend = MockBackend::start(Settings::default()).await.unwrap();
     let mut stream = TcpStream::connect(backend.address()).await.unwrap();
     for _ in 0..2 {
@@ -61,35 +61,32 @@ async fn a_connection_serves_more_than_one_request() {
 }
 
 #[tokio::test]
-async fn waits_end_with_the_result_or_with_the_state_of_things() {
+async fn waits_return_results_or_timeout_with_state() {
     let backend = MockBackend::start(Settings::default()).await.unwrap();
     for id in [1_u64, 2] {
         backend.submit(NewTask::new("u", "b").id(TaskId::from(id)));
         claim(&backend).await;
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     let error = backend.wait_for_results(1, Duration::from_millis(60)).await.unwrap_err();
-    assert!(begun.elapsed() >= Duration::from_millis(60) && begun.elapsed() < BOUND);
-    let words = error.to_string();
-    assert!(
-        words.contains("1 results") && words.contains("IN_PROGRESS 2") && words.contains(CLAIM),
-        "{words}"
-    );
+    assert!(started.elapsed() >= Duration::from_millis(60) && started.elapsed() < BOUND);
+    assert_eq!((error.what.as_str(), error.waited), ("1 results", Duration::from_millis(60)));
+    assert!(error.state.contains("IN_PROGRESS 2") && error.state.contains(CLAIM), "{error}");
 
-    let answer = async {
+    let response = async {
         for id in [2, 2, 1] {
             post(&backend, RESULT, result(id).to_string()).await;
         }
     };
-    let (all, ()) = tokio::join!(backend.wait_for_results(2, BOUND), answer);
+    let (all, ()) = tokio::join!(backend.wait_for_results(2, BOUND), response);
     assert_eq!(all.unwrap().len(), 2);
     assert_eq!(backend.next_result(BOUND).await.unwrap().id, TaskId::from(2));
     assert_eq!(backend.next_result(BOUND).await.unwrap().id, TaskId::from(1));
-    assert!(backend.next_result(Duration::from_millis(10)).await.is_err(), "a duplicate is not given again");
+    assert!(backend.next_result(Duration::from_millis(10)).await.is_err(), "a duplicate is not returned");
 }
 
 #[tokio::test]
-async fn events_tell_what_happens() {
+async fn sends_events_for_claim_and_result() {
     let backend = MockBackend::start(Settings::default()).await.unwrap();
     let mut events = backend.events();
     backend.submit(NewTask::new("u", "b").id(TaskId::from(1)));
@@ -101,7 +98,7 @@ async fn events_tell_what_happens() {
 }
 
 #[tokio::test]
-async fn only_the_last_requests_are_kept() {
+async fn keeps_only_last_requests() {
     let settings = Settings { kept_requests: 2, ..Settings::default() };
     let backend = MockBackend::start(settings).await.unwrap();
     for path in ["/a", "/b", "/c"] {
@@ -112,10 +109,10 @@ async fn only_the_last_requests_are_kept() {
 }
 
 #[test]
-fn it_can_be_held_longer_than_its_runtime() {
+fn handle_outlives_its_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let backend = runtime.block_on(MockBackend::start(Settings::default())).unwrap();
-    // Outside of the runtime: submitting and looking need none.
+    // Outside of the runtime: submitting and reading records need none.
     backend.submit(NewTask::new("u", "b"));
     assert_eq!(backend.attempts().len(), 1);
     drop(runtime);

@@ -1,7 +1,7 @@
-//! The whole contract over real HTTP, as a client sees it.
-//! The client is written by hand, so that it also sees what a good client hides: drops, cuts and headers.
+//! Tests of the whole contract over real HTTP.
+//! The client is written by hand so that tests can observe dropped connections, truncated bodies and raw headers.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod admin;
 mod auth;

@@ -1,4 +1,4 @@
-//! The program, as a process of its own.
+//! The program as a separate process.
 
 #![expect(clippy::disallowed_methods, reason = "the program under test is a child process")]
 
@@ -34,10 +34,10 @@ async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
 }
 
 #[tokio::test]
-async fn it_serves_prints_what_happens_and_ends_when_done() {
+async fn prints_events_and_exits_when_done() {
     let flags = ["--task", "https://example.org/a.git#main#1", "--id", "integer", "--exit-when-done"];
     let (mut child, mut lines, address) = start(&flags).await;
-    assert_eq!(next(&mut lines).await, "1 tasks wait");
+    assert_eq!(next(&mut lines).await, "1 tasks pending");
     let claimed = exchange(address, "GET", CLAIM, &[], b"").await.unwrap().json();
     assert_eq!((&claimed["id"], &claimed["laboratoryNumber"]), (&1.into(), &1.into()));
     let body = result(1).to_string();
@@ -51,7 +51,7 @@ async fn it_serves_prints_what_happens_and_ends_when_done() {
 }
 
 #[tokio::test]
-async fn a_signal_stops_it_with_code_0() {
+async fn signals_stop_it_with_code_0() {
     for signal in ["-TERM", "-INT"] {
         let (mut child, _lines, _) = start(&[]).await;
         let pid = child.id().unwrap().to_string();
@@ -61,7 +61,7 @@ async fn a_signal_stops_it_with_code_0() {
 }
 
 #[tokio::test]
-async fn tasks_from_a_file_and_faults_from_a_flag() {
+async fn reads_tasks_file_and_fault_flag() {
     let path = std::env::temp_dir().join(format!("mock-backend-tasks-{}.jsonl", std::process::id()));
     std::fs::write(&path, "{\"id\": 5, \"repositoryUrl\": \"u\", \"branch\": \"b\"}\n\n").unwrap();
     let (_child, _lines, address) = start(&["--tasks", path.to_str().unwrap(), "--fault", "claim:503"]).await;
@@ -71,8 +71,8 @@ async fn tasks_from_a_file_and_faults_from_a_flag() {
 }
 
 #[tokio::test]
-async fn bad_input_is_one_clear_line_and_code_2() {
-    for (flags, says) in [
+async fn invalid_input_prints_one_line_with_code_2() {
+    for (flags, part) in [
         (&["--fault", "claim:nonsense"][..], "nonsense"),
         (&["--task", "no-branch"], "no-branch"),
         (&["--user", "nameless"], "nameless"),
@@ -85,13 +85,13 @@ async fn bad_input_is_one_clear_line_and_code_2() {
         let output = run(flags).await;
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{flags:?}: {stderr}");
-        assert!(stderr.contains(says) && stderr.lines().count() == 1, "{flags:?}: {stderr}");
+        assert!(stderr.contains(part) && stderr.lines().count() == 1, "{flags:?}: {stderr}");
         assert!(output.stdout.is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_taken_port_is_one_clear_line_and_code_1() {
+async fn taken_port_prints_one_line_with_code_1() {
     let (_child, _lines, address) = start(&[]).await;
     let output = run(&["--port", &address.port().to_string()]).await;
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -100,7 +100,7 @@ async fn a_taken_port_is_one_clear_line_and_code_1() {
 }
 
 #[tokio::test]
-async fn help_names_the_flags_and_the_default_port() {
+async fn help_shows_flags_and_default_port() {
     let output = run(&["--help"]).await;
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));

@@ -1,4 +1,4 @@
-//! Results: what is accepted, what is refused and with which status, and what is kept.
+//! Results: which bodies are accepted or refused, with which status, and what is recorded.
 
 use mock_backend::{Limits, MockBackend, NewTask, Settings, Status, TaskId};
 use serde_json::{Value, json};
@@ -19,11 +19,11 @@ fn with(field: &str, value: impl Into<Value>) -> String {
 }
 
 #[tokio::test]
-async fn a_result_is_answered_with_its_id_and_kept_byte_for_byte() {
+async fn accepts_result_and_keeps_exact_body() {
     let (backend, id) = claimed(Settings::default()).await;
     let body = format!("{}\n ", result(21));
-    let answer = post(&backend, RESULT, &body).await;
-    assert_eq!((answer.status, answer.json()), (200, json!({"id": 21})));
+    let response = post(&backend, RESULT, &body).await;
+    assert_eq!((response.status, response.json()), (200, json!({"id": 21})));
     let stored = backend.next_result(BOUND).await.unwrap();
     assert_eq!(stored.id, id);
     assert_eq!(stored.body, body.as_bytes());
@@ -37,7 +37,7 @@ async fn a_result_is_answered_with_its_id_and_kept_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn the_status_is_derived() {
+async fn derives_status_from_result() {
     for (passed, error, expected) in [
         (true, false, Status::Success),
         (false, false, Status::Failure),
@@ -54,7 +54,7 @@ async fn the_status_is_derived() {
 }
 
 #[tokio::test]
-async fn the_same_result_twice_is_harmless_and_counted() {
+async fn counts_duplicate_results() {
     let (backend, id) = claimed(Settings::default()).await;
     for _ in 0..2 {
         assert_eq!(post(&backend, RESULT, result(21).to_string()).await.status, 200);
@@ -65,7 +65,7 @@ async fn the_same_result_twice_is_harmless_and_counted() {
 }
 
 #[tokio::test]
-async fn what_is_no_result_or_has_no_attempt_is_a_400() {
+async fn refuses_invalid_body_and_unknown_id_with_400() {
     let (backend, id) = claimed(Settings::default()).await;
     let mut missing = result(21);
     missing.as_object_mut().unwrap().remove("isError");
@@ -79,9 +79,9 @@ async fn what_is_no_result_or_has_no_attempt_is_a_400() {
         with("id", 22),
     ];
     for body in &bodies {
-        let answer = post(&backend, RESULT, body).await;
-        assert_eq!(answer.status, 400, "{body}");
-        assert!(answer.json()["message"].is_string(), "it says why");
+        let response = post(&backend, RESULT, body).await;
+        assert_eq!(response.status, 400, "{body}");
+        assert!(response.json()["message"].is_string(), "has a reason");
     }
     assert_eq!(backend.status_of(&id), Some(Status::InProgress));
     assert_eq!(backend.refusals().len(), bodies.len());
@@ -90,7 +90,7 @@ async fn what_is_no_result_or_has_no_attempt_is_a_400() {
 }
 
 #[tokio::test]
-async fn what_the_storage_refuses_is_a_500_as_often_as_it_is_sent() {
+async fn refuses_unstorable_result_every_time_with_500() {
     let (backend, id) = claimed(Settings::default()).await;
     let raw = |escape: &str| result(21).to_string().replace("test_a", escape);
     let bodies =
@@ -106,7 +106,7 @@ async fn what_the_storage_refuses_is_a_500_as_often_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_a_413() {
+async fn refuses_body_over_limit_with_413() {
     let limits = Limits { body: Some(400), ..Limits::default() };
     let (backend, _) = claimed(Settings { limits, ..Settings::default() }).await;
     assert_eq!(post(&backend, RESULT, with("errorDetails", "x".repeat(400))).await.status, 413);
@@ -114,14 +114,14 @@ async fn a_body_over_the_limit_is_a_413() {
 }
 
 #[tokio::test]
-async fn a_breach_of_the_contract_is_accepted_and_noted() {
+async fn accepts_and_records_contract_violations() {
     let (backend, _) = claimed(Settings::default()).await;
     let reformatted = result(21).to_string().replace(r#""id":21"#, r#""id":21.0"#);
     assert_eq!(post(&backend, RESULT, reformatted).await.status, 400, "21.0 is not 21");
     let headers = [("Content-Type", "text/plain")];
     let body = with("duration", -1);
-    let answer = exchange(backend.address(), "POST", RESULT, &headers, body.as_bytes()).await.unwrap();
-    assert_eq!(answer.status, 200);
+    let response = exchange(backend.address(), "POST", RESULT, &headers, body.as_bytes()).await.unwrap();
+    assert_eq!(response.status, 200);
     backend.submit(NewTask::new("u", "b").id(TaskId::string("a")));
     assert_eq!(
         post(&backend, RESULT, result("a").to_string().replace("\"a\"", r#""\u0061""#)).await.status,
@@ -132,8 +132,8 @@ async fn a_breach_of_the_contract_is_accepted_and_noted() {
         "refused with 400: no attempt has the id 21.0",
         "the Content-Type of a result is `text/plain`",
         "duration is negative",
-        r#"the id came back in another form: "\u0061""#,
-        "a result for an attempt that was never claimed",
+        r#"the id was reformatted: "\u0061""#,
+        "result for an attempt that was never claimed",
     ];
     assert_eq!(found, expected);
 }
