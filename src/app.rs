@@ -49,12 +49,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let log = logging::start(&cli.settings.logging, cli.command.is_some(), &screen)?;
     if cli.settings.backend.password_fd.is_some() {
         tracing::warn!(
+            name: "password_on_command_line",
             "--password was on the command line: `ps` shows it for a moment, and a shell's history keeps it; prefer --password-file, RUNNER_PASSWORD, or a systemd credential named ostest-runner.password"
         );
     }
     if cli.command.is_none() {
         for warning in &cli.given.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!(name: "setting_warning", "{warning}");
         }
     }
     // One thread: the work is in child processes, and a death signal goes with the thread that started the child.

@@ -68,7 +68,7 @@ impl Attempts {
         let watched = Arc::new(self.observe.task(recorded.id(), again));
         let (report, clearing) = match task.and_then(|task| died_before(&recorded).map_or(Ok(task), Err)) {
             Err(fault) => {
-                tracing::warn!(task.id = recorded.id().for_log(), %fault, "a task that is not run; answered with an error");
+                tracing::warn!(name: "task_not_run", { task.id = recorded.id().for_log(), %fault }, "a task that is not run; answered with an error");
                 (Report::of_fault(fault, started.elapsed()), Clearing::default())
             }
             Ok(task) => {
@@ -115,7 +115,7 @@ impl Attempts {
             worker.run(&task, &Source::Repository, started, bounds).await
         });
         run.await.unwrap_or_else(|error| {
-            tracing::error!(task.id = id.for_log(), %error, "the worker itself failed");
+            tracing::error!(name: "worker_failed", { task.id = id.for_log(), %error }, "the worker itself failed");
             let message = "the runner itself failed while it worked on this task; its log says more";
             let fault = Fault::new(Stage::Execute, Cause::Infrastructure, message);
             (Report::of_fault(fault, started.elapsed()), Clearing::default())
@@ -169,13 +169,15 @@ async fn finish(mut claimed: Claimed, body: Vec<u8>, interrupt: &CancellationTok
 fn put_back(claimed: Claimed) {
     let id = claimed.id().for_log();
     match claimed.put_back() {
-        Ok(()) => tracing::info!(task.id = id, "interrupted; it is run again at the next start"),
+        Ok(()) => {
+            tracing::info!(name: "task_put_back", { task.id = id }, "interrupted; it is run again at the next start");
+        }
         Err(error) => {
-            tracing::warn!(task.id = id, %error, "interrupted; it is run again, and this start counts");
+            tracing::warn!(name: "task_put_back", { task.id = id, %error }, "interrupted; it is run again, and this start counts");
         }
     }
 }
 
 fn say_full(what: &str, id: &TaskId, error: &io::Error) {
-    tracing::error!(target: "critical", { task.id = id.for_log(), %error }, "{what}");
+    tracing::error!(name: "spool_full", target: "critical", { task.id = id.for_log(), %error }, "{what}");
 }

@@ -112,6 +112,7 @@ impl Checkout {
         match self.ask(&request, Stage::Checkout, folder).await? {
             Answer::CheckedOut(done) => {
                 tracing::debug!(
+                    name: "fetched",
                     received = done.received,
                     bytes = done.bytes,
                     files = done.files,
@@ -154,6 +155,7 @@ impl Checkout {
             Answer::Mirrored(done) => {
                 if let Some(warning) = done.warning {
                     tracing::warn!(
+                        name: "suite_refresh_failed",
                         warning,
                         commit = done.commit,
                         "the suite could not be refreshed; what is there serves"

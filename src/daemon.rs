@@ -50,7 +50,7 @@ impl Daemon {
         let settings = &config.settings;
         let (spool, mut found) = Spool::open(&config.folders.state)?;
         for (file, reason) in std::mem::take(&mut found.set_aside) {
-            tracing::warn!(file = %file.display(), reason, "a file of the spool was set aside");
+            tracing::warn!(name: "spool_file_set_aside", file = %file.display(), reason, "a file of the spool was set aside");
         }
         process::sweep(&daemon_mark(config));
         workspace::sweep(&config.folders.work, Duration::ZERO);
@@ -67,6 +67,7 @@ impl Daemon {
         };
         let poll = Poll::new(config.running.poll.clone(), backend, spool.clone(), Arc::new(attempts));
         tracing::info!(
+            name: "runner_started",
             version = env!("OSTEST_VERSION"),
             backend = settings.backend.backend_url.as_str(),
             concurrent = settings.poll.concurrent,
@@ -117,27 +118,29 @@ impl Daemon {
     pub async fn flush(&self) {
         match self.deliver.drain().await {
             Ok(Left { claims: 0, results: 0, unspooled: 0 }) => {
-                tracing::info!("stopped: everything that was taken is answered");
+                tracing::info!(name: "stopped_clean", "stopped: everything that was taken is answered");
             }
             Ok(Left { claims, results, unspooled }) => {
                 if unspooled > 0 {
-                    tracing::error!(left = unspooled, "stopped: results that only the log holds, see above");
+                    tracing::error!(name: "stopped_with_unspooled", left = unspooled, "stopped: results that only the log holds, see above");
                 }
                 if results > 0 {
                     tracing::warn!(
+                        name: "stopped_with_results",
                         left = results,
                         "stopped: results that the backend has not taken wait in the spool"
                     );
                 }
                 if claims > 0 {
                     tracing::warn!(
+                        name: "stopped_with_claims",
                         left = claims,
                         "stopped: claims that are not answered wait in the spool; they are run again at the next start"
                     );
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "stopped: whether everything that was taken is answered, the spool does not tell");
+                tracing::error!(name: "stopped_unknown", %error, "stopped: whether everything that was taken is answered, the spool does not tell");
             }
         }
     }
@@ -155,7 +158,7 @@ impl Daemon {
                 Ok(()) => return true,
                 Err(_) if stop.drain.is_cancelled() => return false,
                 Err(fault) => {
-                    tracing::error!(%fault, again_in = ?pause, "the suite is not ready; no task is taken before it is");
+                    tracing::error!(name: "suite_not_ready", %fault, again_in = ?pause, "the suite is not ready; no task is taken before it is");
                 }
             }
             tokio::select! {
@@ -205,9 +208,9 @@ async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow
     let weaker_because = sandbox.weaker_because.clone();
     launcher.observe().confined(Confinement { level, line: enforced.clone(), weaker_because });
     if let Some(why) = &sandbox.weaker_because {
-        tracing::warn!(level, enforced, why, "sandbox");
+        tracing::warn!(name: "sandbox_chosen", level, enforced, why, "sandbox");
     } else {
-        tracing::info!(level, enforced, "sandbox");
+        tracing::info!(name: "sandbox_chosen", level, enforced, "sandbox");
     }
     Ok(launcher.confined(sandbox))
 }

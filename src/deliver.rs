@@ -97,7 +97,7 @@ impl Drop for Unspooled {
         if !self.body.is_empty() {
             self.lost.fetch_add(1, Ordering::Relaxed);
             let body = String::from_utf8_lossy(&self.body);
-            tracing::error!(target: "critical", { task.id = self.id.for_log(), %body }, "this result is neither delivered nor in the spool, and the runner ends: post it by hand");
+            tracing::error!(name: "result_lost", target: "critical", { task.id = self.id.for_log(), %body }, "this result is neither delivered nor in the spool, and the runner ends: post it by hand");
         }
     }
 }
@@ -145,7 +145,9 @@ impl Deliver {
                         self.submit(finished).await;
                     }
                 }
-                Err(error) => tracing::debug!(%error, "the spool cannot be looked at"),
+                Err(error) => {
+                    tracing::debug!(name: "spool_unreadable", %error, "the spool cannot be looked at");
+                }
             }
         }
     }
@@ -220,7 +222,7 @@ impl Delivery {
             };
             let attempt = self.attempt;
             inner.observe.delivery_retried();
-            tracing::warn!(task.id = self.id(), %error, attempt, ?pause, "the result was not taken; trying again");
+            tracing::warn!(name: "delivery_retried", { task.id = self.id(), %error, attempt, ?pause }, "the result was not taken; trying again");
             if last {
                 return;
             }
@@ -283,12 +285,13 @@ impl Delivery {
             404 if suspect => Next::Reject(status),
             TOO_LARGE | 500..=599 if suspect => {
                 let (id, times) = (self.id(), self.same_status.1);
-                tracing::error!(task.id = id, %error, times, "the backend fails on this result while it takes others");
+                tracing::error!(name: "delivery_poisoned", { task.id = id, %error, times }, "the backend fails on this result while it takes others");
                 Next::Wait(self.pause(error, LONGEST_PAUSE[1]))
             }
             TOO_LARGE => {
                 if self.same_status.1 == 1 {
                     tracing::error!(
+                        name: "result_too_large",
                         target: "critical",
                         { task.id = self.id(), %error },
                         "the backend, or a proxy before it, finds this result too large though nothing more can be taken from it; it is tried ever more rarely: raise the limit there"
@@ -317,11 +320,11 @@ impl Delivery {
         inner.accepted.fetch_add(1, Ordering::Relaxed);
         let (id, attempts) = (self.id(), self.attempt + 1);
         inner.observe.delivered(&id, self.started.elapsed());
-        tracing::debug!(task.id = id, attempts, elapsed = ?self.started.elapsed(), "delivered");
+        tracing::debug!(name: "result_delivered", { task.id = id, attempts, elapsed = ?self.started.elapsed() }, "delivered");
         match self.result {
             Outgoing::Spooled(finished) => {
                 if let Err(error) = blocking(move || finished.delivered()).await {
-                    tracing::warn!(task.id = id, %error, "a delivered result could not be removed from the spool; it is sent again after the next start");
+                    tracing::warn!(name: "result_not_removed", { task.id = id, %error }, "a delivered result could not be removed from the spool; it is sent again after the next start");
                 }
             }
             Outgoing::Unspooled(result) => {
@@ -339,16 +342,16 @@ impl Delivery {
                 match kept {
                     Ok(kept) => {
                         let kept = kept.display();
-                        tracing::error!(task.id = id, %error, %kept, "the backend refuses this result for good; it is kept");
+                        tracing::error!(name: "result_refused", { task.id = id, %error, %kept }, "the backend refuses this result for good; it is kept");
                     }
                     Err(kept) => {
-                        tracing::error!(task.id = id, %error, %kept, "the backend refuses this result for good; it stays in the spool");
+                        tracing::error!(name: "result_refused", { task.id = id, %error, %kept }, "the backend refuses this result for good; it stays in the spool");
                     }
                 }
             }
             Outgoing::Unspooled(result) => {
                 let body = result.settle();
-                tracing::error!(task.id = id, %error, %body, "the backend refuses this result for good");
+                tracing::error!(name: "result_refused", { task.id = id, %error, %body }, "the backend refuses this result for good");
             }
         }
     }

@@ -47,7 +47,7 @@ impl Kept {
         }
         if let Err(error) = self.move_in(workspace, id).and_then(|()| self.prune()) {
             // Nobody's answer depends on it.
-            tracing::debug!(%error, folder = %self.folder.display(), "a task's report and output could not be kept");
+            tracing::debug!(name: "artifacts_not_kept", %error, folder = %self.folder.display(), "a task's report and output could not be kept");
         }
     }
 

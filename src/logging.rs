@@ -155,7 +155,7 @@ impl LogFile {
         match append(path) {
             Ok(new) => *file.lock().unwrap_or_else(PoisonError::into_inner) = new,
             Err(error) => {
-                tracing::error!(file = %path.display(), %error, "the log file could not be opened anew");
+                tracing::error!(name: "log_file_failed", file = %path.display(), %error, "the log file could not be opened anew");
             }
         }
     }

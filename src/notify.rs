@@ -125,7 +125,7 @@ async fn feed(socket: &Socket, observe: &Observe, healthy: bool) -> bool {
         }
         Some(why) => {
             if healthy {
-                tracing::error!(target: "critical", why, "the watchdog is not fed any more: the service manager restarts the runner");
+                tracing::error!(name: "watchdog_stopped", target: "critical", why, "the watchdog is not fed any more: the service manager restarts the runner");
             }
             false
         }

@@ -144,7 +144,7 @@ impl Poll {
         let place = match place.map_or_else(|| self.spool.reserve(), Ok) {
             Ok(place) => place,
             Err(error) => {
-                tracing::error!(target: "critical", %error, "no task is taken: the spool cannot take one");
+                tracing::error!(name: "spool_full", target: "critical", %error, "no task is taken: the spool cannot take one");
                 self.observe.room(Err(error.to_string()));
                 self.observe.polled(Polled::NoRoom);
                 return Asked::Failed;
@@ -182,7 +182,7 @@ impl Poll {
             Claim::NoWork => Asked::Idle,
             Claim::Unanswerable { .. } => Asked::Failed,
             Claim::NotFound => {
-                tracing::warn!("the backend answered 404 to a question for a task: is --get-api right?");
+                tracing::warn!(name: "claim_route_missing", "the backend answered 404 to a question for a task: is --get-api right?");
                 Asked::Failed
             }
         };
@@ -202,7 +202,8 @@ impl Poll {
         let Some((id, task)) = work_of(claim) else { return Asked::Idle };
         let Some(held) = round.in_hand.take(&id) else {
             tracing::warn!(
-                task.id = id.for_log(),
+                name: "task_duplicate",
+                { task.id = id.for_log() },
                 "this task is being worked on here already; not run twice"
             );
             round.place = Some(place);
@@ -217,8 +218,8 @@ impl Poll {
     fn again(&self, claimed: Claimed, slot: Slot, round: &mut Round<'_>) {
         let id = claimed.id().clone();
         tracing::info!(
-            task.id = id.for_log(),
-            starts = claimed.starts(),
+            name: "task_resumed",
+            { task.id = id.for_log(), starts = claimed.starts() },
             "a task of an earlier run is taken up again"
         );
         let task = match work_of(wire::claim(200, claimed.task_body())) {
@@ -275,6 +276,7 @@ async fn write_down(place: spool::Slot, id: TaskId, body: Vec<u8>) -> Recorded {
             let body = String::from_utf8_lossy(&body);
             // As a string, which the log escapes.
             tracing::error!(
+                name: "claim_unspooled",
                 target: "critical", { task.id = id.for_log(), %error, body = &*without_secrets(&body) },
                 "this claim could not be written down; it is lost if the runner dies before it is answered"
             );
@@ -300,13 +302,13 @@ fn claimable(error: &Error) -> Result<(), String> {
 fn say_failure(error: &Error) {
     match error {
         Error::Unreachable { sent: true, .. } | Error::Unreadable { .. } => {
-            tracing::error!(%error, "the backend's answer did not arrive; if it held a task, that task is possibly lost");
+            tracing::error!(name: "claim_possibly_lost", %error, "the backend's answer did not arrive; if it held a task, that task is possibly lost");
         }
         // Said once, loudly, where it was met.
         Error::Status { status: 401 | 403, .. } => {
-            tracing::debug!(%error, "the backend could not be asked for a task");
+            tracing::debug!(name: "claim_failed", %error, "the backend could not be asked for a task");
         }
-        _ => tracing::warn!(%error, "the backend could not be asked for a task"),
+        _ => tracing::warn!(name: "claim_failed", %error, "the backend could not be asked for a task"),
     }
 }
 

@@ -34,7 +34,7 @@ impl Reload {
             Err(error) => {
                 let error = cli::one_line(&error);
                 let error = error.trim_start_matches("error: ");
-                return tracing::error!(error, "the settings are wrong; everything stays as it was");
+                return tracing::error!(name: "reload_failed", error, "the settings are wrong; everything stays as it was");
             }
         };
         let changed: Vec<(&mut Value, Value)> = self
@@ -72,6 +72,7 @@ impl Reload {
         if let Err(error) = password {
             let error = format!("{error:#}");
             tracing::error!(
+                name: "reload_password_failed",
                 error,
                 "the password cannot be read again; the runner goes on with the one that it has, and does not start again before that file is mended"
             );
@@ -100,12 +101,12 @@ fn password_in_file(settings: &Settings) -> anyhow::Result<Option<SecretString>>
 fn say(now: &[String], after_restart: &[String]) {
     let (changed, needs_restart) = (now.join(", "), after_restart.join(", "));
     if after_restart.is_empty() && now.is_empty() {
-        tracing::info!("the settings were read again: nothing has changed");
+        tracing::info!(name: "reloaded", "the settings were read again: nothing has changed");
     } else if after_restart.is_empty() {
-        tracing::info!(changed, "the settings were read again");
+        tracing::info!(name: "reloaded", changed, "the settings were read again");
     } else if now.is_empty() {
-        tracing::warn!(needs_restart, "the settings were read again; these changes need a restart");
+        tracing::warn!(name: "reloaded", needs_restart, "the settings were read again; these changes need a restart");
     } else {
-        tracing::warn!(changed, needs_restart, "the settings were read again; some changes need a restart");
+        tracing::warn!(name: "reloaded", changed, needs_restart, "the settings were read again; some changes need a restart");
     }
 }

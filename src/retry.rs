@@ -19,6 +19,8 @@ where
     work.retry(pauses)
         .sleep(tokio::time::sleep)
         .when(|fault: &Fault| fault.cause == Cause::Infrastructure)
-        .notify(|fault, pause| tracing::warn!(%fault, ?pause, "{what} failed; trying again"))
+        .notify(
+            |fault, pause| tracing::warn!(name: "retrying", %fault, ?pause, "{what} failed; trying again"),
+        )
         .await
 }

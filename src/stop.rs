@@ -27,10 +27,10 @@ impl Stop {
         let mut int = signal(SignalKind::interrupt())?;
         Ok(async move {
             either(&mut term, &mut int).await;
-            tracing::info!("stopping: no more tasks are taken, what runs is finished and delivered");
+            tracing::info!(name: "draining", "stopping: no more tasks are taken, what runs is finished and delivered");
             self.drain.cancel();
             either(&mut term, &mut int).await;
-            tracing::warn!("stopping now: what runs is interrupted and reported as such");
+            tracing::warn!(name: "interrupting", "stopping now: what runs is interrupted and reported as such");
             self.interrupt.cancel();
             either(&mut term, &mut int).await;
             screen.clear();
@@ -57,6 +57,7 @@ impl Stop {
             }
             if !self.interrupt.is_cancelled() {
                 tracing::warn!(
+                    name: "drain_timed_out",
                     ?limit,
                     "the drain has lasted too long: what runs is interrupted and reported as such"
                 );

@@ -72,6 +72,7 @@ impl Worker {
             let laboratories = laboratories.join(",");
             let branch = task.branch.as_deref().map(|branch| shorten(branch, LONGEST_BRANCH));
             tracing::info!(
+                name: "task_started",
                 branch = branch.as_deref(),
                 laboratories,
                 tests = task.tests.len(),
@@ -151,7 +152,7 @@ impl Worker {
             self.checkout.student(&url, task.branch.as_deref(), &folder)
         })
         .await?;
-        tracing::debug!(stage = "checkout", commit, elapsed = ?started.elapsed(), "checked out");
+        tracing::debug!(name: "checked_out", stage = "checkout", commit, elapsed = ?started.elapsed(), "checked out");
         Ok(())
     }
 }
@@ -204,11 +205,13 @@ fn say_end(report: &Report, claimed: Instant) {
     let limits = (!report.limits.is_empty()).then(|| report.limits.join(", "));
     match &report.fault {
         Some(fault) => tracing::info!(
+            name: "task_ended",
             %verdict, stage = %fault.stage, cause = ?fault.cause, fault = &*shorten(&fault.message, LONGEST_FAULT), passed = tally.passed,
             total = tally.total(), ?elapsed, cpu = ?report.cpu, memory, exit, limits, "task ended"
         ),
         None => {
             tracing::info!(
+                name: "task_ended",
                 %verdict, passed = tally.passed, total = tally.total(), ?elapsed, cpu = ?report.cpu, memory,
                 exit, limits, "task ended"
             );

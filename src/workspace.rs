@@ -123,7 +123,7 @@ impl Workspace {
 impl Drop for Workspace {
     fn drop(&mut self) {
         if let Err(error) = remove_tree(&self.root) {
-            tracing::warn!(folder = %self.root.display(), %error, "a task's folder could not be removed");
+            tracing::warn!(name: "workspace_not_removed", folder = %self.root.display(), %error, "a task's folder could not be removed");
         }
     }
 }
@@ -146,9 +146,11 @@ pub fn sweep(work_dir: &Path, spared: Duration) {
             continue;
         }
         match remove_tree(&folder) {
-            Ok(()) => tracing::info!(folder = %folder.display(), "a folder of an earlier run was removed"),
+            Ok(()) => {
+                tracing::info!(name: "leftover_folder_removed", folder = %folder.display(), "a folder of an earlier run was removed");
+            }
             Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "a folder of an earlier run cannot be removed");
+                tracing::warn!(name: "leftover_folder_not_removed", folder = %folder.display(), %error, "a folder of an earlier run cannot be removed");
             }
         }
     }

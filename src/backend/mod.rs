@@ -237,7 +237,7 @@ impl Backend {
         if let Claim::Unanswerable { reason } = &claim {
             let body = self.http.hide(&reply.body);
             // As a string, which the log escapes: it is anybody's, with line breaks and terminal escapes.
-            tracing::error!(reason, body, "the backend's answer is no task that could be answered");
+            tracing::error!(name: "claim_malformed", reason, body, "the backend's answer is no task that could be answered");
         }
         Ok((claim, reply.body))
     }
@@ -268,7 +268,7 @@ impl Backend {
     /// From now on an empty 200 is a receipt: this backend answers so every time.
     pub fn take_empty_receipts(&self) {
         if !self.receipts_are_empty.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the backend confirms results with empty answers; they are taken as receipts");
+            tracing::warn!(name: "empty_receipts_accepted", "the backend confirms results with empty answers; they are taken as receipts");
         }
     }
 

@@ -36,20 +36,23 @@ impl Backend {
         let user = &self.settings.login;
         match (status, self.tokens.is_some()) {
             (401, true) if is_first(&self.said.token) => tracing::error!(
+                name: "token_refused",
                 target: "critical",
                 user,
                 route,
                 "the backend accepts the login and refuses its token (401): look at the clocks of both, and at what signs its tokens"
             ),
             (401, false) if is_first(&self.said.forbidden) => {
-                tracing::error!(target: "critical", route, "the backend wants a login (401): start the runner with --auth");
+                tracing::error!(name: "login_required", target: "critical", route, "the backend wants a login (401): start the runner with --auth");
             }
             (403, false) if is_first(&self.said.forbidden) => tracing::error!(
+                name: "route_forbidden",
                 target: "critical",
                 route,
                 "the backend forbids this route (403) and nobody is logged in: start the runner with --auth"
             ),
             (403, true) if is_first(&self.said.forbidden) => tracing::error!(
+                name: "user_forbidden",
                 target: "critical",
                 user,
                 route,

@@ -132,7 +132,7 @@ impl Work {
             match exchanged {
                 Ok(tokens) => {
                     self.observe.credentials(Ok(()));
-                    tracing::debug!(user = self.settings.login, "logged in");
+                    tracing::debug!(name: "logged_in", user = self.settings.login, "logged in");
                     return Some(tokens);
                 }
                 Err(error) => self.complain(&error),
@@ -155,7 +155,9 @@ impl Work {
                 Ok(tokens) => return Some(tokens),
                 // Normal: another runner with the same user, or a restart, made the refresh token worthless.
                 Err(Error::Status { status: 400..=499, .. }) => return None,
-                Err(error) => tracing::warn!(%error, "the token could not be refreshed"),
+                Err(error) => {
+                    tracing::warn!(name: "token_refresh_failed", %error, "the token could not be refreshed");
+                }
             }
             sleep(FLOOR + pause.mul_f64(fastrand::f64())).await;
             if pause >= RETRY.end {
@@ -170,14 +172,15 @@ impl Work {
         self.observe.credentials(Err(trouble.clone()));
         let said = self.show.borrow().trouble == trouble;
         match error {
-            _ if said => tracing::debug!(%error, "login failed again"),
+            _ if said => tracing::debug!(name: "login_failed", %error, "login failed again"),
             Error::Status { status: 400 | 401, .. } => tracing::error!(
+                name: "login_refused",
                 target: "critical",
                 user = self.settings.login,
                 %error,
                 "the backend refuses the login; it is tried again slowly: check --login and the password"
             ),
-            _ => tracing::warn!(%error, "cannot log in; trying again"),
+            _ => tracing::warn!(name: "login_failed", %error, "cannot log in; trying again"),
         }
         self.show.send_modify(|shown| shown.trouble = trouble);
     }

@@ -63,12 +63,12 @@ impl Environments {
         }
         step("making the suite's environment");
         let started = Instant::now();
-        tracing::info!(folder = %home.display(), "making the suite's environment");
+        tracing::info!(name: "environment_started", folder = %home.display(), "making the suite's environment");
         self.make(home, base, tree, until).await?;
         File::create(home.join(MARKER))
             .and_then(|marker| marker.sync_all())
             .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
-        tracing::info!(elapsed = ?started.elapsed(), "the suite's environment is ready");
+        tracing::info!(name: "environment_ready", elapsed = ?started.elapsed(), "the suite's environment is ready");
         Ok(())
     }
 

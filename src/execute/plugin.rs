@@ -72,7 +72,7 @@ fn open(path: &Path) -> io::Result<bool> {
     if mode & needed == needed || meta.is_symlink() {
         return Ok(true);
     }
-    tracing::warn!(path = %path.display(), "a task has closed a part of the suite's environment; it is open again");
+    tracing::warn!(name: "environment_reopened", path = %path.display(), "a task has closed a part of the suite's environment; it is open again");
     fs::set_permissions(path, Permissions::from_mode(mode | if meta.is_dir() { 0o755 } else { 0o644 }))?;
     Ok(true)
 }

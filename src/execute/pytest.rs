@@ -207,9 +207,9 @@ impl Executor for Pytest<'_> {
         for warning in &warnings {
             if warning == UNTOLD && !self.listens {
                 // No interpreter of the suite's was to speak: it is a suite of that kind.
-                tracing::info!(warning, "the suite's result is its report file's");
+                tracing::info!(name: "report_warning", warning, "the suite's result is its report file's");
             } else {
-                tracing::warn!(warning, "the suite's result comes with a warning");
+                tracing::warn!(name: "report_warning", warning, "the suite's result comes with a warning");
             }
         }
         report.exit = Some(exit.describe());

@@ -36,13 +36,13 @@ pub(super) fn remove_old(folder: &Path, used: &Path) {
         let removed = if name.starts_with(GOING) {
             remove_tree(&path)
         } else if !name.starts_with('.') && age(&path).is_some_and(|age| age > KEPT) {
-            tracing::info!(folder = %path.display(), "of an earlier commit of the suite, not used for a week: removed");
+            tracing::info!(name: "stale_suite_removed", folder = %path.display(), "of an earlier commit of the suite, not used for a week: removed");
             remove_whole(&path, &folder.join(format!("{GOING}{name}")))
         } else {
             Ok(())
         };
         if let Err(error) = removed {
-            tracing::warn!(folder = %path.display(), %error, "what an earlier commit of the suite has left cannot be removed");
+            tracing::warn!(name: "stale_suite_not_removed", folder = %path.display(), %error, "what an earlier commit of the suite has left cannot be removed");
         }
     }
 }

@@ -173,7 +173,7 @@ impl SuiteKeeper {
         self.launcher.observe().suite_step(None);
         match (found, last) {
             (Err(fault), Some(last)) if fault.cause == Cause::Infrastructure => {
-                tracing::warn!(%fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
+                tracing::warn!(name: "suite_refresh_failed", %fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
                 Ok(last)
             }
             (found, _) => found,
@@ -193,7 +193,7 @@ impl SuiteKeeper {
             Some(template) => template.clone(),
             None => self.template(&tree, &python, &commit).await?,
         };
-        tracing::info!(%commit, elapsed = ?started.elapsed(), "the suite is ready");
+        tracing::info!(name: "suite_ready", %commit, elapsed = ?started.elapsed(), "the suite is ready");
         let configuration = configuration(&tree);
         let suite = Arc::new(Suite { tree, python, template, configuration, commit });
         let used = suite.clone();
@@ -212,7 +212,7 @@ impl SuiteKeeper {
             return Err(Fault::new(Stage::Prepare, Cause::Suite, message));
         }
         let help = self.help(tree, python, commit).await?;
-        tracing::debug!(preset = ?self.settings.suite_preset, "the suite's command line");
+        tracing::debug!(name: "suite_preset", preset = ?self.settings.suite_preset, "the suite's command line");
         Ok(Template::of_preset(self.settings.suite_preset, &help))
     }
 
@@ -257,7 +257,7 @@ impl SuiteKeeper {
         if exit.success() {
             fs::write(&kept, &help).map_err(io)?;
         } else {
-            tracing::warn!(exit = exit.describe(), words = exit.last_words(), "run_tests.py --help failed");
+            tracing::warn!(name: "suite_help_failed", exit = exit.describe(), words = exit.last_words(), "run_tests.py --help failed");
         }
         Ok(help)
     }

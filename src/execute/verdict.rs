@@ -53,7 +53,7 @@ impl Evidence<'_> {
         };
         let Self { task, exit, file, selects_here, allowed, limits } = self;
         let (mut report, warnings) = events.judge(file, &ending(exit, allowed), limits);
-        tracing::debug!(pytest_exit = events.exit(), told = exit.told.len(), "told by the plugin");
+        tracing::debug!(name: "plugin_events", pytest_exit = events.exit(), told = exit.told.len(), "told by the plugin");
         report.progress = Some((events.finished() as u64, events.total() as u64));
         if selects_here {
             report.select(&task.tests);

@@ -8,7 +8,7 @@ use std::io::Write;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -55,7 +55,8 @@ where
         event.record(&mut fields);
         line.extend(fields.found);
         // Whatever an event calls its fields, these are always what they are.
-        for (name, value) in [("level", level(event)), ("timestamp", now())] {
+        let name = event_name(event.metadata());
+        for (name, value) in name.into_iter().chain([("level", level(event)), ("timestamp", now())]) {
             if let Some(other) = line.insert(name.to_owned(), value.into()) {
                 line.insert(format!("field.{name}"), other);
             }
@@ -83,6 +84,12 @@ fn escaped(json: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The name of an event that has one: what it means to programs, whatever its message says. Tracing itself names the
+/// others by their place in the source.
+fn event_name(meta: &Metadata<'_>) -> Option<(&'static str, String)> {
+    (!meta.name().starts_with("event ")).then(|| ("event", meta.name().to_owned()))
 }
 
 fn level(event: &Event<'_>) -> String {

@@ -49,7 +49,7 @@ impl Socket {
                     sleep(Duration::from_millis(50)).await;
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "the service manager cannot be told anything");
+                    tracing::debug!(name: "notify_failed", %error, "the service manager cannot be told anything");
                     return false;
                 }
             }
@@ -65,7 +65,7 @@ pub(super) fn from(variable: impl Fn(&str) -> Option<OsString>) -> (Option<Socke
     let socket = match Socket::named(&name) {
         Ok(socket) => socket,
         Err(error) => {
-            tracing::warn!(socket = ?name, %error, "NOTIFY_SOCKET cannot be used; the service manager is told nothing");
+            tracing::warn!(name: "notify_socket_unusable", socket = ?name, %error, "NOTIFY_SOCKET cannot be used; the service manager is told nothing");
             return (None, None);
         }
     };
@@ -77,7 +77,7 @@ pub(super) fn from(variable: impl Fn(&str) -> Option<OsString>) -> (Option<Socke
     let Some(value) = given("WATCHDOG_USEC") else { return (Some(socket), None) };
     let every = number(value.clone()).filter(|&micros| micros > 0).map(Duration::from_micros);
     if every.is_none() {
-        tracing::warn!(?value, "WATCHDOG_USEC is no number of microseconds; the watchdog is not fed");
+        tracing::warn!(name: "watchdog_unusable", ?value, "WATCHDOG_USEC is no number of microseconds; the watchdog is not fed");
     }
     (Some(socket), every)
 }

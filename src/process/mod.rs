@@ -61,7 +61,7 @@ pub fn sweep(mark: &str) {
         if met.is_empty() {
             return;
         }
-        tracing::warn!(processes = met.len(), "processes of an earlier run were killed");
+        tracing::warn!(name: "leftovers_killed", processes = met.len(), "processes of an earlier run were killed");
     }
 }
 

@@ -115,7 +115,7 @@ pub async fn bind(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("--listen {address}"))?;
     // With port 0 the system has chosen one.
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "listening");
+        tracing::info!(name: "listening", %address, "listening");
     }
     Ok(Some(listener))
 }

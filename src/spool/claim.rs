@@ -213,7 +213,7 @@ impl Claimed {
         // Not synced: the result wins over a claim that comes back, and a claim that outlives its delivered result
         // in a power cut is answered once more. If it fails, the next start removes it.
         if let Err(error) = remove(&self.inner.folders.file(Place::Claimed, &self.name)) {
-            tracing::warn!(%error, "a finished claim stays in the spool until the next start");
+            tracing::warn!(name: "claim_not_removed", %error, "a finished claim stays in the spool until the next start");
         }
         Ok(finished)
     }

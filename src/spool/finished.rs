@@ -75,7 +75,7 @@ impl Finished {
         let folders = &self.inner.folders;
         let to = folders.file(Place::Rejected, &self.name);
         if let Err(error) = self.write_refused(status, answer) {
-            tracing::warn!(%error, status, answer, "a refused result is kept without the answer");
+            tracing::warn!(name: "refusal_not_kept", %error, status, answer, "a refused result is kept without the answer");
             fs::rename(self.path(), &to).map_err(|error| at("rename to", &to, &error))?;
         }
         remove(&self.path())?;
