@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::installer::{FIND_WHEEL, Installer, command, find_program};
 use super::plugin;
 use crate::process::{Exit, Launcher, Spec, Until};
 use crate::report::{Cause, Fault, Stage};
@@ -110,51 +111,35 @@ impl Environments {
     /// Makes an environment at `home`; `tree` is the suite whose `requirements.txt` is installed, if any.
     async fn make(&self, home: &Path, base: &Path, tree: Option<&Path>, until: &Until) -> Result<(), Fault> {
         remove_tree(home).map_err(|e| infrastructure(format!("cannot remove {}: {e}", home.display())))?;
-        let uv = find_program("uv");
-        let (home_text, base_text) = (home.display().to_string(), base.display().to_string());
-        let python = home.join("bin/python").display().to_string();
-        let create = match &uv {
-            Some(uv) => command(uv, &["venv", "--quiet", "--python", &base_text, &home_text]),
-            None if tree.is_none() => command(base, &["-m", "venv", "--without-pip", &home_text]),
-            None => command(base, &["-m", "venv", &home_text]),
-        };
-        self.step(create, &self.folder, until).await?;
+        let installer = self.installer(base, tree.is_some(), until).await?;
+        self.step(installer.create(base, home, tree.is_some()), &self.folder, until).await?;
         let Some(tree) = tree else { return Ok(()) };
         self.launcher.observe().suite_step(Some("installing the suite's packages"));
-        let install = match &uv {
-            Some(uv) => command(
-                uv,
-                &[
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--compile-bytecode",
-                    "--python",
-                    &python,
-                    "-r",
-                    "requirements.txt",
-                ],
-            ),
-            None => command(
-                Path::new(&python),
-                &[
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--no-input",
-                    "--disable-pip-version-check",
-                    "-r",
-                    "requirements.txt",
-                ],
-            ),
-        };
-        self.step(install, tree, until).await
+        self.step(installer.install(&home.join("bin/python")), tree, until).await
+    }
+
+    /// What makes an environment for `base`; `packages`: some will be installed.
+    async fn installer(&self, base: &Path, packages: bool, until: &Until) -> Result<Installer, Fault> {
+        match Installer::uv() {
+            Some(uv) => Ok(uv),
+            None if !packages => Ok(Installer::Ensurepip),
+            None => {
+                let exit = self.run(command(base, &["-I", "-c", FIND_WHEEL]), &self.folder, until).await?;
+                // One that cannot print it will say more when it makes the environment.
+                let output = if exit.success() { exit.stdout.text() } else { String::new() };
+                Ok(Installer::of_python(&output))
+            }
+        }
     }
 
     async fn step(&self, spec: Spec, dir: &Path, until: &Until) -> Result<(), Fault> {
         let what =
             format!("{} {}", spec.program.rsplit('/').next().unwrap_or_default(), spec.args[..2].join(" "));
+        let exit = self.run(spec, dir, until).await?;
+        if exit.success() { Ok(()) } else { Err(explain(&what, &exit)) }
+    }
+
+    async fn run(&self, spec: Spec, dir: &Path, until: &Until) -> Result<Exit, Fault> {
         let (cache, temp) = (cache(), self.folder.with_extension("tmp"));
         fs::create_dir_all(&temp)
             .map_err(|e| infrastructure(format!("cannot make {}: {e}", temp.display())))?;
@@ -172,16 +157,7 @@ impl Environments {
         }
         let plan = self.launcher.sandbox().tool(&writable);
         let spec = Spec { dir: dir.to_owned(), env, plan, ..spec };
-        let exit = self.launcher.run(spec, until).await.map_err(|e| infrastructure(e.to_string()))?;
-        if exit.success() { Ok(()) } else { Err(explain(&what, &exit)) }
-    }
-}
-
-fn command(program: &Path, args: &[&str]) -> Spec {
-    Spec {
-        program: program.display().to_string(),
-        args: args.iter().map(ToString::to_string).collect(),
-        ..Spec::default()
+        self.launcher.run(spec, until).await.map_err(|e| infrastructure(e.to_string()))
     }
 }
 
@@ -273,15 +249,6 @@ fn requirements(tree: &Path) -> io::Result<Vec<u8>> {
         }
     }
     Ok(content)
-}
-
-/// A program on the runner's `PATH`.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| {
-        fs::metadata(program).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod confined;
 mod environment;
 mod events;
+mod installer;
 mod mock;
 mod plugin;
 mod pytest;
@@ -19,7 +20,7 @@ use crate::report::{Fault, Limits, Report, Stage};
 use crate::task::Task;
 use crate::units::interval;
 use crate::workspace::Workspace;
-pub use environment::find_program;
+pub use installer::find_program;
 pub use suite::Settings as SuiteSettings;
 use suite::SuiteKeeper;
 pub use template::Preset;

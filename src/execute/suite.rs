@@ -188,7 +188,9 @@ impl SuiteKeeper {
         if let Some(last) = last.filter(|last| last.commit == commit && last.is_there()) {
             return Ok(last.clone());
         }
-        let python = self.environments.interpreter(&tree, &Until::within(ENVIRONMENT)).await?;
+        // Boxed: it is large, and rarely needed.
+        let until = Until::within(ENVIRONMENT);
+        let python = Box::pin(self.environments.interpreter(&tree, &until)).await?;
         let template = match &self.settings.test_command {
             Some(template) => template.clone(),
             None => self.template(&tree, &python, &commit).await?,
