@@ -19,7 +19,7 @@ fn environments(world: &World) -> Vec<std::path::PathBuf> {
 
 #[tokio::test]
 async fn it_is_made_once_before_the_first_claim_and_shared_by_all() {
-    let world = World::with(Settings::default(), &["--concurrent", "8"]).await;
+    let world = World::without_environment(Settings::default(), &["--concurrent", "8"]).await;
     let ids: Vec<_> = (0..16).map(|_| world.submit(PASS)).collect();
     for id in &ids {
         assert_eq!(world.answer(id).await["isPassed"], true);
@@ -33,7 +33,7 @@ async fn it_is_made_once_before_the_first_claim_and_shared_by_all() {
 
 #[tokio::test]
 async fn a_suite_that_changes_is_taken_up_and_gets_an_environment_of_its_own() {
-    let world = World::with(Settings::default(), &["--suite-max-age", "0"]).await;
+    let world = World::without_environment(Settings::default(), &["--suite-max-age", "0"]).await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     let suite = Repository::open(&world.folder().join("suite"));
     suite.commit(&[
@@ -47,7 +47,7 @@ async fn a_suite_that_changes_is_taken_up_and_gets_an_environment_of_its_own() {
 
 #[tokio::test]
 async fn a_remote_that_is_gone_means_what_is_there() {
-    let world = World::with(Settings::default(), &["--suite-max-age", "0"]).await;
+    let world = World::without_environment(Settings::default(), &["--suite-max-age", "0"]).await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     fs::rename(world.folder().join("suite"), world.folder().join("moved")).unwrap();
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
@@ -57,7 +57,7 @@ async fn a_remote_that_is_gone_means_what_is_there() {
 
 #[tokio::test]
 async fn what_somebody_has_removed_is_made_anew() {
-    let world = World::with(Settings::default(), &["--suite-max-age", "1h"]).await;
+    let world = World::without_environment(Settings::default(), &["--suite-max-age", "1h"]).await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     for folder in ["environments", "suite"] {
         fs::remove_dir_all(world.folder().join("state").join(folder)).unwrap();
@@ -68,7 +68,7 @@ async fn what_somebody_has_removed_is_made_anew() {
 
 #[tokio::test]
 async fn no_task_is_taken_before_the_suite_is_ready() {
-    let world = World::with(Settings::default(), &["--tests-ref", "not-yet"]).await;
+    let world = World::without_environment(Settings::default(), &["--tests-ref", "not-yet"]).await;
     let id = world.submit(PASS);
     eventually("the log says why", || world.runner.log().contains("the suite is not ready")).await;
     assert!(world.backend.requests().is_empty(), "it asked for a task that it could not run");
@@ -79,7 +79,7 @@ async fn no_task_is_taken_before_the_suite_is_ready() {
 
 #[tokio::test]
 async fn a_runner_killed_while_making_it_leaves_nothing_that_is_taken_for_whole() {
-    let mut world = World::start().await;
+    let mut world = World::without_environment(Settings::default(), &[]).await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     world.runner.signal(Signal::SIGKILL);
     world.runner.ended(Duration::from_secs(5)).await;
@@ -128,7 +128,7 @@ async fn a_suite_that_did_not_come_to_say_how_it_is_called_is_asked_again() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let suite = suite_in_trouble(trouble, folder.path());
-        let world = World::with(Settings::default(), &["--tests-url", &suite]).await;
+        let world = World::without_environment(Settings::default(), &["--tests-url", &suite]).await;
         let id = world.submit_with(PASS, |task| task.lab(2));
         // Longer than the look itself.
         let end = std::time::Instant::now() + Duration::from_secs(60);
@@ -163,12 +163,12 @@ fn two_processes_that_want_the_same_environment_make_one() {
 
 #[tokio::test]
 async fn requirements_that_cannot_be_had_are_named_and_leave_no_process() {
-    let world = World::start().await;
+    let world = World::without_environment(Settings::default(), &[]).await;
     let suite = Repository::open(&world.folder().join("suite"));
     suite.commit(&[("requirements.txt", "./no-such-folder-of-the-suite\n")]);
     let id = world.submit(PASS);
     drop(id);
-    let mut again = World::with(Settings::default(), &["--tests-url", &suite.url()]).await;
+    let mut again = World::without_environment(Settings::default(), &["--tests-url", &suite.url()]).await;
     eventually("the log names the step", || again.runner.log().contains("environment could not be made"))
         .await;
     assert!(again.runner.log().contains("no-such-folder-of-the-suite"), "{}", again.runner.log());
@@ -182,7 +182,7 @@ async fn uv_makes_it_where_uv_is_installed() {
     if !have("uv", "- ; pip install uv") {
         return;
     }
-    let world = World::start().await;
+    let world = World::without_environment(Settings::default(), &[]).await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     let [environment] = environments(&world).try_into().unwrap();
     let made_by = fs::read_to_string(environment.join("pyvenv.cfg")).unwrap();

@@ -9,7 +9,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Repository, World, command, have};
+use crate::support::{Repository, SYSTEM_PATH, World, command, have, lay_environment};
 
 /// A folder with a student's program and a state in which an environment with pytest is made once.
 pub struct Bench {
@@ -25,6 +25,9 @@ impl Bench {
             .unwrap();
         fs::create_dir(bench.path("student")).unwrap();
         fs::write(bench.path("student/Makefile"), "all:\n").unwrap();
+        if ready {
+            lay_environment(&bench.path("state"), "pytest\n", SYSTEM_PATH.as_ref(), None);
+        }
         ready.then_some(bench)
     }
 
@@ -62,7 +65,7 @@ impl Bench {
     fn output(&self, suite: &str, arguments: &[&str]) -> Output {
         let mut runner = command(self.folder.path());
         // An interpreter that every user can execute.
-        runner.env("PATH", "/usr/bin:/bin");
+        runner.env("PATH", SYSTEM_PATH);
         runner.args(["run", "--json", "--logger-level", "info", "--state-dir"]).arg(self.path("state"));
         runner.args(["--test-command", "{python} run_tests.py --src {src} --junit-xml {report} -k {tests}"]);
         runner.args(["--tests-url", suite]).args(arguments).arg(self.path("student")).output().unwrap()

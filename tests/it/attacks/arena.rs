@@ -16,7 +16,7 @@ use super::annotation::{self, Attack, Outcome};
 use super::level::{Level, first_task_user};
 use super::outside::Outside;
 use super::remains::Remains;
-use crate::support::{BINARY, PATIENCE, Repository, Runner, eventually};
+use crate::support::{BINARY, PATIENCE, Repository, Runner, SYSTEM_PATH, eventually, lay_environment};
 
 /// How long the suite's environment may take to be made: the packages come over the network.
 const PREPARATION: Duration = Duration::from_secs(180);
@@ -77,6 +77,8 @@ impl Arena {
         // Where everybody can start it.
         fs::copy(BINARY, folder.0.as_path().join("runner")).unwrap();
         chown(folder.0.as_path(), level.user(), level.user()).unwrap();
+        let requirements = fs::read_to_string(folder.0.join("suite/requirements.txt")).unwrap();
+        lay_environment(&folder.0.join("state"), &requirements, SYSTEM_PATH.as_ref(), level.user());
         let weaker = std::env::var("RUNNER_TEST_SANDBOX_ARGUMENTS").unwrap_or_default();
         let user = first_task_user().to_string();
         let mut all = vec!["--allow-local-repositories", "--auth", "--sandbox-uid", &user, "--tests-url"];
@@ -301,12 +303,7 @@ fn copy(from: &Path, to: &Path) {
 fn start(level: Level, folder: &Path, arguments: &[String]) -> Runner {
     let mut command = Command::new("/bin/sh");
     // The system's programs alone: what lies in somebody's home is not for other users.
-    command
-        .env_clear()
-        .env("HOME", folder)
-        .env("PATH", "/usr/bin:/bin")
-        .stdin(Stdio::null())
-        .current_dir("/");
+    command.env_clear().env("HOME", folder).env("PATH", SYSTEM_PATH).stdin(Stdio::null()).current_dir("/");
     for name in ["PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT", "SSL_CERT_FILE"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);

@@ -1,11 +1,13 @@
 //! The world of a test: a mock backend, a suite, students' repositories and a real runner between them.
 
 mod disk;
+mod prepared;
 mod repositories;
 mod runner;
 mod terminal;
 
 pub use disk::SmallDisk;
+pub use prepared::{SYSTEM_PATH, lay_environment};
 pub use repositories::{Repository, scripted_suite, student};
 pub use runner::{BINARY, Runner, command};
 pub use terminal::Terminal;
@@ -52,6 +54,15 @@ impl World {
 
     /// A world with other settings of the backend and further arguments of the runner.
     pub async fn with(backend: Settings, arguments: &[&str]) -> Self {
+        Self::begin(backend, arguments, true).await
+    }
+
+    /// The same, whose runner makes the suite's environment itself.
+    pub async fn without_environment(backend: Settings, arguments: &[&str]) -> Self {
+        Self::begin(backend, arguments, false).await
+    }
+
+    async fn begin(backend: Settings, arguments: &[&str], prepared: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let suite = scripted_suite(&folder.path().join("suite"));
         let backend = MockBackend::start(backend).await.unwrap();
@@ -68,8 +79,12 @@ impl World {
             "1",
         ];
         all.extend(arguments);
+        let arguments: Vec<String> = all.iter().map(ToString::to_string).collect();
+        // One with packages is laid where it is known who runs it: see `confined`.
+        if prepared && requirements(&arguments).is_empty() {
+            lay_environment(&folder.path().join("state"), "", &std::env::var_os("PATH").unwrap(), None);
+        }
         let runner = Runner::start(folder.path(), &backend.url(), &all);
-        let arguments = all.iter().map(ToString::to_string).collect();
         Self { backend, runner, folder, arguments, for_all: false, user: None }
     }
 
@@ -100,6 +115,8 @@ impl World {
         std::fs::copy(BINARY, folder.join("runner")).unwrap();
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::chown(folder, user, user).unwrap();
+        let requirements = requirements(&self.arguments);
+        lay_environment(&folder.join("state"), &requirements, SYSTEM_PATH.as_ref(), user);
         (self.for_all, self.user) = (true, user);
         self.restart();
         self
@@ -185,6 +202,13 @@ impl World {
         assert!(left().is_empty(), "left in the work folder: {:?}", left());
         assert!(self.backend.violations().is_empty(), "{:?}", self.backend.violations());
     }
+}
+
+/// The `requirements.txt` of the suite that a runner with these arguments takes; empty where it has none.
+fn requirements(arguments: &[String]) -> String {
+    let url = arguments.iter().rposition(|argument| argument == "--tests-url").unwrap() + 1;
+    let folder = Path::new(arguments[url].trim_start_matches("file://"));
+    std::fs::read_to_string(folder.join("requirements.txt")).unwrap_or_default()
 }
 
 /// Waits until `holds`; fails the test where it never does.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::SYSTEM_PATH;
+
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_runner");
 
@@ -83,7 +85,7 @@ impl Runner {
         #[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
         let mut command = Command::new(folder.join("runner"));
         command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).current_dir("/");
+        command.env("PATH", SYSTEM_PATH).stdin(Stdio::null()).current_dir("/");
         command.envs(environment.iter().copied());
         command.args(["--backend-url", backend, "--logger-level", "debug", "--state-dir"]);
         command.arg(folder.join("state")).args(arguments);
