@@ -19,7 +19,7 @@ pub mod report;
 #[path = "../../src/task.rs"]
 pub mod task;
 #[rustfmt::skip]
-#[path = "../../src/text.rs"]
+#[path = "../../src/text/mod.rs"]
 pub mod text;
 #[rustfmt::skip]
 #[path = "../../src/units.rs"]

@@ -25,14 +25,14 @@ pub(super) const STUDENTS: &[Student] = &[
     Student { name: "never-ends", expected: "ERROR", replace: ("return left * right;", "for (;;) {}") },
 ];
 
-const MAKEFILE: &str = include_str!("samples/student/Makefile");
-const PROGRAM: &str = include_str!("samples/student/calc.c");
+const MAKEFILE: &str = include_str!("student/Makefile");
+const PROGRAM: &str = include_str!("student/calc.c");
 const SUITE: &[(&str, &str)] = &[
-    ("run_tests.py", include_str!("samples/suite/run_tests.py")),
-    ("requirements.txt", include_str!("samples/suite/requirements.txt")),
-    ("tests/__init__.py", include_str!("samples/suite/tests/__init__.py")),
-    ("tests/conftest.py", include_str!("samples/suite/tests/conftest.py")),
-    ("tests/test_calc.py", include_str!("samples/suite/tests/test_calc.py")),
+    ("run_tests.py", include_str!("suite/run_tests.py")),
+    ("requirements.txt", include_str!("suite/requirements.txt")),
+    ("tests/__init__.py", include_str!("suite/tests/__init__.py")),
+    ("tests/conftest.py", include_str!("suite/tests/conftest.py")),
+    ("tests/test_calc.py", include_str!("suite/tests/test_calc.py")),
 ];
 
 /// Makes the suite's repository below `home`; returns its URL.

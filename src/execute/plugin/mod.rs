@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 /// The modules, by the names that they have in the environment: the plugin first, that pytest loads; then what that loads
 /// where it needs it, and the guard, which each interpreter loads as it begins.
 pub(super) const MODULES: [(&str, &str); 6] = [
-    ("ostest_plugin.py", include_str!("plugin/ostest_plugin.py")),
-    ("ostest_imports.py", include_str!("plugin/ostest_imports.py")),
-    ("ostest_forked.py", include_str!("plugin/ostest_forked.py")),
-    ("ostest_xdist.py", include_str!("plugin/ostest_xdist.py")),
-    ("ostest_workers.py", include_str!("plugin/ostest_workers.py")),
-    ("ostest_guard.py", include_str!("plugin/ostest_guard.py")),
+    ("ostest_plugin.py", include_str!("ostest_plugin.py")),
+    ("ostest_imports.py", include_str!("ostest_imports.py")),
+    ("ostest_forked.py", include_str!("ostest_forked.py")),
+    ("ostest_xdist.py", include_str!("ostest_xdist.py")),
+    ("ostest_workers.py", include_str!("ostest_workers.py")),
+    ("ostest_guard.py", include_str!("ostest_guard.py")),
 ];
 const PATHS: &str = "ostest_guard.pth";
 const INFO: &str = "ostest_plugin-1.dist-info";
