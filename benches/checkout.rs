@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use divan::{Bencher, black_box};
+use ostest_runner::git::url::RepositoryUrl;
 use ostest_runner::git::{Answer, Checkout, Environment, Limits, Mirror, Request, perform};
-use ostest_runner::repository::RepositoryUrl;
 use tempfile::TempDir;
 
 fn main() {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use ostest_runner::{app, cli, git, init, password, process, sandbox};
+use ostest_runner::{cli, cli::app, cli::password, daemon::init, git, process, sandbox};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();

@@ -25,8 +25,11 @@ use clap::{ArgMatches, Command, FromArgMatches};
 use nix::unistd::{AccessFlags, access};
 use secrecy::SecretString;
 
-use crate::execute::{self, Folders, SuiteSettings};
-use crate::{backend, checkout, kept, logging, poll, process, report, sandbox, serve, spool, worker};
+use crate::executors::{self, Folders, SuiteSettings};
+use crate::{
+    backend, git::client, observe::logging, observe::serve, pipeline::kept, pipeline::poll, pipeline::worker,
+    process, report, sandbox, spool,
+};
 use error::named;
 pub use error::one_line;
 pub use folder::foresee;
@@ -55,13 +58,13 @@ pub struct Settings {
     pub worker: worker::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
-    pub checkout: checkout::Settings,
+    pub checkout: client::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub suite: SuiteSettings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
-    pub execute: execute::Settings,
+    pub execute: executors::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub process: process::Settings,

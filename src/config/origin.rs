@@ -13,9 +13,9 @@ use url::Url;
 use super::Settings;
 use super::file::{self, File};
 use super::folder::default_state;
-use crate::logging::Level;
+use crate::observe::logging::Level;
+use crate::observe::serve;
 use crate::sandbox::Most;
-use crate::serve;
 use crate::text::without_secrets;
 use crate::units::show;
 

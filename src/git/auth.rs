@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use git2::{Cred, CredentialType, ErrorClass, ErrorCode};
 
 use super::setup::Environment;
-use crate::repository::RepositoryUrl;
+use crate::git::url::RepositoryUrl;
 
 /// The beginning of an OpenSSH key that no passphrase locks: cipher `none`.
 const UNLOCKED: &str = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU";

@@ -10,7 +10,7 @@ use git2::{Oid, Repository};
 use super::error::{Failure, Kind};
 use super::fetch::{Tip, Want, fetch};
 use super::{CheckedOut, Checkout, Environment, Job, cache, measure, submodule};
-use crate::repository::RepositoryUrl;
+use crate::git::url::RepositoryUrl;
 
 pub(super) fn perform(request: &Checkout, environment: Environment) -> Result<CheckedOut, Failure> {
     let start = Instant::now();

@@ -5,8 +5,8 @@
 use git2::{ErrorClass, ErrorCode};
 use serde::{Deserialize, Serialize};
 
+use crate::git::url::RepositoryUrl;
 use crate::report::{Cause, Fault, Stage};
-use crate::repository::RepositoryUrl;
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

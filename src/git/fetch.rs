@@ -15,7 +15,7 @@ use super::Job;
 use super::auth::Login;
 use super::error::{Failure, Kind, quoted, size};
 use super::setup;
-use crate::repository::RepositoryUrl;
+use crate::git::url::RepositoryUrl;
 
 /// Bytes of a commit that is read; people write a few hundred.
 const COMMIT_BYTES: usize = 1 << 20;

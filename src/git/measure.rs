@@ -10,7 +10,7 @@ use git2::{Odb, Oid, Repository};
 
 use super::Budget;
 use super::error::{Failure, Kind, quoted, size};
-use crate::repository::RepositoryUrl;
+use crate::git::url::RepositoryUrl;
 
 const MODE: i32 = 0o170_000;
 const TREE: i32 = 0o040_000;

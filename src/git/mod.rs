@@ -6,14 +6,17 @@
 mod auth;
 mod cache;
 mod checkout;
+pub mod client;
 mod error;
 mod fetch;
 mod measure;
 mod mirror;
+pub mod object_cache;
 mod setup;
 mod submodule;
 #[cfg(test)]
 mod tests;
+pub mod url;
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -25,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::{Failure, Kind};
 pub use self::setup::Environment;
-use crate::repository::RepositoryUrl;
+use crate::git::url::RepositoryUrl;
 
 /// What a repository may cost; submodules count into the same sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

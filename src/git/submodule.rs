@@ -11,7 +11,7 @@ use super::error::{Failure, Kind, quoted};
 use super::fetch::{Tip, Want, fetch};
 use super::measure::Contents;
 use super::{Job, checkout};
-use crate::repository::RepositoryUrl;
+use crate::git::url::RepositoryUrl;
 
 /// Bytes of a `.gitmodules`; a hundred submodules take ten thousand.
 const GITMODULES_BYTES: usize = 1 << 20;

@@ -5,7 +5,10 @@
 
 mod children;
 mod health;
+pub mod logging;
 mod metrics;
+pub mod screen;
+pub mod serve;
 mod tasks;
 pub mod text;
 

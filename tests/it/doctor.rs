@@ -344,7 +344,7 @@ async fn the_settings_of_the_daemon_s_file_are_what_is_looked_at() {
 /// The doctor in a world that `prepare`, a command with its arguments, has made.
 async fn in_world(prepare: &[&str], home: &Path, environment: &[(&str, &str)]) -> Value {
     let usual = command(home);
-    let program = ostest_runner::execute::find_program(prepare[0]).unwrap();
+    let program = ostest_runner::executors::find_program(prepare[0]).unwrap();
     #[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
     let mut doctor = std::process::Command::new(program);
     doctor.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));

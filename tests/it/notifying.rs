@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use mock_backend::{Endpoint, Fault, FaultKind, Settings, TaskId};
 use nix::sys::signal::Signal;
-use ostest_runner::notify::Manager;
+use ostest_runner::daemon::notify::Manager;
 use ostest_runner::observe::{Observe, Phase};
-use ostest_runner::stop::Stop;
+use ostest_runner::pipeline::stop::Stop;
 
 use crate::support::{Runner, World, command, eventually};
 

@@ -137,7 +137,7 @@ fn the_shells_that_are_here_take_their_completion() {
     let home = tempfile::tempdir().unwrap();
     for (shell, check) in [("zsh", "-n"), ("fish", "--no-execute"), ("bash", "-n")] {
         // None of them is needed for anything else.
-        if ostest_runner::execute::find_program(shell).is_none() {
+        if ostest_runner::executors::find_program(shell).is_none() {
             eprintln!("\n!!! SKIPPED: {shell} is not installed (apt-get install {shell})\n");
             continue;
         }

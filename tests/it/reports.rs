@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ostest_runner::parse_report;
+use ostest_runner::cli::parse_report;
 use ostest_runner::report::Limits;
 use serde_json::Value;
 

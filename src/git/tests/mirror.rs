@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::support::{Node, Origin, World, git_http};
+use crate::git::url::RepositoryUrl;
 use crate::git::{Answer, Failure, Kind, Limits, Mirror, Mirrored, Request, perform};
-use crate::repository::RepositoryUrl;
 
 fn ask(world: &World, url: &str, reference: Option<&str>) -> Result<Mirrored, Failure> {
     let request = Mirror {

@@ -12,8 +12,8 @@ use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Signature};
 use tempfile::TempDir;
 
+use crate::git::url::RepositoryUrl;
 use crate::git::{Answer, CheckedOut, Checkout, Environment, Failure, Limits, Request, child_main, perform};
-use crate::repository::RepositoryUrl;
 
 /// Something in a tree.
 pub(super) enum Node<'a> {

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::cli::config::ConfigCommand;
+use crate::cli::manual::Shells;
+use crate::cli::spool::SpoolCommand;
 use crate::config::{self, Given, Settings, WithFile};
-use crate::config_command::ConfigCommand;
-use crate::manual::Shells;
-use crate::spool_command::SpoolCommand;
-use crate::{doctor, healthcheck, run};
+use crate::{cli::doctor, cli::healthcheck, cli::run};
 
 pub use crate::config::one_line;
 

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::execute::Bounds;
+use crate::executors::Bounds;
 use crate::live::Live;
 use crate::observe::Observe;
+use crate::observe::screen::Screen;
+use crate::pipeline::worker::{Source, Worker};
 use crate::report::{Case, Outcome, Report, Stage, Verdict};
-use crate::screen::Screen;
 use crate::task::{Task, TaskId};
 use crate::text::{clean, one_line};
 use crate::units::show;
-use crate::worker::{Source, Worker};
 
 /// What `runner run` takes.
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,6 @@
 //! Puts the parts together for each thing that `runner` can be asked to do.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,17 +11,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, Cli, Command};
 use crate::config::{Config, Given, Settings};
+use crate::daemon::notify::Manager;
+use crate::daemon::reload::Reload;
 use crate::daemon::{Daemon, NotNow, OWN_BINARY, find_sandbox, worker};
 use crate::live::Live;
-use crate::logging::{self, Log};
-use crate::notify::Manager;
 use crate::observe::Observe;
+use crate::observe::logging::{self, Log};
+use crate::observe::screen::Screen;
+use crate::pipeline::stop::Stop;
 use crate::process::Launcher;
-use crate::reload::Reload;
-use crate::screen::Screen;
-use crate::stop::Stop;
 use crate::{
-    config_command, demo, doctor, healthcheck, manual, parse_report, run, serve, spool_command, workspace,
+    cli::config, cli::demo, cli::doctor, cli::healthcheck, cli::manual, cli::parse_report, cli::run,
+    cli::spool, observe::serve, workspace,
 };
 
 /// Does what the command line asks for. An error is one line about a wrong setting.
@@ -32,11 +34,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     if let Some(Command::Spool(command)) = &cli.command {
         let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
-        let code = spool_command::run(&cli.settings.folders.the_state()?, command, &mut out, &mut err);
+        let code = spool::run(&cli.settings.folders.the_state()?, command, &mut out, &mut err);
         return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
     }
     if let Some(Command::Config(command)) = &cli.command {
-        return Ok(print(config_command::run(command, &cli.settings, &cli.given)?.as_bytes()));
+        return Ok(print(config::run(command, &cli.settings, &cli.given)?.as_bytes()));
     }
     match &cli.command {
         Some(Command::Completions { shell }) => {
@@ -142,6 +144,14 @@ fn spare_folder() -> std::io::Result<tempfile::TempDir> {
     Ok(spare)
 }
 
+fn read_again(arguments: Vec<OsString>) -> Result<(Settings, Given), String> {
+    let cli = cli::parse(arguments).map_err(|error| {
+        let line = cli::one_line(&error);
+        line.trim_start_matches("error: ").to_owned()
+    })?;
+    Ok((cli.settings, cli.given))
+}
+
 async fn check_health(args: &healthcheck::Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let url = healthcheck::target(args, settings.serve.listen.0)?;
     let Err(error) = healthcheck::run(&url).await else { return Ok(ExitCode::SUCCESS) };
@@ -155,7 +165,7 @@ async fn daemon(config: &Config, given: Given, log: &Log, screen: &Screen) -> an
     let stop = Stop::default();
     let signals = stop.listen(screen).context("cannot listen for signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let mut reload = Reload::new(given, &config.settings, config.running.clone(), log.clone());
+    let mut reload = Reload::new(read_again, given, &config.settings, config.running.clone(), log.clone());
     let reread = async {
         while hangup.recv().await.is_some() {
             manager.reloading().await;

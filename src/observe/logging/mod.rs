@@ -20,7 +20,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::live::Live;
-use crate::screen::{self, Screen};
+use crate::observe::screen::{self, Screen};
 
 /// How much is logged, by the names of the reference document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

@@ -16,11 +16,11 @@ use tempfile::TempDir;
 use crate::cli::DemoArgs;
 use crate::config::{Config, Settings};
 use crate::daemon::{Daemon, OWN_BINARY};
-use crate::execute::{Preset, find_program};
+use crate::executors::{Preset, find_program};
+use crate::git::url::RepositoryUrl;
+use crate::observe::screen::Screen;
 use crate::observe::{Delivery, Observe};
-use crate::repository::RepositoryUrl;
-use crate::screen::Screen;
-use crate::stop::Stop;
+use crate::pipeline::stop::Stop;
 use crate::units::show;
 use samples::Student;
 

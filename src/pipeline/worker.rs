@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::backend::wire;
-use crate::checkout::Checkout;
-use crate::execute::{Bounds, Execute, template};
-use crate::kept::Kept;
+use crate::executors::{Bounds, Execute, template};
+use crate::git::client::Checkout;
 use crate::live::Live;
+use crate::pipeline::kept::Kept;
+use crate::pipeline::retry;
 use crate::process::Until;
 use crate::report::{Cause, Fault, Limits, Report, Stage};
-use crate::retry;
 use crate::task::{Task, TaskId};
 use crate::text::shorten;
 use crate::units::duration;

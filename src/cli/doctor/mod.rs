@@ -15,12 +15,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::checkout::Checkout;
 use crate::config::{Config, Settings};
+use crate::git::client::Checkout;
 use crate::live::Live;
+use crate::observe::screen::Screen;
 use crate::process::Launcher;
 use crate::sandbox::Sandbox;
-use crate::screen::Screen;
 use crate::text::{one_line, without_address_secrets};
 
 /// What `runner doctor` takes.

@@ -15,10 +15,10 @@ use super::confined::confine;
 use super::environment::Environments;
 use super::stale;
 use super::template::{Preset, Template};
-use crate::checkout::Checkout;
+use crate::git::client::Checkout;
+use crate::git::url::RepositoryUrl;
 use crate::process::{Launcher, Spec, Until};
 use crate::report::{Cause, Fault, Limits, Stage};
-use crate::repository::RepositoryUrl;
 use crate::units::{duration, show};
 use crate::workspace::Workspace;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Finding;
 use super::cause::{self, quoted};
-use crate::checkout::Checkout;
 use crate::config::Config;
-use crate::execute::find_program;
+use crate::executors::find_program;
+use crate::git::client::Checkout;
 use crate::process::{Launcher, Spec, Until};
 use crate::workspace::Workspace;
 

@@ -19,7 +19,7 @@ impl Events {
     /// The report, and what to warn of. The events win over `junit`; what it has and they do not know is left out if
     /// it passed, and kept if it did not, for that can only be to the student's disadvantage. `ending` says in words
     /// for people how the run ended, for the case that was running then.
-    pub(in crate::execute) fn judge(
+    pub(in crate::executors) fn judge(
         &self,
         junit: Result<Report, JunitError>,
         ending: &str,

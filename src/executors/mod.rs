@@ -14,7 +14,7 @@ mod verdict;
 
 use std::time::Duration;
 
-use crate::checkout::Checkout;
+use crate::git::client::Checkout;
 use crate::process::{Exit, Launcher, Running, Until};
 use crate::report::{Fault, Limits, Report, Stage};
 use crate::task::Task;

@@ -1,16 +1,21 @@
 //! SIGHUP: reads the settings again, changes what can change while the runner runs, and says what cannot.
 
+use std::ffi::OsString;
+
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli;
 use crate::config::origin::Value;
 use crate::config::running::{CHANGEABLE, Running};
 use crate::config::{Given, Settings, read_passwords};
-use crate::logging::Log;
+use crate::observe::logging::Log;
+
+/// Reads the command line, the environment and the file anew; an error is one line for people.
+pub type Reread = fn(Vec<OsString>) -> Result<(Settings, Given), String>;
 
 /// The settings in force, and where they are changed.
 #[derive(Debug)]
 pub struct Reload {
+    reread: Reread,
     /// As they were asked for; of those that need a restart, what is in force.
     given: Given,
     /// What the file of the password held, where there is one.
@@ -21,19 +26,17 @@ pub struct Reload {
 
 impl Reload {
     /// Begins with the settings that the runner was started with.
-    pub fn new(given: Given, settings: &Settings, running: Running, log: Log) -> Self {
+    pub fn new(reread: Reread, given: Given, settings: &Settings, running: Running, log: Log) -> Self {
         let backend = &settings.backend;
         let password = backend.password_file.as_ref().map(|_| backend.password.clone());
-        Self { given, password, running, log }
+        Self { reread, given, password, running, log }
     }
 
     /// Reads them again. Where they are wrong everything stays as it is.
     pub fn again(&mut self) {
-        let cli = match cli::parse(self.given.arguments.clone()) {
-            Ok(cli) => cli,
+        let (settings, given) = match (self.reread)(self.given.arguments.clone()) {
+            Ok(read) => read,
             Err(error) => {
-                let error = cli::one_line(&error);
-                let error = error.trim_start_matches("error: ");
                 return tracing::error!(name: "reload_failed", error, "the settings are wrong; everything stays as it was");
             }
         };
@@ -41,7 +44,7 @@ impl Reload {
             .given
             .values
             .iter_mut()
-            .zip(cli.given.values)
+            .zip(given.values)
             .filter(|(old, new)| old.key != "config" && !old.is_same(new))
             .collect();
         let (mut now, mut after_restart) = (Vec::new(), Vec::new());
@@ -53,18 +56,18 @@ impl Reload {
                 after_restart.push(new.key);
             }
         }
-        let password = self.has_other_password(&cli.settings);
+        let password = self.has_other_password(&settings);
         let is_named = after_restart.iter().any(|key| key.starts_with("password"));
         if !is_named && matches!(password, Ok(true)) {
             after_restart.push("password".to_owned());
         }
-        let level = cli.settings.logging.level(false);
+        let level = settings.logging.level(false);
         // The line itself is to be seen under the level that says more.
         let quieter = level > self.log.level();
         if quieter {
             say(&now, &after_restart);
         }
-        self.running.change(&cli.settings);
+        self.running.change(&settings);
         self.log.set_level(level);
         if !quieter {
             say(&now, &after_restart);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, sleep, sleep_until};
 
 use crate::observe::Observe;
-use crate::stop::Stop;
+use crate::pipeline::stop::Stop;
 use socket::Socket;
 
 /// The least time between two lines of `STATUS=`: a runner in full swing is nobody's reading.

@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::attempt::Attempts;
 use crate::backend::Backend;
-use crate::checkout::Checkout;
 use crate::config::Config;
-use crate::deliver::{Deliver, Left};
-use crate::execute::{Execute, find_program};
-use crate::kept::Kept;
+use crate::executors::{Execute, find_program};
+use crate::git::client::Checkout;
 use crate::observe::{Confinement, Observe};
-use crate::poll::Poll;
+use crate::pipeline::attempt::Attempts;
+use crate::pipeline::deliver::{Deliver, Left};
+use crate::pipeline::kept::Kept;
+use crate::pipeline::poll::Poll;
+use crate::pipeline::stop::Stop;
+use crate::pipeline::worker::Worker;
 use crate::process::confine::{self, Ground};
 use crate::process::{self, Launcher, Until};
 use crate::report::Fault;
 use crate::sandbox::Sandbox;
 use crate::spool::{Found, Spool};
-use crate::stop::Stop;
-use crate::worker::Worker;
-use crate::{serve, workspace};
+use crate::{observe::serve, workspace};
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";

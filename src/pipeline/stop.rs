@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Live;
-use crate::screen::Screen;
+use crate::observe::screen::Screen;
 
 /// What the rest of the runner sees of its end.
 #[derive(Debug, Clone, Default)]

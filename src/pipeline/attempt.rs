@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::Deliver;
-use crate::execute::Bounds;
+use crate::executors::Bounds;
 use crate::observe::{Observe, Watched};
+use crate::pipeline::deliver::Deliver;
+use crate::pipeline::worker::{Clearing, Source, Worker};
 use crate::report::{Cause, Fault, Report, Stage};
 use crate::spool::{Claimed, Finished, MOST_STARTS};
 use crate::task::{Task, TaskId};
-use crate::worker::{Clearing, Source, Worker};
 
 /// What becomes of a task that is interrupted by the runner's own end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

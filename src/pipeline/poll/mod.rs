@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::attempt::{Attempts, OnInterrupt, Recorded};
 use crate::backend::{Backend, Claim, Error, wire};
 use crate::live::Live;
 use crate::observe::{Observe, Phase, Polled};
+use crate::pipeline::attempt::{Attempts, OnInterrupt, Recorded};
+use crate::pipeline::stop::Stop;
 use crate::report::{Cause, Fault, Stage};
 use crate::spool::{self, Claimed, Spool};
-use crate::stop::Stop;
 use crate::task::{Task, TaskId};
 use crate::text::without_secrets;
 use crate::units::interval;

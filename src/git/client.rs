@@ -7,12 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::git::object_cache::ObjectCache;
+use crate::git::url::RepositoryUrl;
 use crate::git::{self, Answer, Request};
 use crate::live::Live;
-use crate::object_cache::ObjectCache;
 use crate::process::{Exit, Launcher, Spec, Until};
 use crate::report::{Cause, Fault, Stage};
-use crate::repository::RepositoryUrl;
 use crate::sandbox::Most;
 use crate::units::interval;
 use crate::workspace::remove_tree;
