@@ -1,4 +1,4 @@
-//! A runner that is measured: the real binary, as people start it.
+//! A measured runner: the real binary as a child process.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use mock_backend::MockBackend;
 use tokio::time::sleep;
+use tools::programs::{runner_command, terminate};
 
-use crate::common::programs::{runner, terminate};
-use crate::world::{PATIENCE, World};
+use crate::world::{TIMEOUT, World};
 
-/// How a runner is to be.
+/// Options of a runner.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'a> {
-    /// The state folder's name.
+    /// Name of the state folder.
     pub(crate) state: &'a str,
     /// `--sandbox`
     pub(crate) sandbox: &'a str,
@@ -24,9 +24,9 @@ pub(crate) struct Options<'a> {
     pub(crate) interval: &'a str,
     /// `--logger-level`
     pub(crate) log: &'a str,
-    /// `--tests-url`, where it is not the trivial one.
+    /// `--tests-url`; by default the trivial suite.
     pub(crate) suite: Option<&'a str>,
-    /// The file for its system calls, where they are to be followed.
+    /// Name of the file for `strace` to write the system calls to.
     pub(crate) trace: Option<&'a str>,
 }
 
@@ -44,43 +44,46 @@ impl Default for Options<'_> {
     }
 }
 
-/// A runner that runs. Dropping it kills it.
+/// A running runner. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
     log: PathBuf,
-    /// Its state folder.
+    /// The state folder.
     pub(crate) state: PathBuf,
-    /// When it was started.
-    pub(crate) started: Instant,
+    started: Instant,
 }
 
 impl Daemon {
-    /// Starts one that asks `backend`.
+    /// Starts a runner for `backend`.
+    ///
+    /// # Errors
+    /// Returns a message if the log cannot be created or the process cannot be started.
     pub(crate) fn start(world: &World, backend: &MockBackend, options: Options<'_>) -> Result<Self, String> {
         let fail = |error| format!("cannot start {}: {error}", world.program.display());
-        let (state, log) = (world.at(options.state), world.at(format!("{}.log", options.state)));
+        let (state, log) = (world.path(options.state), world.path(format!("{}.log", options.state)));
         let out = File::create(&log).map_err(fail)?;
         let mut command = match options.trace {
-            None => runner(&world.program),
+            None => runner_command(&world.program),
             Some(file) => {
-                // The tracer is a grandchild (-D): the child is the runner itself.
-                let mut strace = runner(std::path::Path::new("strace"));
+                // With -D the tracer is a grandchild, so that the child is the runner itself.
+                let mut strace = runner_command("strace");
                 let calls = "trace=fsync,fdatasync,sync,syncfs,execve,execveat,clone,clone3,fork,vfork";
                 strace.args(["-D", "-f", "-qq", "-ttt", "--seccomp-bpf", "-e", calls, "-o"]);
-                strace.arg(world.at(file)).arg(&world.program);
+                strace.arg(world.path(file)).arg(&world.program);
                 strace
             }
         };
+        let suite = options.suite.map_or_else(|| world.suite_url(), ToOwned::to_owned);
         command
-            .env("HOME", world.at(""))
-            .args(["--backend-url", &backend.url(), "--tests-url", options.suite.unwrap_or(&world.suite())])
+            .env("HOME", world.path(""))
+            .args(["--backend-url", &backend.url(), "--tests-url", &suite])
             .arg("--state-dir")
             .arg(&state)
             .args(["--sandbox", options.sandbox, "--concurrent", &options.workers.to_string()])
             .args(["--check-interval", options.interval, "--logger-level", options.log])
             .args(["--allow-local-repositories", "--drain-timeout", "20"])
-            // What is counted is a task, not a look at the suite that falls into it by chance.
+            // A trace must not include a check of the suite's remote, which happens only for some tasks.
             .args(options.trace.map_or(&[][..], |_| &["--suite-max-age", "1h"]))
             .stdin(Stdio::null())
             .stdout(out.try_clone().map_err(fail)?)
@@ -90,51 +93,57 @@ impl Daemon {
         Ok(Self { child, log, state, started })
     }
 
-    /// Its process id.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has logged.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Which confinement it found: the level of `--sandbox auto` here.
+    /// The sandbox level from the log, which `--sandbox auto` has chosen.
     pub(crate) fn level(&self) -> String {
         let log = self.log();
         let level = log.lines().find_map(|line| line.split_once("sandbox level=\"")?.1.split('"').next());
         level.unwrap_or("none").to_owned()
     }
 
-    /// Waits for its first question; says how long after its start that came.
+    /// Waits for the first request and returns the time from the start to it.
+    ///
+    /// # Errors
+    /// Returns a message with the log after [`TIMEOUT`].
     pub(crate) async fn first_poll(&self, backend: &MockBackend) -> Result<Duration, String> {
-        let asked =
-            backend.wait_for_requests("the first question", PATIENCE, |requests| !requests.is_empty()).await;
-        let asked = asked.map_err(|error| format!("{error}\n{}", self.log()))?;
-        let first = asked.first().map_or_else(Instant::now, |request| request.at);
+        let requests =
+            backend.wait_for_requests("the first request", TIMEOUT, |requests| !requests.is_empty()).await;
+        let requests = requests.map_err(|error| format!("{error}\n{}", self.log()))?;
+        let first = requests.first().map_or_else(Instant::now, |request| request.at);
         Ok(first.duration_since(self.started))
     }
 
-    /// Has it stop as an administrator does; it must leave with code 0.
+    /// Stops the runner with SIGTERM.
+    ///
+    /// # Errors
+    /// Returns a message with the log if the exit code is not 0, or after [`TIMEOUT`].
     pub(crate) async fn stop(mut self) -> Result<(), String> {
         terminate(self.pid());
-        let end = Instant::now() + PATIENCE;
-        while Instant::now() < end {
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
             match self.child.try_wait() {
                 Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => return Err(format!("the runner ended with {status}:\n{}", self.log())),
+                Ok(Some(status)) => return Err(format!("the runner failed with {status}:\n{}", self.log())),
                 _ => sleep(Duration::from_millis(10)).await,
             }
         }
-        Err(format!("the runner did not stop within {PATIENCE:?}:\n{}", self.log()))
+        Err(format!("the runner did not stop within {TIMEOUT:?}:\n{}", self.log()))
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails if the process has ended already.
         self.child.kill().ok();
         self.child.wait().ok();
     }

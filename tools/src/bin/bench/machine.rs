@@ -1,4 +1,4 @@
-//! On what was measured, and what: without these two no figure says anything.
+//! Description of the machine and of the measured build.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,10 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use tools::programs::stdout_of;
 
-use crate::common::programs::command;
-
-/// The machine, the build, the time.
+/// The machine, the build, and the duration of the bench.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
     cpu: String,
@@ -27,14 +26,17 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This machine, as it is before anything is measured.
-    pub(crate) fn look(program: &Path, seed: u64, short: bool) -> Result<Self, String> {
-        let version = said(&program.display().to_string(), &["--version"])
-            .ok_or_else(|| format!("{} does not run", program.display()))?;
+    /// Describes this machine before the measurements.
+    ///
+    /// # Errors
+    /// Returns a message if the runner does not print its version.
+    pub(crate) fn describe(program: &Path, seed: u64, short: bool) -> Result<Self, String> {
+        let version = stdout_of(program, &["--version"])
+            .ok_or_else(|| format!("`{} --version` failed", program.display()))?;
         Ok(Self {
             cpu: cpu(),
             cores: std::thread::available_parallelism().map_or(0, Into::into),
-            kernel: said("uname", &["-sr"]).unwrap_or_default(),
+            kernel: stdout_of("uname", &["-sr"]).unwrap_or_default(),
             load: load(),
             load_after: String::new(),
             version,
@@ -46,13 +48,13 @@ impl Machine {
         })
     }
 
-    /// Notes how it was left, `elapsed` later.
-    pub(crate) fn end(&mut self, elapsed: Duration) {
+    /// Adds the duration and the load after the measurements.
+    pub(crate) fn finish(&mut self, elapsed: Duration) {
         self.load_after = load();
         self.seconds = (elapsed.as_secs_f64() * 10.0).round() / 10.0;
     }
 
-    /// For people.
+    /// The description as text.
     pub(crate) fn text(&self) -> String {
         let form = if self.short { "short" } else { "long" };
         let mut text = format!(
@@ -60,7 +62,7 @@ impl Machine {
             self.cpu, self.cores, self.kernel, self.load, self.version, self.commit, self.profile, self.seed
         );
         if self.seconds > 0.0 {
-            // Writing to a String does not fail.
+            // Writing to a String cannot fail.
             let _ = write!(text, "; took {} s, load after it {}", self.seconds, self.load_after);
         }
         text
@@ -78,19 +80,13 @@ fn load() -> String {
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// The commit that this program was built in; a plus where there are changes.
+/// The commit of the source tree, with a plus if the tree has changes.
 fn commit() -> String {
-    let here = env!("CARGO_MANIFEST_DIR");
-    let Some(commit) = said("git", &["-C", here, "rev-parse", "--short", "HEAD"]) else {
-        return "no commit known".to_owned();
+    let tree = env!("CARGO_MANIFEST_DIR");
+    let Some(commit) = stdout_of("git", &["-C", tree, "rev-parse", "--short", "HEAD"]) else {
+        return "unknown commit".to_owned();
     };
-    let changes = said("git", &["-C", here, "status", "--porcelain", "--untracked-files=no"]);
+    let changes = stdout_of("git", &["-C", tree, "status", "--porcelain", "--untracked-files=no"]);
     let plus = if changes.is_some_and(|changes| !changes.is_empty()) { "+" } else { "" };
     format!("commit {commit}{plus}")
-}
-
-/// What a program prints; nothing where it fails.
-pub(crate) fn said(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = command(program).args(arguments).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

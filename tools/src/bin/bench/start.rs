@@ -1,14 +1,18 @@
-//! How large the program is, and how soon it asks.
+//! Measures the size of the binary, and the time from the start to the first poll.
 
 use std::fs;
 
-use crate::common::programs::command;
+use tools::programs::command;
+
 use crate::daemon::{Daemon, Options};
-use crate::rows::Row;
-use crate::stats::{median, number, quantile};
+use crate::row::Row;
+use crate::stats::{median, quantile, to_f64};
 use crate::world::World;
 
-/// Starts runners on the warm state folder.
+/// Starts runners on a warm state folder, without and with the sandbox.
+///
+/// # Errors
+/// Returns a message if a runner cannot be started, sends no request or fails.
 pub(crate) async fn measure(world: &World, starts: usize) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for sandbox in ["none", "auto"] {
@@ -20,36 +24,31 @@ pub(crate) async fn measure(world: &World, starts: usize) -> Result<Vec<Row>, St
             level = daemon.level();
             daemon.stop().await?;
         }
-        let middle = median(&times);
-        let measured = format!("{middle:.1} ms (of {starts}; the slowest {:.1})", quantile(&times, 1.0));
-        rows.push(
-            Row::told(
-                format!("start to first poll, warm state folder, sandbox {sandbox}: {level}"),
-                measured,
-            )
-            .bar("<= 30 ms", middle <= 30.0)
-            .value("ms", middle),
-        );
+        let ms = median(&times);
+        let measured = format!("{ms:.1} ms (of {starts}; slowest {:.1})", quantile(&times, 1.0));
+        let figure = format!("start to first poll, warm state folder, sandbox {sandbox}: {level}");
+        rows.push(Row::new(figure, measured).limit("<= 30 ms", ms <= 30.0).value("ms", ms));
     }
     Ok(rows)
 }
 
-/// The binary as it would be shipped.
+/// The size of the stripped binary.
+///
+/// # Errors
+/// Returns a message if the binary cannot be read.
 pub(crate) fn size_row(world: &World) -> Result<Row, String> {
-    let size = |path: &std::path::Path| {
-        let size = fs::metadata(path).map(|metadata| number(metadata.len()) / f64::from(1 << 20));
-        size.map_err(|error| format!("cannot look at {}: {error}", path.display()))
+    let mib = |path: &std::path::Path| {
+        let mib = fs::metadata(path).map(|metadata| to_f64(metadata.len()) / f64::from(1 << 20));
+        mib.map_err(|error| format!("cannot read {}: {error}", path.display()))
     };
-    let (whole, copy) = (size(&world.program)?, world.at("stripped"));
+    let (original, copy) = (mib(&world.program)?, world.path("stripped"));
     let stripped = command("strip").arg("-o").arg(&copy).arg(&world.program).status();
     if !stripped.is_ok_and(|status| status.success()) {
-        return Ok(Row::skipped(
-            "release binary, stripped",
-            format!("there is no strip; as it is: {whole:.1} MiB"),
-        ));
+        let reason = format!("`strip` failed; unstripped: {original:.1} MiB");
+        return Ok(Row::skipped("release binary, stripped", reason));
     }
-    let size = size(&copy)?;
-    Ok(Row::told("release binary, stripped", format!("{size:.1} MiB ({whole:.1} as it is)"))
-        .bar("<= 16 MiB", size <= 16.0)
+    let size = mib(&copy)?;
+    Ok(Row::new("release binary, stripped", format!("{size:.1} MiB (before: {original:.1})"))
+        .limit("<= 16 MiB", size <= 16.0)
         .value("mib", size))
 }

@@ -1,44 +1,46 @@
-//! What surrounds a runner that is measured: a suite of one trivial Python file, a student's repository of 10 files,
-//! both over `file://`, and a backend.
+//! The environment of a measured runner: a suite of one trivial Python file and a student's repository of 10 files, both
+//! over `file://`, and a mock backend.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mock_backend::{MockBackend, NewTask, Settings, TaskId};
 use tempfile::TempDir;
+use tools::repositories::{create_repository, file_url};
 
-use crate::common::repositories::{repository, url};
-
-/// A suite that notes its own first and last moment, as the name of its only case: nothing else of it leaves a sandbox.
+/// A suite that writes its start and end time into the name of its only case, because only the report leaves the sandbox.
 const SUITE: &str = r#"import sys, time
-begun = time.time()
+started = time.time()
 if "--help" in sys.argv:
     sys.exit(print("usage: run_tests.py --src SRC --junit-xml FILE"))
 report = next(word.partition("=")[2] for word in sys.argv if word.startswith("--junit-xml="))
 with open(report, "w") as file:
-    file.write('<testsuite tests="1"><testcase classname="bench" name="%.6f %.6f" time="0"/></testsuite>' % (begun, time.time()))
+    file.write('<testsuite tests="1"><testcase classname="bench" name="%.6f %.6f" time="0"/></testsuite>' % (started, time.time()))
 "#;
 
-/// How long anything may take that must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of every wait.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The folder of a bench, with the repositories in it.
+/// The temporary folder of a bench with the repositories.
 #[derive(Debug)]
 pub(crate) struct World {
     folder: TempDir,
-    /// The runner.
+    /// The runner's binary.
     pub(crate) program: PathBuf,
-    /// The seed of all that is random.
+    /// Seed of the random numbers.
     pub(crate) seed: u64,
 }
 
 impl World {
-    /// Makes the repositories.
-    pub(crate) fn make(program: PathBuf, seed: u64) -> Result<Self, String> {
+    /// Creates the folder and the repositories.
+    ///
+    /// # Errors
+    /// Returns a message if the folder or a repository cannot be created.
+    pub(crate) fn create(program: PathBuf, seed: u64) -> Result<Self, String> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir();
-        let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
+        let folder = folder.map_err(|error| format!("cannot create a temporary folder: {error}"))?;
         let world = Self { folder, program, seed };
-        repository(&world.at("suite"), &[("run_tests.py", SUITE)])?;
+        create_repository(&world.path("suite"), &[("run_tests.py", SUITE)])?;
         let mut random = fastrand::Rng::with_seed(seed);
         let text = |random: &mut fastrand::Rng| {
             let lines = 0..random.usize(20..200);
@@ -54,45 +56,51 @@ impl World {
             .collect();
         let files: Vec<(&str, &str)> =
             files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        repository(&world.at("student"), &files)?;
+        create_repository(&world.path("student"), &files)?;
         Ok(world)
     }
 
-    /// A path in the bench's folder.
-    pub(crate) fn at(&self, name: impl AsRef<Path>) -> PathBuf {
+    /// A path in the temporary folder.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The suite's URL.
-    pub(crate) fn suite(&self) -> String {
-        url(&self.at("suite"))
+    /// URL of the suite.
+    pub(crate) fn suite_url(&self) -> String {
+        file_url(&self.path("suite"))
     }
 
-    /// The student's URL.
-    pub(crate) fn student(&self) -> String {
-        url(&self.at("student"))
+    /// URL of the student's repository.
+    pub(crate) fn student_url(&self) -> String {
+        file_url(&self.path("student"))
     }
 
-    /// A backend of its own for a measurement; it forgets no request.
+    /// Starts a backend for one measurement. It records all requests.
+    ///
+    /// # Errors
+    /// Returns a message if the backend cannot listen.
     pub(crate) async fn backend(&self) -> Result<MockBackend, String> {
         let settings = Settings { kept_requests: 1_000_000, ..Settings::default() };
         MockBackend::start(settings).await.map_err(|error| error.to_string())
     }
 
-    /// Hands in `count` tasks, named by `name` and their number from `from` on.
+    /// Submits `count` tasks with the ids `NAME-NUMBER`, numbered from `from`.
     pub(crate) fn submit(&self, backend: &MockBackend, name: &str, from: usize, count: usize) {
         for number in from..from + count {
-            let task = NewTask::new(&self.student(), "main").id(TaskId::string(&format!("{name}-{number}")));
-            backend.submit(task);
+            let id = TaskId::string(&format!("{name}-{number}"));
+            backend.submit(NewTask::new(&self.student_url(), "main").id(id));
         }
     }
 }
 
-/// Waits until all that was handed in is answered, and answered well.
-pub(crate) async fn all_answered(backend: &MockBackend) -> Result<(), String> {
-    let done = backend
-        .wait_for("an answer to every task", PATIENCE, |backend| (backend.unanswered() == 0).then_some(()));
-    done.await.map_err(|error| error.to_string())?;
-    let bad = backend.results().into_iter().find(|stored| !stored.result.is_passed);
-    bad.map_or(Ok(()), |stored| Err(format!("{}: {}", stored.id, stored.result.error_details)))
+/// Waits until every submitted task has a result.
+///
+/// # Errors
+/// Returns a message after [`TIMEOUT`], or if a result did not pass.
+pub(crate) async fn wait_for_all_results(backend: &MockBackend) -> Result<(), String> {
+    let all = |backend: &MockBackend| (backend.unanswered() == 0).then_some(());
+    let waited = backend.wait_for("a result of every task", TIMEOUT, all).await;
+    waited.map_err(|error| error.to_string())?;
+    let failed = backend.results().into_iter().find(|stored| !stored.result.is_passed);
+    failed.map_or(Ok(()), |stored| Err(format!("{}: {}", stored.id, stored.result.error_details)))
 }

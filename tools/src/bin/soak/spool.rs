@@ -1,4 +1,4 @@
-//! A runner's spool as anybody may read it: JSON files in folders. Looked at while its runner is dead.
+//! Reads the spool of a runner: JSON files in folders. Only used while the runner is dead.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -9,12 +9,12 @@ use mock_backend::TaskId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What a spool held at one moment.
+/// The content of a spool.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
-    /// Claims without a result: id, and how often a run of it was begun.
+    /// Claims without a result: id, and number of starts.
     pub(crate) claims: Vec<(TaskId, u32)>,
-    /// Results: id, and the body to post.
+    /// Results: id, and the body to deliver.
     pub(crate) results: Vec<(TaskId, Vec<u8>)>,
 }
 
@@ -34,8 +34,8 @@ struct Finished<'a> {
 }
 
 impl Snapshot {
-    /// Reads the spool below `state`. What cannot be read is left out: the runner's own start judges it.
-    pub(crate) fn of(state: &Path) -> Self {
+    /// Reads the spool below the state folder. Omits unreadable files, which the runner handles at its next start.
+    pub(crate) fn read(state: &Path) -> Self {
         let mut snapshot = Self::default();
         let mut finished = HashSet::new();
         for (name, text) in files(state, "results") {
@@ -46,7 +46,7 @@ impl Snapshot {
             }
         }
         for (name, text) in files(state, "claimed") {
-            // Where both are there the result wins.
+            // A claim with a result counts as a result.
             if finished.contains(&name) {
                 continue;
             }
@@ -55,9 +55,9 @@ impl Snapshot {
             }
         }
         for (name, text) in files(state, "unfinished") {
-            // A claim that lacks only its last step is taken up at the next start. The rest of its room is zeros.
+            // A complete claim that was not yet renamed is recovered at the next start. Zeros fill the preallocated space.
             let length = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            let is_claim = Path::new(&name).extension().is_some_and(|end| end == "claim");
+            let is_claim = Path::new(&name).extension().is_some_and(|extension| extension == "claim");
             if let (true, Ok(file)) = (is_claim, serde_json::from_slice::<Claim<'_>>(&text[..length])) {
                 snapshot.claims.push((TaskId::raw(file.id.get()), file.starts));
             }
@@ -66,10 +66,10 @@ impl Snapshot {
     }
 }
 
-/// The folders that must be empty once everything is answered.
-pub(crate) const TO_BE_EMPTY: [&str; 4] = ["claimed", "results", "rejected", "unfinished"];
+/// The folders that must be empty once all results are delivered.
+pub(crate) const EMPTY_AT_END: [&str; 5] = ["claimed", "results", "rejected", "unfinished", "aside"];
 
-/// How many files a folder of the spool holds; none where there is no such folder.
+/// Number of files in a folder of the spool; 0 if the folder does not exist.
 pub(crate) fn count(state: &Path, folder: &str) -> usize {
     fs::read_dir(state.join("spool").join(folder)).map_or(0, Iterator::count)
 }

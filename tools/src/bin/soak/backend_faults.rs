@@ -1,8 +1,8 @@
-//! The backend's bad days: faults, expired tokens, restarts.
+//! Injects backend failures: faults, invalid tokens, restarts.
 //!
-//! A claim that the backend hands out and the network loses is lost by the contract, whatever the runner does. So
-//! claims meet only faults that hand nothing out, and the backend goes down only after it has handed out nothing for
-//! a moment. Results, logins and refreshes meet everything.
+//! A task whose claim response is lost on the network is lost by the contract; no runner can prevent that. So claims only
+//! get faults that claim no task, and the backend goes down only after it has refused claims for a moment. Results, logins
+//! and refreshes get all kinds of faults.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -11,38 +11,38 @@ use fastrand::Rng;
 use mock_backend::{Endpoint, Fault, FaultKind, MockBackend};
 use tokio::time::sleep;
 
-/// The longest delay of a claim. Short, since a runner that is killed meanwhile loses the claim.
-const LONGEST_CLAIM_DELAY: u64 = 20;
+/// Limit of the delay of a claim, in milliseconds. Short, because a runner that is killed meanwhile loses the claim.
+const MAX_CLAIM_DELAY_MS: u64 = 20;
 
-/// What has happened.
+/// Counts of the injected failures.
 #[derive(Debug, Default)]
-pub(crate) struct Weather {
-    /// Faults that were set; nearly all of them strike.
+pub(crate) struct BackendFaults {
+    /// Faults that were set; nearly all of them apply to a request.
     pub(crate) faults: Cell<usize>,
-    /// Restarts, with and without a time in which nobody listened.
+    /// Restarts, with and without downtime.
     pub(crate) restarts: Cell<usize>,
-    /// Times that all access or refresh tokens became worthless.
-    pub(crate) tokens: Cell<usize>,
+    /// Invalidations of all access or all refresh tokens.
+    pub(crate) invalidations: Cell<usize>,
 }
 
-impl Weather {
-    /// Makes weather until `over`.
-    pub(crate) async fn blow(&self, backend: &MockBackend, random: &mut Rng, over: &Cell<bool>) {
-        while !over.get() {
+impl BackendFaults {
+    /// Injects failures until `finished` is set.
+    pub(crate) async fn run(&self, backend: &MockBackend, random: &mut Rng, finished: &Cell<bool>) {
+        while !finished.get() {
             sleep(Duration::from_millis(random.u64(50..300))).await;
             match random.u32(..1000) {
                 0..30 => self.restart(backend, random).await,
                 30..60 => {
                     backend.expire_tokens();
-                    count(&self.tokens);
+                    count(&self.invalidations);
                 }
                 60..90 => {
                     backend.forget_refresh_tokens();
-                    count(&self.tokens);
+                    count(&self.invalidations);
                 }
                 _ => {
-                    let fault = fault(random);
-                    // One at a time for each endpoint, or a quiet one would save up a storm.
+                    let fault = random_fault(random);
+                    // One at a time for each endpoint; otherwise they accumulate at a rarely used endpoint.
                     if backend.faults().iter().all(|set| set.endpoint != fault.endpoint) {
                         backend.fault(fault);
                         count(&self.faults);
@@ -56,11 +56,11 @@ impl Weather {
     async fn restart(&self, backend: &MockBackend, random: &mut Rng) {
         backend.clear_faults();
         backend.fault(Fault::new(Endpoint::Claim, FaultKind::status(503)).forever());
-        sleep(Duration::from_millis(LONGEST_CLAIM_DELAY + 80)).await;
+        sleep(Duration::from_millis(MAX_CLAIM_DELAY_MS + 80)).await;
         backend.go_down().await;
         sleep(Duration::from_millis(random.choice([0, 0, 200, 1_500]).unwrap_or(0))).await;
         backend.forget_refresh_tokens();
-        // The port was this backend's a moment ago; who took it meanwhile lets go of it.
+        // Another process may have taken the port meanwhile, for example as the local port of a connection.
         while backend.come_back().await.is_err() {
             sleep(Duration::from_millis(50)).await;
         }
@@ -73,16 +73,16 @@ fn count(counter: &Cell<usize>) {
     counter.set(counter.get() + 1);
 }
 
-fn fault(random: &mut Rng) -> Fault {
+fn random_fault(random: &mut Rng) -> Fault {
     match random.u32(..10) {
-        0..3 => Fault::new(Endpoint::Claim, claim(random)),
-        3..8 => Fault::new(Endpoint::Result, result(random)),
-        8 => Fault::new(Endpoint::Login, exchange(random)),
-        _ => Fault::new(Endpoint::Refresh, exchange(random)),
+        0..3 => Fault::new(Endpoint::Claim, claim_fault(random)),
+        3..8 => Fault::new(Endpoint::Result, result_fault(random)),
+        8 => Fault::new(Endpoint::Login, token_fault(random)),
+        _ => Fault::new(Endpoint::Refresh, token_fault(random)),
     }
 }
 
-fn claim(random: &mut Rng) -> FaultKind {
+fn claim_fault(random: &mut Rng) -> FaultKind {
     match random.u32(..8) {
         0 => FaultKind::status(401),
         1 => FaultKind::retry_after(429, 1),
@@ -91,12 +91,12 @@ fn claim(random: &mut Rng) -> FaultKind {
         4 => FaultKind::Garbage,
         5 => FaultKind::Html200,
         6 => FaultKind::Empty,
-        _ => FaultKind::Delay(Duration::from_millis(random.u64(1..LONGEST_CLAIM_DELAY))),
+        _ => FaultKind::Delay(Duration::from_millis(random.u64(1..MAX_CLAIM_DELAY_MS))),
     }
 }
 
-fn result(random: &mut Rng) -> FaultKind {
-    let moment = Duration::from_millis(random.u64(1..2_000));
+fn result_fault(random: &mut Rng) -> FaultKind {
+    let delay = Duration::from_millis(random.u64(1..2_000));
     match random.u32(..16) {
         0 => FaultKind::status(500),
         1 => FaultKind::status(502),
@@ -110,13 +110,13 @@ fn result(random: &mut Rng) -> FaultKind {
         10 => FaultKind::Garbage,
         11 => FaultKind::Html200,
         12 => FaultKind::Empty,
-        13 => FaultKind::Delay(moment),
-        14 => FaultKind::Late(moment),
+        13 => FaultKind::Delay(delay),
+        14 => FaultKind::Late(delay),
         _ => FaultKind::Drip(Duration::from_millis(5)),
     }
 }
 
-fn exchange(random: &mut Rng) -> FaultKind {
+fn token_fault(random: &mut Rng) -> FaultKind {
     match random.u32(..6) {
         0 => FaultKind::status(500),
         1 => FaultKind::status(401),

@@ -1,33 +1,34 @@
-//! A real suite on a real student's repository: what a runner adds to the suite's own command.
+//! Measures the overhead of the runner for a real suite and a real student's repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Instant;
 
 use clap::Args;
 use mock_backend::{MockBackend, NewTask, TaskId};
 
-use crate::common::programs::command;
-use crate::common::say;
-use crate::daemon::{Daemon, Options};
-use crate::rows::Row;
-use crate::stats::median;
-use crate::world::{PATIENCE, World};
+use tools::print_line;
+use tools::programs::command;
 
-/// Which.
+use crate::daemon::{Daemon, Options};
+use crate::row::Row;
+use crate::stats::median;
+use crate::world::{TIMEOUT, World};
+
+/// The options of the measurement.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Real {
+pub(crate) struct RealSuite {
     /// A real suite, as for `runner --tests-url`
     #[arg(long = "real-suite", value_name = "URL", requires = "student")]
     suite: Option<String>,
-    /// A repository that it tests
+    /// A student's repository for the suite
     #[arg(long = "real-student", value_name = "URL", requires = "suite")]
     student: Option<String>,
-    /// The branch
+    /// The branch of the student's repository
     #[arg(long = "real-branch", value_name = "NAME", default_value = "main")]
     branch: String,
-    /// What follows `run_tests.py --src DIR --junit-xml=FILE` by hand for laboratory 1
+    /// Arguments after `run_tests.py --src DIR --junit-xml=FILE` by hand, for laboratory 1
     #[arg(
         long,
         value_name = "ARGUMENTS",
@@ -37,18 +38,17 @@ pub(crate) struct Real {
     arguments: String,
 }
 
-const FIGURE: &str =
-    "a real suite on a real student's repository, warm, above the suite's own command; sandbox";
+const FIGURE: &str = "real suite on a real student's repository, warm, without the suite's command; sandbox";
 
-/// Tasks of which none counts.
-const WARM: usize = 1;
-
-/// A row for each of two levels, with `rounds` tasks and as many runs by hand, in turn.
-pub(crate) async fn measure(world: &World, real: &Real, rounds: usize) -> Result<Vec<Row>, String> {
+/// Measures at two sandbox levels, with `rounds` tasks that alternate with runs by hand.
+///
+/// # Errors
+/// Returns a message if the runner fails, a result is an error or a command by hand fails.
+pub(crate) async fn measure(world: &World, real: &RealSuite, rounds: usize) -> Result<Vec<Row>, String> {
     let (Some(suite), Some(student)) = (&real.suite, &real.student) else {
         return Ok(vec![Row::skipped(
             format!("{FIGURE} none"),
-            "name one with --real-suite URL --real-student URL [--real-branch NAME]",
+            "name a suite with --real-suite URL --real-student URL [--real-branch NAME]",
         )]);
     };
     let mut rows = Vec::new();
@@ -57,37 +57,35 @@ pub(crate) async fn measure(world: &World, real: &Real, rounds: usize) -> Result
         let options = Options { state: "state-real", sandbox, suite: Some(suite), ..Options::default() };
         let daemon = Daemon::start(world, &backend, options)?;
         let task = NewTask::new(student, &real.branch).lab(1);
-        for number in 0..WARM {
-            answer(&backend, &task, &format!("warm-{number}"), &daemon).await?;
-        }
-        let hand = Hand::new(world, real, &daemon.state)?;
-        let (mut answers, mut alone, mut verdict) = (Vec::new(), Vec::new(), String::new());
+        run_task(&backend, &task, "warm-up", &daemon).await?;
+        let command = SuiteCommand::new(world, real, &daemon.state)?;
+        let (mut results, mut by_hand, mut cases) = (Vec::new(), Vec::new(), String::new());
         for number in 0..rounds {
-            let (took, said) = answer(&backend, &task, &format!("real-{number}"), &daemon).await?;
-            answers.push(took);
-            verdict = said;
-            let hand = hand.clone();
-            let run = tokio::task::spawn_blocking(move || hand.run()).await;
-            alone.push(run.map_err(|error| error.to_string())??);
+            let (result_ms, passed) = run_task(&backend, &task, &format!("real-{number}"), &daemon).await?;
+            results.push(result_ms);
+            cases = passed;
+            let command = command.clone();
+            let run = tokio::task::spawn_blocking(move || command.run()).await;
+            by_hand.push(run.map_err(|error| error.to_string())??);
         }
         let level = daemon.level();
         daemon.stop().await?;
-        let (answer, alone) = (median(&answers), median(&alone));
-        let above = answer - alone;
-        let measured = format!("{above:.0} ms: {answer:.0} (of {rounds}; {verdict}) - {alone:.0} by hand");
+        let (result, suite) = (median(&results), median(&by_hand));
+        let overhead = result - suite;
+        let measured = format!("{overhead:.0} ms: {result:.0} (of {rounds}; {cases}) - {suite:.0} by hand");
         rows.push(
-            Row::told(format!("{FIGURE} {level}"), measured)
-                .bar("<= 150 ms", above <= 150.0)
-                .value("above_ms", above)
-                .value("answer_ms", answer)
-                .value("suite_ms", alone),
+            Row::new(format!("{FIGURE} {level}"), measured)
+                .limit("<= 150 ms", overhead <= 150.0)
+                .value("overhead_ms", overhead)
+                .value("result_ms", result)
+                .value("suite_ms", suite),
         );
     }
     Ok(rows)
 }
 
-/// Milliseconds from the claim to the accepted result, and how many cases passed.
-async fn answer(
+/// Runs one task. Returns the milliseconds from the claim to the accepted result, and the number of passed cases as text.
+async fn run_task(
     backend: &MockBackend,
     task: &NewTask,
     name: &str,
@@ -95,28 +93,25 @@ async fn answer(
 ) -> Result<(f64, String), String> {
     let id = TaskId::string(name);
     backend.submit(task.clone().id(id.clone()));
-    let answered = backend.wait_for("an answer of the real suite", PATIENCE, |backend| {
+    let accepted = backend.wait_for("a result of the real suite", TIMEOUT, |backend| {
         let attempts = backend.attempts();
         let attempt = attempts.iter().find(|attempt| attempt.id.as_ref() == Some(&id))?;
         let (claimed, result) = (attempt.claimed?, attempt.result.as_ref()?);
         Some(result.received.duration_since(claimed).as_secs_f64() * 1e3)
     });
-    let took = answered.await.map_err(|error| format!("{error}\n{}", daemon.log()))?;
-    let results = backend.results();
-    let Some(stored) = results.iter().find(|stored| stored.id == id) else {
-        return Err(format!("the result of {name} is not there"));
-    };
+    let result_ms = accepted.await.map_err(|error| format!("{error}\n{}", daemon.log()))?;
+    let stored = backend.result_of(&id).ok_or_else(|| format!("no result for {name}"))?;
     let result = &stored.result;
     if result.is_error {
         return Err(format!("the real suite: {}", result.error_details));
     }
     let passed = result.test_results.iter().filter(|case| case.is_passed).count();
-    Ok((took, format!("{passed} of {} passed", result.test_results.len())))
+    Ok((result_ms, format!("{passed} of {} passed", result.test_results.len())))
 }
 
-/// Runs the suite's own command in a fresh copy of it, on a clone that is made before, with the runner's environment.
+/// The suite's command, run by hand in a fresh copy of the suite, on a fresh clone, with the runner's environment.
 #[derive(Debug, Clone)]
-struct Hand {
+struct SuiteCommand {
     folder: PathBuf,
     tree: PathBuf,
     python: PathBuf,
@@ -125,19 +120,20 @@ struct Hand {
     arguments: Vec<String>,
 }
 
-impl Hand {
-    fn new(world: &World, real: &Real, state: &Path) -> Result<Self, String> {
+impl SuiteCommand {
+    fn new(world: &World, real: &RealSuite, state: &Path) -> Result<Self, String> {
         let below = |folder: PathBuf, end: &str| {
             let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
             let found = entries.map(|entry| entry.path().join(end)).find(|path| path.exists());
-            found.ok_or_else(|| format!("there is no {end} below {}", folder.display()))
+            found.ok_or_else(|| format!("no {end} below {}", folder.display()))
         };
-        let folder = world.at("real-by-hand");
-        fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        let folder = world.path("real-by-hand");
+        fs::create_dir_all(&folder)
+            .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
         let trees = below(state.join("suite"), "trees")?;
         Ok(Self {
             folder,
-            // The one suite that there is; its name is the commit.
+            // The only tree; its name is the commit.
             tree: below(trees, "run_tests.py")?.with_file_name(""),
             python: below(state.join("environments"), "bin/python")?,
             student: real.student.clone().unwrap_or_default(),
@@ -146,7 +142,7 @@ impl Hand {
         })
     }
 
-    /// Milliseconds of the command. Blocks.
+    /// Runs the command and returns its duration in milliseconds. Blocks.
     fn run(&self) -> Result<f64, String> {
         let (suite, source) = (self.folder.join("suite"), self.folder.join("src"));
         for old in [&suite, &source] {
@@ -156,10 +152,10 @@ impl Hand {
         copy.arg("-R").arg(&self.tree).arg(&suite);
         let mut clone = command("git");
         clone.args(["clone", "--quiet", "--branch", &self.branch, &self.student]).arg(&source);
-        for mut made in [copy, clone] {
-            let ended = made.status();
-            if !ended.as_ref().is_ok_and(std::process::ExitStatus::success) {
-                return Err(format!("{made:?}: {ended:?}"));
+        for mut command in [copy, clone] {
+            let status = command.status();
+            if !status.as_ref().is_ok_and(ExitStatus::success) {
+                return Err(format!("{command:?}: {status:?}"));
             }
         }
         let bin = self.python.parent().unwrap_or(Path::new("/usr/bin")).display().to_string();
@@ -177,13 +173,13 @@ impl Hand {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let started = Instant::now();
-        // Its exit code is the student's business; that there is a report is this one's.
+        // The exit code depends on the student; only a missing report is an error.
         suite_command.status().map_err(|error| format!("{suite_command:?}: {error}"))?;
-        let took = started.elapsed().as_secs_f64() * 1e3;
+        let elapsed = started.elapsed().as_secs_f64() * 1e3;
         if fs::remove_file(self.folder.join("report.xml")).is_err() {
-            say(format!("{suite_command:?}"));
+            print_line(format!("{suite_command:?}"));
             return Err("the real suite wrote no report by hand".to_owned());
         }
-        Ok(took)
+        Ok(elapsed)
     }
 }

@@ -1,34 +1,34 @@
-//! What the tasks are about: a suite in plain Python, and a student's repository for each way to behave.
+//! The repositories of the tasks: a suite in plain Python, and a student's repository for each behavior.
 
 use std::path::{Path, PathBuf};
 
 use mock_backend::{NewTask, Status};
 
-use crate::common::repositories::{repository, url};
+use tools::repositories::{create_repository, file_url};
 
-/// A way in which a student's program behaves under test.
+/// Behavior of a student's program under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum Behavior {
     /// Passes at once.
     Passes,
-    /// Passes after a second, so that kills meet running suites.
+    /// Passes after a second, so that kills interrupt running suites.
     Slow,
     /// Writes 8 MiB to stdout, then passes.
     Floods,
-    /// Leaves daemons behind, in sessions of their own, one with the suite's stdout, then passes.
+    /// Leaves daemons in their own sessions, one of them with the suite's stdout, then passes.
     Forks,
     /// Fails its test.
     Fails,
-    /// Never ends and ignores the signals that ask it to.
+    /// Never ends and ignores SIGINT and SIGTERM.
     Hangs,
     /// Kills the suite.
     Crashes,
-    /// Names a branch that is not there.
+    /// The task names a branch that does not exist.
     NoBranch,
 }
 
-impl Kind {
-    /// All kinds, with how many of a hundred tasks are of each.
+impl Behavior {
+    /// All behaviors with their share of the tasks in percent.
     const SHARES: [(Self, u32); 8] = [
         (Self::Passes, 34),
         (Self::Slow, 14),
@@ -40,20 +40,20 @@ impl Kind {
         (Self::NoBranch, 5),
     ];
 
-    /// A kind by chance, by the shares.
-    pub(crate) fn draw(random: &mut fastrand::Rng) -> Self {
-        let mut at = random.u32(..100);
-        for (kind, share) in Self::SHARES {
-            if at < share {
-                return kind;
+    /// A random behavior with the probabilities of [`Self::SHARES`].
+    pub(crate) fn random(random: &mut fastrand::Rng) -> Self {
+        let mut remainder = random.u32(..100);
+        for (behavior, share) in Self::SHARES {
+            if remainder < share {
+                return behavior;
             }
-            at -= share;
+            remainder -= share;
         }
         Self::Passes
     }
 
-    /// The status that its answer must come to, and what `errorDetails` must hold.
-    pub(crate) fn truth(self) -> (Status, &'static str) {
+    /// The expected status, and a part of the expected `errorDetails`.
+    pub(crate) fn expected(self) -> (Status, &'static str) {
         match self {
             Self::Passes | Self::Slow | Self::Floods | Self::Forks => (Status::Success, ""),
             Self::Fails => (Status::Failure, ""),
@@ -63,6 +63,7 @@ impl Kind {
         }
     }
 
+    /// The student's `run.sh`.
     fn script(self) -> String {
         let before = match self {
             Self::Passes | Self::NoBranch => "",
@@ -92,39 +93,42 @@ parser.add_argument("--junit-xml", required=True)
 parser.add_argument("-k")
 parser.add_argument("--lab-num", nargs="*")
 parser.add_argument("--proxy_timeout")
-known = parser.parse_args()
-environment = dict(os.environ, REPORT=known.junit_xml, SOAK="MARK")
-sys.exit(subprocess.run(["sh", "run.sh"], cwd=known.src, env=environment).returncode)
+options = parser.parse_args()
+environment = dict(os.environ, REPORT=options.junit_xml, SOAK="MARK")
+sys.exit(subprocess.run(["sh", "run.sh"], cwd=options.src, env=environment).returncode)
 "#;
 
-/// The repositories of a run.
+/// The repositories of a soak.
 #[derive(Debug)]
-pub(crate) struct Samples {
+pub(crate) struct Repositories {
     folder: PathBuf,
 }
 
-impl Samples {
-    /// Makes all repositories below `folder`; every process of a task will have `mark` in its environment.
-    pub(crate) fn make(folder: &Path, mark: &str) -> Result<Self, String> {
-        repository(&folder.join("suite"), &[("run_tests.py", &SUITE.replace("MARK", mark))])?;
-        for (kind, _) in Kind::SHARES {
-            repository(&folder.join(name(kind)), &[("run.sh", &kind.script())])?;
+impl Repositories {
+    /// Creates all repositories below `folder`. Every process of a student has `mark` in its environment.
+    ///
+    /// # Errors
+    /// Returns a message if a repository cannot be created.
+    pub(crate) fn create(folder: &Path, mark: &str) -> Result<Self, String> {
+        create_repository(&folder.join("suite"), &[("run_tests.py", &SUITE.replace("MARK", mark))])?;
+        for (behavior, _) in Behavior::SHARES {
+            create_repository(&folder.join(folder_name(behavior)), &[("run.sh", &behavior.script())])?;
         }
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// The suite's URL.
-    pub(crate) fn suite(&self) -> String {
-        url(&self.folder.join("suite"))
+    /// URL of the suite.
+    pub(crate) fn suite_url(&self) -> String {
+        file_url(&self.folder.join("suite"))
     }
 
-    /// A task for a student of this kind.
-    pub(crate) fn task(&self, kind: Kind) -> NewTask {
-        let branch = if kind == Kind::NoBranch { "no-such-branch" } else { "main" };
-        NewTask::new(&url(&self.folder.join(name(kind))), branch)
+    /// A task for a student with this behavior.
+    pub(crate) fn task(&self, behavior: Behavior) -> NewTask {
+        let branch = if behavior == Behavior::NoBranch { "no-such-branch" } else { "main" };
+        NewTask::new(&file_url(&self.folder.join(folder_name(behavior))), branch)
     }
 }
 
-fn name(kind: Kind) -> String {
-    format!("{kind:?}").to_lowercase()
+fn folder_name(behavior: Behavior) -> String {
+    format!("{behavior:?}").to_lowercase()
 }

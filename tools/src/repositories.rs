@@ -1,18 +1,21 @@
-//! Git repositories on this machine, made by git itself.
+//! Local Git repositories, created with the `git` program.
 
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use super::programs::command;
+use crate::programs::command;
 
-/// The URL of a repository on this machine.
-pub(crate) fn url(folder: &Path) -> String {
+/// The `file://` URL of a local repository.
+pub fn file_url(folder: &Path) -> String {
     format!("file://{}", folder.display())
 }
 
-/// A repository with these files (path, text), committed to `main`.
-pub(crate) fn repository(folder: &Path, files: &[(&str, &str)]) -> Result<(), String> {
+/// Creates a repository with these files (path, text) in one commit on the branch `main`.
+///
+/// # Errors
+/// Returns a message if a file cannot be written or `git` fails.
+pub fn create_repository(folder: &Path, files: &[(&str, &str)]) -> Result<(), String> {
     let fail = |error| format!("cannot write to {}: {error}", folder.display());
     for (file, text) in files {
         let file = folder.join(file);
@@ -24,18 +27,18 @@ pub(crate) fn repository(folder: &Path, files: &[(&str, &str)]) -> Result<(), St
     git(folder, &["add", "."])?;
     git(
         folder,
-        &["-c", "user.name=soak", "-c", "user.email=soak@example.org", "commit", "--quiet", "-m", "soak"],
+        &["-c", "user.name=tools", "-c", "user.email=tools@example.org", "commit", "--quiet", "-m", "test"],
     )
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Result<(), String> {
     let mut command = command("git");
-    // No hooks, signatures or templates of the person who runs this.
+    // Ignores the user's hooks, signatures and templates.
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
     let status = command.args(arguments).current_dir(folder).stdin(Stdio::null()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("git {} ended with {status}", arguments.join(" "))),
-        Err(error) => Err(format!("git cannot be started ({error}); install it with: apt-get install git")),
+        Ok(status) => Err(format!("git {} failed: {status}", arguments.join(" "))),
+        Err(error) => Err(format!("cannot start git ({error}); install it with: apt-get install git")),
     }
 }
