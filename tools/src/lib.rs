@@ -1,6 +1,7 @@
-//! Code shared by the developer programs `bench` and `soak`, which drive real runners: child processes, Git repositories
-//! and `/proc`.
+//! Code shared by the developer programs `bench` and `soak`, which drive real runners: child processes, their logs, Git
+//! repositories and `/proc`.
 
+pub mod log;
 pub mod proc;
 pub mod programs;
 pub mod repositories;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use mock_backend::Attempt;
 use serde::Serialize;
+use tools::log::LogLine;
 
 use crate::by_hand::{TaskTimes, suite_times};
 use crate::markdown;
@@ -13,15 +14,15 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// The parts in order, each with the source of its end time.
 const PARTS: [(&str, &str); 7] = [
-    ("receive the claim, write it to disk", "backend: claimed; log: `task started`"),
-    ("create the task's folder, check out", "log: `checked out`"),
+    ("receive the claim, write it to disk", "backend: claimed; log: `task_started`"),
+    ("create the task's folder, check out", "log: `checked_out`"),
     ("prepare the suite, start supervisor and sandbox", "suite: first line, minus Python's startup by hand"),
     ("Python, from start to exit", "by hand, between the rounds"),
     (
         "end the supervisor, read the report, remove the folder",
-        "suite: last line, plus Python's exit by hand; log: `task ended`",
+        "suite: last line, plus Python's exit by hand; log: `task_ended`",
     ),
-    ("write the result to disk", "log: `delivered`, minus its `elapsed`"),
+    ("write the result to disk", "log: `result_delivered`, minus its `elapsed`"),
     ("post the result", "backend: received"),
 ];
 
@@ -48,8 +49,9 @@ impl Breakdown {
     ) -> Self {
         let python =
             [median_by(by_hand, |task| task.python.startup), median_by(by_hand, |task| task.python.exit)];
+        let lines = LogLine::parse_all(log);
         let tasks: Vec<[f64; 8]> =
-            attempts.iter().filter_map(|attempt| timestamps(attempt, log, python, clock)).collect();
+            attempts.iter().filter_map(|attempt| timestamps(attempt, &lines, python, clock)).collect();
         let durations = |part: usize| -> Vec<f64> {
             tasks.iter().map(|task| (task[part + 1] - task[part]) * 1e3).collect()
         };
@@ -92,49 +94,30 @@ impl Breakdown {
 }
 
 /// The start and end times of the parts in seconds of the day; `None` if one of them is missing.
-fn timestamps(attempt: &Attempt, log: &str, python: [f64; 2], clock: (Instant, f64)) -> Option<[f64; 8]> {
+fn timestamps(
+    attempt: &Attempt,
+    lines: &[LogLine],
+    python: [f64; 2],
+    clock: (Instant, f64),
+) -> Option<[f64; 8]> {
     let second_of_day = |at: Instant| {
         let ago = clock.0.saturating_duration_since(at).as_secs_f64();
         (clock.1 - ago).rem_euclid(SECONDS_PER_DAY)
     };
-    let id = format!("\"{}\"", attempt.id.as_ref()?);
-    let line = |message: &str| log.lines().find(|line| line.contains(&id) && line.contains(message));
-    let (started, checked_out) = (log_time(line(": task started")?)?, log_time(line(": checked out")?)?);
-    let ended = log_time(line(": task ended")?)?;
-    let delivered = line(": delivered").or_else(|| line(" delivered "))?;
+    let id = attempt.id.as_ref()?.to_string();
+    let line = |event: &str| {
+        let of_task = |line: &&LogLine| line.task_id.as_ref() == Some(&id);
+        lines.iter().filter(of_task).find(|line| line.is(event))
+    };
+    let time = |event: &str| line(event)?.second_of_day();
+    let (started, checked_out, ended) = (time("task_started")?, time("checked_out")?, time("task_ended")?);
+    let delivered = line("result_delivered")?;
     let result = attempt.result.as_ref()?;
     let (first, last) = suite_times(&result.result.test_results.first()?.name)?;
     let [startup, exit] = python.map(|ms| ms / 1e3);
     let python_start = first.rem_euclid(SECONDS_PER_DAY) - startup;
     let python_end = last.rem_euclid(SECONDS_PER_DAY) + exit;
-    let posted = log_time(delivered)? - elapsed(delivered)?;
+    let posted = delivered.second_of_day()? - delivered.elapsed?;
     let (claimed, received) = (second_of_day(attempt.claimed?), second_of_day(result.received));
     Some([claimed, started, checked_out, python_start, python_end, ended, posted, received])
-}
-
-/// The second of the day of a log line `2025-01-31T12:34:56.123456Z …`.
-fn log_time(line: &str) -> Option<f64> {
-    let text = line.split_once('T')?.1.split_once('Z')?.0;
-    let mut parts = text.splitn(3, ':').map(|part| part.parse::<f64>().ok());
-    Some(parts.next()?? * 3600.0 + parts.next()?? * 60.0 + parts.next()??)
-}
-
-/// The field `elapsed` of a log line in seconds. The field has the form of a debug-printed `Duration`, such as `1.234ms`.
-fn elapsed(line: &str) -> Option<f64> {
-    let text = line.split_once("elapsed=")?.1.split_ascii_whitespace().next()?;
-    let units = [("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)];
-    units.iter().find_map(|(unit, factor)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parses_time_and_elapsed_of_log_lines() {
-        let line = "2025-01-31T01:02:03.500000Z  INFO task{id=\"a\"}: delivered elapsed=1.25ms status=200";
-        assert!((log_time(line).unwrap() - 3723.5).abs() < 1e-9);
-        assert!((elapsed(line).unwrap() - 0.001_25).abs() < 1e-9);
-        assert_eq!((log_time("no timestamp"), elapsed("elapsed=1h")), (None, None));
-    }
 }

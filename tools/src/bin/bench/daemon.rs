@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mock_backend::MockBackend;
 use tokio::time::sleep;
+use tools::log::LogLine;
 use tools::programs::{runner_command, terminate};
 
 use crate::world::{TIMEOUT, World};
@@ -82,6 +83,7 @@ impl Daemon {
             .arg(&state)
             .args(["--sandbox", options.sandbox, "--concurrent", &options.workers.to_string()])
             .args(["--check-interval", options.interval, "--logger-level", options.log])
+            .args(["--log-format", "json"])
             .args(["--allow-local-repositories", "--drain-timeout", "20"])
             // A trace must not include a check of the suite's remote, which happens only for some tasks.
             .args(options.trace.map_or(&[][..], |_| &["--suite-max-age", "1h"]))
@@ -106,9 +108,9 @@ impl Daemon {
 
     /// The sandbox level from the log, which `--sandbox auto` has chosen.
     pub(crate) fn level(&self) -> String {
-        let log = self.log();
-        let level = log.lines().find_map(|line| line.split_once("sandbox level=\"")?.1.split('"').next());
-        level.unwrap_or("none").to_owned()
+        let lines = LogLine::parse_all(&self.log());
+        let level = lines.into_iter().find(|line| line.is("sandbox_chosen")).and_then(|line| line.level);
+        level.unwrap_or_else(|| "none".to_owned())
     }
 
     /// Waits for the first request and returns the time from the start to it.

@@ -1,6 +1,7 @@
 //! Measures the first task of a runner on an empty state folder.
 
 use mock_backend::MockBackend;
+use tools::log::LogLine;
 
 use crate::daemon::{Daemon, Options};
 use crate::row::Row;
@@ -9,8 +10,8 @@ use crate::world::{World, wait_for_all_results};
 /// Times of the first task.
 #[derive(Debug)]
 pub(crate) struct FirstTask {
-    /// Duration of creating the environment, as logged.
-    environment: Option<String>,
+    /// Duration of creating the environment in seconds, as logged.
+    environment: Option<f64>,
     environment_before_task: bool,
     /// Milliseconds from the start of the runner to the first request.
     ready_ms: f64,
@@ -28,14 +29,12 @@ pub(crate) async fn measure(world: &World) -> Result<FirstTask, String> {
     let daemon = Daemon::start(world, &backend, Options::default())?;
     let ready_ms = daemon.first_poll(&backend).await?.as_secs_f64() * 1e3;
     wait_for_all_results(&backend).await.map_err(|error| format!("{error}\n{}", daemon.log()))?;
-    let log = daemon.log();
+    let lines = LogLine::parse_all(&daemon.log());
     daemon.stop().await?;
-    let line_of = |message: &str| log.lines().position(|line| line.contains(message));
-    let (created, started) = (line_of("environment is ready"), line_of("task started"));
-    let line = created.and_then(|number| log.lines().nth(number));
-    let elapsed = line.and_then(|line| line.split_once("elapsed=")).map(|(_, elapsed)| elapsed.to_owned());
+    let position = |event: &str| lines.iter().position(|line| line.is(event));
+    let (created, started) = (position("environment_ready"), position("task_started"));
     Ok(FirstTask {
-        environment: elapsed,
+        environment: created.and_then(|position| lines[position].elapsed),
         environment_before_task: created.zip(started).is_some_and(|(created, started)| created < started),
         ready_ms,
         result_ms: result_ms(&backend),
@@ -53,9 +52,9 @@ fn result_ms(backend: &MockBackend) -> f64 {
 impl FirstTask {
     /// The row of the table.
     pub(crate) fn rows(&self) -> Vec<Row> {
-        let environment = self.environment.as_deref().unwrap_or("a time missing in the log");
+        let environment = self.environment.map_or("unknown".to_owned(), |time| format!("{time:.1} s"));
         let measured = format!(
-            "{:.1} ms; ready to claim after {:.0} ms; environment created in {environment}, as logged",
+            "{:.1} ms; ready to claim after {:.0} ms; logged time of creating the environment: {environment}",
             self.result_ms, self.ready_ms
         );
         vec![

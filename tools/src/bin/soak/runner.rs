@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use tools::log::LogLine;
 use tools::proc;
 use tools::programs::{runner_command, terminate};
 
@@ -94,7 +95,7 @@ impl Runner {
                 "2",
             ])
             .args(["--drain-timeout", "60", "--timeout", &self.options.timeout.as_secs().to_string()])
-            .args(["--logger-level", "debug"])
+            .args(["--logger-level", "debug", "--log-format", "json"])
             .current_dir(&self.state);
         command
     }
@@ -170,7 +171,10 @@ impl Runner {
     pub(crate) fn panics(&self) -> Vec<String> {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        let is_bug = |line: &&str| line.contains("panicked at") || line.contains("the worker itself failed");
+        let is_bug = |line: &&str| {
+            line.contains("panicked at")
+                || LogLine::parse_all(line).iter().any(|line| line.is("worker_failed"))
+        };
         log.lines().filter(is_bug).map(ToOwned::to_owned).collect()
     }
 }
