@@ -84,7 +84,7 @@ async fn attempts(State(shared): Api) -> Reply {
             "status": attempt.status.as_str(),
             "ageMs": ms(attempt.created),
             "claimedMsAgo": attempt.claimed.map(ms),
-            "results": attempt.result.as_ref().map_or(0, |stored| stored.times),
+            "results": attempt.result.as_ref().map_or(0, |stored| stored.deliveries),
             "claim": String::from_utf8_lossy(&attempt.claim),
         })
     };
@@ -95,7 +95,7 @@ async fn results(State(shared): Api) -> Reply {
     let view = |stored: &StoredResult| {
         json!({
             "id": raw(Some(&stored.id)),
-            "times": stored.times,
+            "times": stored.deliveries,
             "versions": stored.versions.len(),
             "receivedMsAgo": ms(stored.received),
             "result": stored.result,
@@ -107,7 +107,7 @@ async fn results(State(shared): Api) -> Reply {
 async fn refusals(State(shared): Api) -> Reply {
     list(shared.store().refusals.iter().map(|refusal| {
         let body = String::from_utf8_lossy(&refusal.body);
-        json!({"id": raw(refusal.id.as_ref()), "status": refusal.status, "why": refusal.why, "body": body})
+        json!({"id": raw(refusal.id.as_ref()), "status": refusal.status, "why": refusal.reason, "body": body})
     }))
 }
 
@@ -117,7 +117,7 @@ async fn violations(State(shared): Api) -> Reply {
             .store()
             .violations
             .iter()
-            .map(|violation| json!({"id": raw(violation.id.as_ref()), "what": violation.what})),
+            .map(|violation| json!({"id": raw(violation.id.as_ref()), "what": violation.description})),
     )
 }
 

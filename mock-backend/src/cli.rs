@@ -110,7 +110,7 @@ impl Cli {
             access_lifetime: self.token_lifetime,
             refresh_lifetime: self.refresh_lifetime,
             limits: Limits { body: self.body_limit, ..Limits::default() },
-            sweep: Sweep { every: self.sweep_interval, age: self.attempt_timeout },
+            sweep: Sweep { interval: self.sweep_interval, max_age: self.attempt_timeout },
             ids: match self.id {
                 Ids::Uuid => IdKind::Uuid,
                 Ids::Integer => IdKind::Integer,
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(settings.users[0].role, "ADMIN");
         assert_eq!(settings.access_lifetime, Settings::default().access_lifetime);
         assert_eq!(settings.refresh_lifetime, Settings::default().refresh_lifetime);
-        assert_eq!(settings.sweep.age, Sweep::default().age);
+        assert_eq!(settings.sweep.max_age, Sweep::default().max_age);
     }
 
     #[test]

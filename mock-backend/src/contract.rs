@@ -68,12 +68,18 @@ fn result(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Response<Body> 
     }
     match store_result(shared, body) {
         Ok(id) => json_text(200, format!(r#"{{"id":{}}}"#, id.as_json())),
-        Err((id, Rejection { status, reason: why })) => {
-            violation(shared, id.clone(), format!("refused with {status}: {why}"), body);
+        Err((id, Rejection { status, reason })) => {
+            violation(shared, id.clone(), format!("refused with {status}: {reason}"), body);
             let at = std::time::Instant::now();
-            shared.store().refusals.push(Refusal { id, status, why: why.clone(), body: body.clone(), at });
-            shared.emit(Event::Refused { status, why: why.clone() });
-            error(status, &why)
+            shared.store().refusals.push(Refusal {
+                id,
+                status,
+                reason: reason.clone(),
+                body: body.clone(),
+                at,
+            });
+            shared.emit(Event::Refused { status, reason: reason.clone() });
+            error(status, &reason)
         }
     }
 }
@@ -105,8 +111,8 @@ fn store_result(shared: &Shared, body: &Bytes) -> Result<TaskId, (Option<TaskId>
     }
     let event = Event::answered(store.accept(index, submission, body.clone()));
     drop(store);
-    for what in violations {
-        violation(shared, Some(id.clone()), what, body);
+    for description in violations {
+        violation(shared, Some(id.clone()), description, body);
     }
     if let Some(event) = event {
         shared.emit(event);
@@ -114,8 +120,8 @@ fn store_result(shared: &Shared, body: &Bytes) -> Result<TaskId, (Option<TaskId>
     Ok(id)
 }
 
-fn violation(shared: &Shared, id: Option<TaskId>, what: String, body: &Bytes) {
-    shared.store().violations.push(Violation { id, what, body: body.clone() });
+fn violation(shared: &Shared, id: Option<TaskId>, description: String, body: &Bytes) {
+    shared.store().violations.push(Violation { id, description, body: body.clone() });
 }
 
 fn login(shared: &Shared, body: &Bytes) -> Response<Body> {
@@ -157,7 +163,7 @@ fn issue(shared: &Shared, issued: Result<Tokens, Denied>, refreshed: bool) -> Re
 }
 
 fn deny(shared: &Shared, denied: Denied) -> Response<Body> {
-    let why = denied.to_string();
-    shared.emit(Event::Refused { status: denied.status(), why: why.clone() });
-    error(denied.status(), &why)
+    let reason = denied.to_string();
+    shared.emit(Event::Refused { status: denied.status(), reason: reason.clone() });
+    error(denied.status(), &reason)
 }

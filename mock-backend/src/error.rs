@@ -22,12 +22,12 @@ pub enum StartError {
 
 /// A wait that timed out.
 #[derive(Debug, thiserror::Error)]
-#[error("timed out after {waited:?} waiting for {what}; state of the mock backend:\n{state}")]
+#[error("timed out after {timeout:?} waiting for {condition}; state of the mock backend:\n{state}")]
 pub struct WaitError {
     /// Description of the awaited condition.
-    pub what: String,
+    pub condition: String,
     /// The timeout.
-    pub waited: Duration,
+    pub timeout: Duration,
     /// The attempts and the last requests at the timeout.
     pub state: String,
 }

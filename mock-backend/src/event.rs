@@ -26,7 +26,7 @@ pub enum Event {
         /// Number of cases.
         cases: usize,
         /// Number of results accepted for the attempt so far.
-        times: usize,
+        deliveries: usize,
         /// `errorDetails` of the result.
         details: String,
     },
@@ -35,7 +35,7 @@ pub enum Event {
         /// Status of the response.
         status: u16,
         /// Reason.
-        why: String,
+        reason: String,
     },
     /// Tokens were issued.
     LoggedIn {
@@ -67,7 +67,7 @@ impl Event {
             duration_ms: stored.result.duration,
             passed: cases.iter().filter(|case| case.is_passed).count(),
             cases: cases.len(),
-            times: stored.times,
+            deliveries: stored.deliveries,
             details: stored.result.error_details.clone(),
         })
     }
@@ -78,15 +78,15 @@ impl fmt::Display for Event {
         let name = |id: &Option<TaskId>| id.as_ref().map_or("(without id)".to_owned(), ToString::to_string);
         match self {
             Self::Claimed { id } => write!(f, "claimed  {}", name(id)),
-            Self::Answered { id, status, duration_ms, passed, cases, times, details } => {
+            Self::Answered { id, status, duration_ms, passed, cases, deliveries, details } => {
                 write!(f, "answered {id} {status} in {duration_ms} ms, {passed} of {cases} cases passed")?;
-                if *times > 1 {
-                    write!(f, " (result number {times})")?;
+                if *deliveries > 1 {
+                    write!(f, " (result number {deliveries})")?;
                 }
                 // Escaped because the client controls the text and an event is one line.
                 if details.is_empty() { Ok(()) } else { write!(f, ": {}", details.escape_debug()) }
             }
-            Self::Refused { status, why } => write!(f, "refused  {status}: {}", why.escape_debug()),
+            Self::Refused { status, reason } => write!(f, "refused  {status}: {}", reason.escape_debug()),
             Self::LoggedIn { refreshed: false } => f.write_str("login    tokens issued"),
             Self::LoggedIn { refreshed: true } => f.write_str("refresh  tokens rotated"),
             Self::Fault { description, request } => write!(f, "fault    {description} for {request}"),

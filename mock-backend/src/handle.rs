@@ -147,9 +147,9 @@ impl MockBackend {
     /// Waits for the next accepted result that this method has not returned yet. Duplicates do not count.
     ///
     /// # Errors
-    /// [`WaitError`] if no result is accepted `within` this time.
-    pub async fn next_result(&self, within: Duration) -> Result<StoredResult, WaitError> {
-        self.wait_for("the next result", within, |backend| {
+    /// [`WaitError`] if no result is accepted within `timeout`.
+    pub async fn next_result(&self, timeout: Duration) -> Result<StoredResult, WaitError> {
+        self.wait_for("the next result", timeout, |backend| {
             let mut returned = lock(&backend.returned_results);
             let result = backend.shared.store().results().nth(*returned)?.cloned();
             *returned += 1;
@@ -161,44 +161,46 @@ impl MockBackend {
     /// Waits until `count` results are accepted, and returns all results.
     ///
     /// # Errors
-    /// [`WaitError`] if fewer results are accepted `within` this time.
+    /// [`WaitError`] if fewer results are accepted within `timeout`.
     pub async fn wait_for_results(
         &self,
         count: usize,
-        within: Duration,
+        timeout: Duration,
     ) -> Result<Vec<StoredResult>, WaitError> {
-        let what = format!("{count} results");
+        let condition = format!("{count} results");
         let enough = |backend: &Self| backend.shared.store().results().len() >= count;
-        self.wait_for(&what, within, |backend| enough(backend).then(|| backend.results())).await
+        self.wait_for(&condition, timeout, |backend| enough(backend).then(|| backend.results())).await
     }
 
-    /// Waits until `enough` returns true for the recorded requests, and returns all requests. `what` describes the
-    /// condition in the error.
+    /// Waits until `enough` returns true for the recorded requests, and returns all requests. The
+    /// error contains the description `condition`.
     ///
     /// # Errors
-    /// [`WaitError`] if the condition is not met `within` this time.
+    /// [`WaitError`] if the condition is not met within `timeout`.
     pub async fn wait_for_requests(
         &self,
-        what: &str,
-        within: Duration,
+        condition: &str,
+        timeout: Duration,
         mut enough: impl FnMut(&[RequestRecord]) -> bool,
     ) -> Result<Vec<RequestRecord>, WaitError> {
-        self.wait_for(what, within, |backend| Some(backend.requests()).filter(|requests| enough(requests)))
-            .await
+        self.wait_for(condition, timeout, |backend| {
+            Some(backend.requests()).filter(|requests| enough(requests))
+        })
+        .await
     }
 
-    /// Waits until `check` returns a value. Calls it now and after every change of the backend. `what` describes the
-    /// condition in the error.
+    /// Waits until `check` returns a value. Calls it now and after every change of the backend. The error
+    /// contains the description `condition`.
     ///
     /// # Errors
-    /// [`WaitError`] if the condition is not met `within` this time.
+    /// [`WaitError`] if the condition is not met within `timeout`.
     pub async fn wait_for<T>(
         &self,
-        what: &str,
-        within: Duration,
+        condition: &str,
+        timeout: Duration,
         mut check: impl FnMut(&Self) -> Option<T>,
     ) -> Result<T, WaitError> {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + timeout;
         let mut changes = self.shared.changes.subscribe();
         loop {
             changes.borrow_and_update();
@@ -209,7 +211,7 @@ impl MockBackend {
                 let requests = summary::last_requests(&self.shared, 10);
                 let state =
                     format!("{}{}last requests:\n{requests}", summary::state(&self.shared), self.table());
-                return Err(WaitError { what: what.to_owned(), waited: within, state });
+                return Err(WaitError { condition: condition.to_owned(), timeout, state });
             }
         }
     }

@@ -84,7 +84,7 @@ pub struct StoredResult {
     /// Time at which the first result was received.
     pub received: Instant,
     /// Number of results accepted for this attempt: 1, plus 1 for each duplicate.
-    pub times: usize,
+    pub deliveries: usize,
     /// The bodies in order, without those that equal their predecessor; one body if all duplicates are identical.
     pub versions: Vec<Bytes>,
 }
@@ -97,7 +97,7 @@ pub struct Refusal {
     /// Status of the response.
     pub status: u16,
     /// Reason of the refusal.
-    pub why: String,
+    pub reason: String,
     /// The body, byte for byte.
     pub body: Bytes,
     /// Time of the refusal.
@@ -110,7 +110,7 @@ pub struct Violation {
     /// The id of the result that contains it, if the id could be parsed.
     pub id: Option<TaskId>,
     /// Description of the violation.
-    pub what: String,
+    pub description: String,
     /// The body, byte for byte.
     pub body: Bytes,
 }

@@ -72,7 +72,7 @@ async fn wait_until_set(flag: &mut watch::Receiver<bool>) {
 /// Runs the sweep periodically. Never returns; the handle aborts it.
 pub(crate) async fn sweep(shared: Arc<Shared>) {
     // `interval` panics on a period of zero.
-    let mut ticks = tokio::time::interval(shared.settings.sweep.every.max(Duration::from_millis(1)));
+    let mut ticks = tokio::time::interval(shared.settings.sweep.interval.max(Duration::from_millis(1)));
     loop {
         ticks.tick().await;
         shared.sweep();

@@ -137,14 +137,14 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct Sweep {
     /// Interval between two sweeps.
-    pub every: Duration,
+    pub interval: Duration,
     /// Age since creation from which an attempt is timed out.
-    pub age: Duration,
+    pub max_age: Duration,
 }
 
 impl Default for Sweep {
     fn default() -> Self {
-        Self { every: Duration::from_secs(60), age: Duration::from_secs(600) }
+        Self { interval: Duration::from_secs(60), max_age: Duration::from_secs(600) }
     }
 }
 

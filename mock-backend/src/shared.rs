@@ -119,7 +119,7 @@ impl Shared {
 
     /// Times out old attempts once.
     pub(crate) fn sweep(&self) {
-        let timed_out = self.store().sweep(self.settings.sweep.age);
+        let timed_out = self.store().sweep(self.settings.sweep.max_age);
         for id in timed_out {
             self.emit(Event::TimedOut { id });
             self.notify_waiters();

@@ -71,7 +71,7 @@ impl Store {
         let attempt = &mut self.attempts[index];
         attempt.status = Status::from_result(&submission.result);
         if let Some(stored) = &mut attempt.result {
-            stored.times += 1;
+            stored.deliveries += 1;
             if stored.body != body {
                 stored.versions.push(body.clone());
                 stored.body = body;
@@ -81,7 +81,7 @@ impl Store {
             let id = attempt.id.clone().unwrap_or(submission.id);
             let (received, versions) = (Instant::now(), vec![body.clone()]);
             attempt.result =
-                Some(StoredResult { id, body, result: submission.result, received, times: 1, versions });
+                Some(StoredResult { id, body, result: submission.result, received, deliveries: 1, versions });
             self.answered.push(index);
         }
         attempt
@@ -174,7 +174,7 @@ mod tests {
             add_result(&mut store, "1", passed, false);
         }
         let stored = store.attempts[0].result.as_ref().unwrap();
-        assert_eq!((stored.times, stored.versions.len()), (3, 2));
+        assert_eq!((stored.deliveries, stored.versions.len()), (3, 2));
         assert_eq!(store.results().len(), 1);
         assert_eq!(store.attempts[0].status, Status::Success);
     }
@@ -188,8 +188,8 @@ mod tests {
         add_result(&mut store, "1", false, false);
         // A late duplicate belongs to the latest attempt.
         add_result(&mut store, "1", false, false);
-        let times = |index: usize| store.attempts[index].result.as_ref().map(|stored| stored.times);
-        assert_eq!([times(0), times(1)], [Some(1), Some(2)]);
+        let deliveries = |index: usize| store.attempts[index].result.as_ref().map(|stored| stored.deliveries);
+        assert_eq!([deliveries(0), deliveries(1)], [Some(1), Some(2)]);
         assert_eq!(store.attempts[0].status, Status::Success);
     }
 

@@ -13,9 +13,9 @@ const CASE_FIELDS: [&str; 5] = ["name", "isPassed", "description", "memoryUsed",
 /// Returns a description of each violation in a result.
 pub(crate) fn violations(fields: &BTreeMap<String, &RawValue>, result: &TaskResult) -> Vec<String> {
     let mut found = Vec::new();
-    let mut check = |wrong: bool, what: &str| {
-        if wrong {
-            found.push(what.to_owned());
+    let mut check = |violated: bool, description: &str| {
+        if violated {
+            found.push(description.to_owned());
         }
     };
     let cases = &result.test_results;
@@ -38,8 +38,8 @@ pub(crate) fn violations(fields: &BTreeMap<String, &RawValue>, result: &TaskResu
         check(true, &format!("unknown field `testResults[].{name}`"));
     }
     for (index, case) in cases.iter().enumerate() {
-        for wrong in case_violations(case) {
-            check(true, &format!("testResults[{index}] ({}): {wrong}", case.name));
+        for description in case_violations(case) {
+            check(true, &format!("testResults[{index}] ({}): {description}", case.name));
         }
     }
     found
@@ -54,7 +54,7 @@ fn case_violations(case: &CaseResult) -> impl Iterator<Item = &'static str> {
         (has_control_character(&case.description), "description has a control character"),
     ]
     .into_iter()
-    .filter_map(|(wrong, what)| wrong.then_some(what))
+    .filter_map(|(violated, description)| violated.then_some(description))
 }
 
 fn unknown_case_fields(fields: &BTreeMap<String, &RawValue>) -> BTreeSet<String> {
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn reports_each_violation() {
-        let one = |what: &str, change: fn(&mut Value)| assert_eq!(found(change), [what]);
+        let one = |expected: &str, change: fn(&mut Value)| assert_eq!(found(change), [expected]);
         one("isPassed and isError are both true", |body| body["isError"] = json!(true));
         one("isPassed is true without test cases", |body| body["testResults"] = json!([]));
         one("duration is negative", |body| body["duration"] = json!(-1));

@@ -153,7 +153,7 @@ fn once(backend: &MockBackend, id: &TaskId, duplicates: Duplicates, what: &str) 
     let stored = backend.result_of(id).unwrap();
     assert_eq!(stored.versions.len(), 1, "{what}: two answers that differ");
     let most = if duplicates == Duplicates::Same { 2 } else { 1 };
-    assert!(stored.times <= most, "{what}: answered {} times", stored.times);
+    assert!(stored.deliveries <= most, "{what}: answered {} times", stored.deliveries);
 }
 
 fn delay(endpoint: Endpoint, milliseconds: u64) -> Fault {

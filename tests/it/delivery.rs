@@ -30,7 +30,7 @@ async fn an_answer_that_was_stored_but_not_confirmed_is_sent_again_the_same() {
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::DropAfter));
     let id = world.submit(PASS);
     world.answer(&id).await;
-    eventually("it is sent again", || world.backend.result_of(&id).unwrap().times == 2).await;
+    eventually("it is sent again", || world.backend.result_of(&id).unwrap().deliveries == 2).await;
     assert_eq!(world.backend.result_of(&id).unwrap().versions.len(), 1, "the two bodies differ");
 }
 

@@ -86,7 +86,7 @@ impl Fleet {
         let mut wrong: Vec<String> = Vec::new();
         for (id, verdict) in &self.given {
             let status = self.backend.status_of(id).map(Status::as_str);
-            let times = self.backend.result_of(id).map_or(0, |result| result.times);
+            let times = self.backend.result_of(id).map_or(0, |result| result.deliveries);
             if status != Some(verdict) || times != 1 {
                 wrong.push(format!("{id}: {status:?} for {verdict}, answered {times} times"));
             }

@@ -76,7 +76,7 @@ async fn drop_before_skips_and_drop_after_keeps_processing() {
     assert!(exchange(backend.address(), "POST", RESULT, &[], body.as_bytes()).await.is_err());
     assert_eq!(backend.status_of(&id), Some(Status::Success), "stored without a response");
     assert_eq!(post(&backend, RESULT, &body).await.status, 200);
-    assert_eq!(backend.result_of(&id).unwrap().times, 2);
+    assert_eq!(backend.result_of(&id).unwrap().deliveries, 2);
 }
 
 #[tokio::test]

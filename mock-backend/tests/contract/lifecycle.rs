@@ -70,7 +70,7 @@ async fn waits_return_results_or_timeout_with_state() {
     let started = Instant::now();
     let error = backend.wait_for_results(1, Duration::from_millis(60)).await.unwrap_err();
     assert!(started.elapsed() >= Duration::from_millis(60) && started.elapsed() < BOUND);
-    assert_eq!((error.what.as_str(), error.waited), ("1 results", Duration::from_millis(60)));
+    assert_eq!((error.condition.as_str(), error.timeout), ("1 results", Duration::from_millis(60)));
     assert!(error.state.contains("IN_PROGRESS 2") && error.state.contains(CLAIM), "{error}");
 
     let response = async {

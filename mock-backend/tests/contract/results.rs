@@ -60,7 +60,7 @@ async fn counts_duplicate_results() {
         assert_eq!(post(&backend, RESULT, result(21).to_string()).await.status, 200);
     }
     let stored = backend.result_of(&id).unwrap();
-    assert_eq!((stored.times, stored.versions.len(), backend.results().len()), (2, 1, 1));
+    assert_eq!((stored.deliveries, stored.versions.len(), backend.results().len()), (2, 1, 1));
     assert!(backend.violations().is_empty());
 }
 
@@ -127,7 +127,7 @@ async fn accepts_and_records_contract_violations() {
         post(&backend, RESULT, result("a").to_string().replace("\"a\"", r#""\u0061""#)).await.status,
         200
     );
-    let found: Vec<_> = backend.violations().into_iter().map(|violation| violation.what).collect();
+    let found: Vec<_> = backend.violations().into_iter().map(|violation| violation.description).collect();
     let expected = [
         "refused with 400: no attempt has the id 21.0",
         "the Content-Type of a result is `text/plain`",

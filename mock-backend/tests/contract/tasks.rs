@@ -49,7 +49,7 @@ async fn raw_claim_is_returned_unchanged() {
 
 #[tokio::test]
 async fn sweep_times_out_claims_until_late_result() {
-    let sweep = Sweep { every: Duration::from_millis(10), age: Duration::from_millis(40) };
+    let sweep = Sweep { interval: Duration::from_millis(10), max_age: Duration::from_millis(40) };
     let backend = MockBackend::start(Settings { sweep, ..Settings::default() }).await.unwrap();
     let (id, unclaimed) = (backend.submit(NewTask::new("u", "b")), backend.submit(NewTask::new("u", "b")));
     claim(&backend).await;

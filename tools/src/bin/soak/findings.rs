@@ -78,7 +78,7 @@ impl Findings {
             findings.error(format!("{} claims in flight at {} kills", findings.in_flight, kills.count()));
         }
         for violation in backend.violations() {
-            findings.error(format!("contract violation: {}", violation.what));
+            findings.error(format!("contract violation: {}", violation.description));
         }
         findings.errors.extend(kills.errors.borrow_mut().drain(..));
         findings
@@ -94,7 +94,7 @@ impl Findings {
             });
             return self.error(format!("{id}: {behavior:?} is LOST ({}, {disk}, {kill})", attempt.status));
         };
-        self.duplicates += stored.times - 1;
+        self.duplicates += stored.deliveries - 1;
         if stored.versions.len() > 1 {
             self.differing += 1;
             self.error(format!("{id}: {} different results", stored.versions.len()));
