@@ -2,8 +2,8 @@
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use ostest_runner::junit;
-use ostest_runner::report::Limits;
+use report::Limits;
+use report::junit;
 
 fn main() {
     divan::main();

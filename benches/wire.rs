@@ -5,8 +5,8 @@ use std::time::Duration;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use ostest_runner::backend::wire;
-use ostest_runner::report::{Case, Limits, Outcome, Report};
 use ostest_runner::task::TaskId;
+use report::{Case, Limits, Outcome, Report};
 use serde_json::value::RawValue;
 
 fn main() {

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use ostest_runner::{cli, cli::app, cli::password, daemon::init, git, process, sandbox};
+use ostest_runner::{cli, cli::app, cli::password, daemon::init, git};
+use sandbox::command;
+use sandbox::confine;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -34,11 +36,11 @@ fn main() -> ExitCode {
 /// Does what the runner's children do, if `words` name one of their modes.
 fn child_mode(words: &[&str]) -> Option<ExitCode> {
     match *words {
-        [process::supervisor::MODE, ..] => Some(process::supervisor::main()),
+        [command::supervisor::MODE, ..] => Some(command::supervisor::main()),
         [git::MODE, ..] => Some(git::main()),
-        [sandbox::stage::MODE, ref rest @ ..] => {
+        [confine::stage::MODE, ref rest @ ..] => {
             let mode = |word: &str| (word == git::MODE).then_some(git::main as fn() -> ExitCode);
-            Some(sandbox::stage::main(rest.first().copied(), mode))
+            Some(confine::stage::main(rest.first().copied(), mode))
         }
         _ => None,
     }

@@ -53,7 +53,7 @@ impl Eq for TaskId {}
 pub struct Task {
     /// Where the result goes.
     pub id: TaskId,
-    /// The student's repository, as asked for; may hold a password, so it is shown through [`crate::text::without_secrets`].
+    /// The student's repository, as asked for; may hold a password, so it is shown through [`text::without_secrets`].
     pub repository_url: String,
     /// The branch to check out; none: the default branch of the repository.
     pub branch: Option<String>,

@@ -6,10 +6,10 @@
 use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
+use ostest_runner::backend::wire::{Claim, claim};
+use ostest_runner::task::{Task, TaskId};
 use ostest_runner_fuzz::checks::check_body_of;
-use ostest_runner_fuzz::report::{Limits, Report};
-use ostest_runner_fuzz::task::{Task, TaskId};
-use ostest_runner_fuzz::wire::{Claim, claim};
+use report::{Limits, Report};
 use serde_json::value::RawValue;
 
 fuzz_target!(|body: &[u8]| {

@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use ostest_runner_fuzz::checks::{Pieces, by_weight, check_against_a_tree, check_report, expand};
-use ostest_runner_fuzz::junit;
-use ostest_runner_fuzz::report::{Limits, Report};
+use report::junit;
+use report::{Limits, Report};
 
 fuzz_target!(|bytes: &[u8]| {
     let long = expand(bytes);

@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use ostest_runner_fuzz::checks::{Pieces, check_against_a_tree, check_report, tight};
-use ostest_runner_fuzz::junit;
-use ostest_runner_fuzz::report::{Limits, Report};
+use report::junit;
+use report::{Limits, Report};
 
 fuzz_target!(|bytes: &[u8]| {
     let read = check_report(bytes, &Limits::default());

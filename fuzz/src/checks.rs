@@ -2,10 +2,10 @@
 
 use std::io::{self, Read};
 
-use crate::junit::{self, JunitError};
-use crate::report::{Case, Limits, Outcome, Report, Verdict};
-use crate::task::TaskId;
-use crate::wire::{result_body, result_body_pretty};
+use ostest_runner::backend::wire::{result_body, result_body_pretty};
+use ostest_runner::task::TaskId;
+use report::junit::{self, JunitError};
+use report::{Case, Limits, Outcome, Report, Verdict};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

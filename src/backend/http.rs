@@ -11,7 +11,7 @@ use super::secrets::Secrets;
 use super::{Error, Settings, Timeouts};
 use crate::live::Live;
 use crate::observe::Observe;
-use crate::text::{one_line, shorten, without_secrets};
+use text::{one_line, shorten, without_secrets};
 
 /// The longest answer that is read. A claim with thousands of test names is far below it.
 const LONGEST_ANSWER: usize = 4 << 20;

@@ -21,9 +21,9 @@ use url::Url;
 
 use crate::live::Live;
 use crate::observe::Observe;
-use crate::units::interval;
 use http::{Http, Reply};
 pub use probe::{Probe, probe};
+use text::units::interval;
 use tokens::Keeper;
 pub use wire::Claim;
 
@@ -57,7 +57,7 @@ pub struct Settings {
     pub refresh_time: Duration,
 
     /// The backend wants a login
-    #[arg(long, global = true, env = "RUNNER_AUTH", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = crate::units::flag)]
+    #[arg(long, global = true, env = "RUNNER_AUTH", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = text::units::flag)]
     pub auth: bool,
 
     /// User name

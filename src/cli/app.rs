@@ -19,11 +19,12 @@ use crate::observe::Observe;
 use crate::observe::logging::{self, Log};
 use crate::observe::screen::Screen;
 use crate::pipeline::stop::Stop;
-use crate::process::Launcher;
 use crate::{
     cli::config, cli::demo, cli::doctor, cli::healthcheck, cli::manual, cli::parse_report, cli::run,
-    cli::spool, observe::serve, workspace,
+    cli::spool, observe::serve,
 };
+use sandbox::command::Launcher;
+use sandbox::workspace;
 
 /// Does what the command line asks for. An error is one line about a wrong setting.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use url::Url;
 
-use crate::text::{one_line, shorten};
+use text::{one_line, shorten};
 
 /// What `runner healthcheck` takes.
 #[derive(Debug, clap::Args)]

@@ -12,10 +12,10 @@ use crate::live::Live;
 use crate::observe::Observe;
 use crate::observe::screen::Screen;
 use crate::pipeline::worker::{Source, Worker};
-use crate::report::{Case, Outcome, Report, Stage, Verdict};
 use crate::task::{Task, TaskId};
-use crate::text::{clean, one_line};
-use crate::units::show;
+use report::{Case, Outcome, Report, Stage, Verdict};
+use text::units::show;
+use text::{clean, one_line};
 
 /// What `runner run` takes.
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use clap::builder::{OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
-use crate::text::without_address_secrets;
+use text::without_address_secrets;
 
 /// Clap calls a wrong value of the environment one of the flag, which nobody has given, and of bytes that are no UTF-8
 /// it says nothing at all: this names the variable.

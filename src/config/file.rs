@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::nearest::{nearest, question};
 use super::{bounded, one_line};
-use crate::text::without_secrets;
+use text::without_secrets;
 
 /// Where the file is looked for when none is named. It need not be there.
 pub const DEFAULT: &str = "/etc/ostest-runner/config.toml";
@@ -144,7 +144,7 @@ fn entries(path: &Path, text: &str, command: &Command) -> anyhow::Result<Vec<Ent
     let mut entries: Vec<Entry> = Vec::new();
     for (name, value) in table {
         let line = place_of(name.span().start);
-        let at = || format!("{}: {}", place(path, line), crate::text::one_line(name.get_ref()));
+        let at = || format!("{}: {}", place(path, line), text::one_line(name.get_ref()));
         // Before the name, which is a section's.
         if let DeValue::Table(section) = value.get_ref() {
             return Err(anyhow!(without_section(command, name.get_ref(), section))).with_context(at);

@@ -28,12 +28,15 @@ use secrecy::SecretString;
 use crate::executors::{self, Folders, SuiteSettings};
 use crate::{
     backend, git::client, observe::logging, observe::serve, pipeline::kept, pipeline::poll, pipeline::worker,
-    process, report, sandbox, spool,
+    spool,
 };
 use error::named;
 pub use error::one_line;
 pub use folder::foresee;
+use report;
 use running::Running;
+use sandbox::command;
+use sandbox::confine;
 
 /// A file that is longer holds no password.
 const LONGEST_PASSWORD: usize = 64 << 10;
@@ -67,10 +70,10 @@ pub struct Settings {
     pub execute: executors::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
-    pub process: process::Settings,
+    pub process: command::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
-    pub sandbox: sandbox::Settings,
+    pub sandbox: confine::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub limits: report::Limits,

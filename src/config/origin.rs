@@ -15,9 +15,9 @@ use super::file::{self, File};
 use super::folder::default_state;
 use crate::observe::logging::Level;
 use crate::observe::serve;
-use crate::sandbox::Most;
-use crate::text::without_secrets;
-use crate::units::show;
+use sandbox::confine::Most;
+use text::units::show;
+use text::without_secrets;
 
 /// The names under which systemd may hold the password ready.
 const CREDENTIALS: [&str; 2] = ["ostest-runner.password", "password"];

@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::config::Config;
 use crate::executors::{Execute, find_program};
 use crate::git::client::Checkout;
+use crate::observe::serve;
 use crate::observe::{Confinement, Observe};
 use crate::pipeline::attempt::Attempts;
 use crate::pipeline::deliver::{Deliver, Left};
@@ -17,12 +18,12 @@ use crate::pipeline::kept::Kept;
 use crate::pipeline::poll::Poll;
 use crate::pipeline::stop::Stop;
 use crate::pipeline::worker::Worker;
-use crate::process::confine::{self, Ground};
-use crate::process::{self, Launcher, Until};
-use crate::report::Fault;
-use crate::sandbox::Sandbox;
 use crate::spool::{Found, Spool};
-use crate::{observe::serve, workspace};
+use report::Fault;
+use sandbox::command::{self, Deadline, Launcher};
+use sandbox::confine::Sandbox;
+use sandbox::trial::{self, Ground};
+use sandbox::workspace;
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -52,7 +53,7 @@ impl Daemon {
         for (file, reason) in std::mem::take(&mut found.set_aside) {
             tracing::warn!(name: "spool_file_set_aside", file = %file.display(), reason, "a file of the spool was set aside");
         }
-        process::sweep(&daemon_mark(config));
+        command::sweep(&daemon_mark(config));
         workspace::sweep(&config.folders.work, Duration::ZERO);
         let observe = Observe::default();
         let timeouts = config.running.timeouts.clone();
@@ -93,7 +94,7 @@ impl Daemon {
     /// Makes ready what tasks share. Nothing is to be claimed before that.
     pub async fn warm_up(&self, stop: &Stop) -> Result<(), Fault> {
         // Nothing runs yet that a drain would have to wait for.
-        let until = Until::new(Instant::now(), Duration::ZERO, stop.drain.clone());
+        let until = Deadline::new(Instant::now(), Duration::ZERO, stop.drain.clone());
         self.worker.execute.warm_up(&until).await.inspect(|()| self.observe.warm())
     }
 
@@ -179,9 +180,15 @@ fn daemon_mark(config: &Config) -> String {
 pub async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe) -> anyhow::Result<Worker> {
     let settings = &config.settings;
     let prefix = format!("ostest-{mark}-");
-    let launcher = Launcher::new(exe, mark, settings.process.clone()).observed(observe.clone());
-    let launcher = if settings.execute.mock { launcher } else { confined(config, launcher, prefix).await? };
-    let checkout = Checkout::new(config.running.checkout.clone(), launcher.clone(), &config.folders.state);
+    let launcher = Launcher::new(exe, mark, settings.process.clone()).observed(Arc::new(observe.clone()));
+    let launcher =
+        if settings.execute.mock { launcher } else { confined(config, launcher, prefix, observe).await? };
+    let checkout = Checkout::new(
+        config.running.checkout.clone(),
+        launcher.clone(),
+        observe.clone(),
+        &config.folders.state,
+    );
     Ok(Worker {
         settings: config.running.worker.clone(),
         limits: settings.limits.clone(),
@@ -194,19 +201,25 @@ pub async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe)
             launcher,
             checkout.clone(),
             &config.folders,
+            observe,
         ),
         checkout,
     })
 }
 
 /// Finds out how strongly tasks can be confined here, and says so in one line.
-async fn confined(config: &Config, launcher: Launcher, prefix: String) -> anyhow::Result<Launcher> {
+async fn confined(
+    config: &Config,
+    launcher: Launcher,
+    prefix: String,
+    observe: &Observe,
+) -> anyhow::Result<Launcher> {
     let sandbox = find_sandbox(config, &launcher, prefix).await;
     // On a machine under load a trial may have taken too long.
     let sandbox = sandbox.map_err(|why| NotNow(format!("--sandbox: {why}")))?;
     let (level, enforced) = (sandbox.level.name(), sandbox.line());
     let weaker_because = sandbox.weaker_because.clone();
-    launcher.observe().confined(Confinement { level, line: enforced.clone(), weaker_because });
+    observe.confined(Confinement { level, line: enforced.clone(), weaker_because });
     if let Some(why) = &sandbox.weaker_because {
         tracing::warn!(name: "sandbox_chosen", level, enforced, why, "sandbox");
     } else {
@@ -235,5 +248,5 @@ pub async fn find_sandbox(config: &Config, launcher: &Launcher, prefix: String) 
         hidden: hidden.into_iter().flatten().filter_map(|path| path.canonicalize().ok()).collect(),
         prefix,
     };
-    confine::find(launcher, &config.settings.sandbox, ground).await
+    trial::find(launcher, &config.settings.sandbox, ground).await
 }

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::plugin;
-use crate::process::Launcher;
-use crate::report::Limits;
-use crate::sandbox::users::{Loan, Users};
-use crate::sandbox::{Level, Plan, SuiteView};
-use crate::workspace::{Workspace, copy_tree};
+use report::Limits;
+use sandbox::command::Launcher;
+use sandbox::confine::users::{Loan, Users};
+use sandbox::confine::{Level, Plan, SuiteView};
+use sandbox::workspace::{Workspace, copy_tree};
 
 /// The confinement of one run. The user that it runs as is lent for as long as this lives.
 #[derive(Debug)]

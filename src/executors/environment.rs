@@ -13,9 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::installer::{FIND_WHEEL, Installer, command, find_program};
 use super::plugin;
-use crate::process::{Exit, Launcher, Spec, Until};
-use crate::report::{Cause, Fault, Stage};
-use crate::workspace::remove_tree;
+use crate::observe::Observe;
+use report::{Cause, Fault, Stage};
+use sandbox::command::{Deadline, Exit, Launcher, Spec};
+use sandbox::workspace::remove_tree;
 
 const MARKER: &str = ".complete";
 
@@ -24,16 +25,17 @@ const MARKER: &str = ".complete";
 pub(super) struct Environments {
     folder: PathBuf,
     launcher: Launcher,
+    observe: Observe,
 }
 
 impl Environments {
     /// Environments kept in `folder`.
-    pub(super) fn new(folder: PathBuf, launcher: Launcher) -> Self {
-        Self { folder, launcher }
+    pub(super) fn new(folder: PathBuf, launcher: Launcher, observe: Observe) -> Self {
+        Self { folder, launcher, observe }
     }
 
     /// The interpreter of the environment for the suite in `tree`, which is made first where it is not there yet.
-    pub(super) async fn interpreter(&self, tree: &Path, until: &Until) -> Result<PathBuf, Fault> {
+    pub(super) async fn interpreter(&self, tree: &Path, until: &Deadline) -> Result<PathBuf, Fault> {
         let base = find_program("python3").ok_or_else(|| {
             infrastructure("python3 is not installed; install it with: apt-get install python3 python3-venv")
         })?;
@@ -51,12 +53,12 @@ impl Environments {
         home: &Path,
         base: &Path,
         tree: Option<&Path>,
-        until: &Until,
+        until: &Deadline,
     ) -> Result<(), Fault> {
         if is_whole(home) {
             return Ok(());
         }
-        let step = |doing| self.launcher.observe().suite_step(Some(doing));
+        let step = |doing| self.observe.suite_step(Some(doing));
         step("waiting for another runner that makes the suite's environment");
         let _lock = self.lock(home, until).await?;
         if is_whole(home) {
@@ -74,7 +76,7 @@ impl Environments {
     }
 
     /// Adds what tells the runner what pytest does; an environment of an earlier version of this program gets it too.
-    async fn add_plugin(&self, home: &Path, until: &Until) -> Result<(), Fault> {
+    async fn add_plugin(&self, home: &Path, until: &Deadline) -> Result<(), Fault> {
         let files = plugin::mend(home)
             .and_then(|_| plugin::install(home))
             .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
@@ -90,7 +92,7 @@ impl Environments {
     }
 
     /// Waits for the right to make `home`. The lock ends with the returned file, also by a crash.
-    async fn lock(&self, home: &Path, until: &Until) -> Result<File, Fault> {
+    async fn lock(&self, home: &Path, until: &Deadline) -> Result<File, Fault> {
         let path = home.with_extension("lock");
         let fail = |error: io::Error| infrastructure(format!("cannot lock {}: {error}", path.display()));
         fs::create_dir_all(&self.folder).map_err(fail)?;
@@ -103,23 +105,29 @@ impl Environments {
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(50)) => {}
-                _ = until.over() => return Err(infrastructure("another process was still making the suite's environment")),
+                _ = until.passed() => return Err(infrastructure("another process was still making the suite's environment")),
             }
         }
     }
 
     /// Makes an environment at `home`; `tree` is the suite whose `requirements.txt` is installed, if any.
-    async fn make(&self, home: &Path, base: &Path, tree: Option<&Path>, until: &Until) -> Result<(), Fault> {
+    async fn make(
+        &self,
+        home: &Path,
+        base: &Path,
+        tree: Option<&Path>,
+        until: &Deadline,
+    ) -> Result<(), Fault> {
         remove_tree(home).map_err(|e| infrastructure(format!("cannot remove {}: {e}", home.display())))?;
         let installer = self.installer(base, tree.is_some(), until).await?;
         self.step(installer.create(base, home, tree.is_some()), &self.folder, until).await?;
         let Some(tree) = tree else { return Ok(()) };
-        self.launcher.observe().suite_step(Some("installing the suite's packages"));
+        self.observe.suite_step(Some("installing the suite's packages"));
         self.step(installer.install(&home.join("bin/python")), tree, until).await
     }
 
     /// What makes an environment for `base`; `packages`: some will be installed.
-    async fn installer(&self, base: &Path, packages: bool, until: &Until) -> Result<Installer, Fault> {
+    async fn installer(&self, base: &Path, packages: bool, until: &Deadline) -> Result<Installer, Fault> {
         match Installer::uv() {
             Some(uv) => Ok(uv),
             None if !packages => Ok(Installer::Ensurepip),
@@ -132,14 +140,14 @@ impl Environments {
         }
     }
 
-    async fn step(&self, spec: Spec, dir: &Path, until: &Until) -> Result<(), Fault> {
+    async fn step(&self, spec: Spec, dir: &Path, until: &Deadline) -> Result<(), Fault> {
         let what =
             format!("{} {}", spec.program.rsplit('/').next().unwrap_or_default(), spec.args[..2].join(" "));
         let exit = self.run(spec, dir, until).await?;
         if exit.success() { Ok(()) } else { Err(explain(&what, &exit)) }
     }
 
-    async fn run(&self, spec: Spec, dir: &Path, until: &Until) -> Result<Exit, Fault> {
+    async fn run(&self, spec: Spec, dir: &Path, until: &Deadline) -> Result<Exit, Fault> {
         let (cache, temp) = (cache(), self.folder.with_extension("tmp"));
         fs::create_dir_all(&temp)
             .map_err(|e| infrastructure(format!("cannot make {}: {e}", temp.display())))?;

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::process::Spec;
+use sandbox::command::Spec;
 
 /// Prints the path of the wheel of pip that ensurepip would install; distributions keep it in a folder of their own.
 pub(super) const FIND_WHEEL: &str = "

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Executor;
-use crate::process::{Exit, Running};
-use crate::report::{Case, Fault, Outcome, Report, Tally};
 use crate::task::Task;
+use report::{Case, Fault, Outcome, Report, Tally};
+use sandbox::command::{Exit, Running};
 
 /// Whose turn it is where the repository's name does not say.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Ways to run tests. An `Executor` knows what to do in each phase; one driver owns order, deadline and abort.
 
+mod bound;
 mod confined;
 mod environment;
 mod events;
@@ -15,15 +16,17 @@ mod verdict;
 use std::time::Duration;
 
 use crate::git::client::Checkout;
-use crate::process::{Exit, Launcher, Running, Until};
-use crate::report::{Fault, Limits, Report, Stage};
+use crate::observe::Observe;
 use crate::task::Task;
-use crate::units::interval;
-use crate::workspace::Workspace;
+use bound::{bound, stopped};
 pub use installer::find_program;
+use report::{Fault, Limits, Report, Stage};
+use sandbox::command::{Deadline, Exit, Launcher, Running};
+use sandbox::workspace::Workspace;
 pub use suite::Settings as SuiteSettings;
 use suite::SuiteKeeper;
 pub use template::Preset;
+use text::units::interval;
 
 /// How tests are run.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,7 +34,7 @@ pub use template::Preset;
 #[group(skip)]
 pub struct Settings {
     /// Answer tasks with predefined reports, without running anything
-    #[arg(long, global = true, env = "RUNNER_MOCK", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = crate::units::flag)]
+    #[arg(long, global = true, env = "RUNNER_MOCK", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = text::units::flag)]
     pub mock: bool,
 
     /// Pace of the executor's own checks while a suite runs; its end is noticed at once
@@ -76,8 +79,9 @@ impl Execute {
         launcher: Launcher,
         checkout: Checkout,
         folders: &Folders,
+        observe: &Observe,
     ) -> Self {
-        let suite = SuiteKeeper::new(suite, checkout, launcher.clone(), folders);
+        let suite = SuiteKeeper::new(suite, checkout, launcher.clone(), folders, observe);
         Self { settings, limits, launcher, suite, mock_turn: mock::Turn::default() }
     }
 
@@ -87,11 +91,11 @@ impl Execute {
     }
 
     /// Makes what all tasks share (the suite's mirror and environment), so that the first task finds it ready.
-    pub async fn warm_up(&self, until: &Until) -> Result<(), Fault> {
+    pub async fn warm_up(&self, until: &Deadline) -> Result<(), Fault> {
         if self.is_mock() {
             return Ok(());
         }
-        until.bound(Stage::Prepare, self.suite.current()).await.map(|_| ())
+        bound(until, Stage::Prepare, self.suite.current()).await.map(|_| ())
     }
 
     /// Waits until nothing runs any more of what was given up.
@@ -110,7 +114,7 @@ impl Execute {
     ) -> Result<Report, Fault> {
         let mut pytest = pytest::Pytest::new(task, workspace, &self.suite, &self.launcher, &self.limits);
         (bounds.progress)(Stage::Checkout);
-        let checkout = bounds.until.bound(Stage::Checkout, checkout);
+        let checkout = bound(&bounds.until, Stage::Checkout, checkout);
         let (checked_out, ()) = tokio::join!(checkout, pytest.ahead());
         if let Err(fault) = checked_out {
             pytest.give_up().await;
@@ -128,7 +132,7 @@ impl Execute {
 /// What surrounds a run: its time, and who is told of its progress.
 pub struct Bounds<'a> {
     /// How long it may go on.
-    pub until: Until,
+    pub until: Deadline,
     /// Told of each stage as it begins.
     pub progress: &'a (dyn Fn(Stage) + Sync),
 }
@@ -146,12 +150,12 @@ pub struct Folders {
 async fn drive(mut executor: impl Executor, bounds: &Bounds<'_>, pace: Duration) -> Result<Report, Fault> {
     let Bounds { until, progress } = bounds;
     progress(Stage::Prepare);
-    if let Err(fault) = until.bound(Stage::Prepare, executor.prepare()).await {
+    if let Err(fault) = bound(until, Stage::Prepare, executor.prepare()).await {
         executor.give_up().await;
         return Err(fault);
     }
     progress(Stage::Execute);
-    let started = until.bound(Stage::Execute, executor.startup()).await?;
+    let started = bound(until, Stage::Execute, executor.startup()).await?;
     let (exit, mut ended_early) = match started {
         None => (None, None),
         Some(running) => {
@@ -175,7 +179,7 @@ async fn drive(mut executor: impl Executor, bounds: &Bounds<'_>, pace: Duration)
 async fn watch(
     executor: &mut impl Executor,
     mut running: Running,
-    until: &Until,
+    until: &Deadline,
     pace: Duration,
 ) -> (Exit, Option<Fault>) {
     let mut ticks = tokio::time::interval(pace);
@@ -184,13 +188,13 @@ async fn watch(
         tokio::select! {
             biased;
             () = running.ended() => return (running.finish().await, None),
-            why = until.over() => {
-                let fault = until.fault(why, Stage::Execute);
+            why = until.passed() => {
+                let fault = stopped(until, why, Stage::Execute);
                 return (running.stop(why).await, Some(fault));
             }
             _ = ticks.tick() => {
                 if let Err(fault) = executor.check() {
-                    return (running.stop(crate::process::Stopped::Deadline).await, Some(fault));
+                    return (running.stop(sandbox::command::Stopped::Deadline).await, Some(fault));
                 }
             }
         }

@@ -9,12 +9,12 @@ use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
 use super::verdict::{Evidence, UNTOLD};
 use super::{Executor, plugin};
-use crate::junit;
-use crate::process::{Exit, Held, Launcher, Running, Spec, StartError};
-use crate::report::{Cause, Fault, Limits, Report, Stage};
-use crate::sandbox::{Level, Sandbox};
 use crate::task::Task;
-use crate::workspace::Workspace;
+use report::junit;
+use report::{Cause, Fault, Limits, Report, Stage};
+use sandbox::command::{Exit, Held, Launcher, Running, Spec, StartError};
+use sandbox::confine::{Level, Sandbox};
+use sandbox::workspace::Workspace;
 
 /// More names than this are not given to `-k`: pytest fails on an expression of about a thousand, and the system on an
 /// argument of 128 KiB.

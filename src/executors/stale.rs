@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::workspace::remove_tree;
+use sandbox::workspace::remove_tree;
 
 /// How long what is not used stays.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);

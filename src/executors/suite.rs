@@ -17,10 +17,11 @@ use super::stale;
 use super::template::{Preset, Template};
 use crate::git::client::Checkout;
 use crate::git::url::RepositoryUrl;
-use crate::process::{Launcher, Spec, Until};
-use crate::report::{Cause, Fault, Limits, Stage};
-use crate::units::{duration, show};
-use crate::workspace::Workspace;
+use crate::observe::Observe;
+use report::{Cause, Fault, Limits, Stage};
+use sandbox::command::{Deadline, Launcher, Spec};
+use sandbox::workspace::Workspace;
+use text::units::{duration, show};
 
 /// Which suite, and how it is called.
 #[derive(Debug, Clone, clap::Args)]
@@ -118,6 +119,7 @@ pub(super) struct SuiteKeeper {
     settings: Settings,
     checkout: Checkout,
     launcher: Launcher,
+    observe: Observe,
     environments: Environments,
     home: PathBuf,
     work: PathBuf,
@@ -126,12 +128,23 @@ pub(super) struct SuiteKeeper {
 
 impl SuiteKeeper {
     /// Keeps the suite of `settings` below `folders`.
-    pub(super) fn new(settings: Settings, checkout: Checkout, launcher: Launcher, folders: &Folders) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        checkout: Checkout,
+        launcher: Launcher,
+        folders: &Folders,
+        observe: &Observe,
+    ) -> Self {
         // One folder for each URL: another suite must not meet the mirror of the last one.
         let digest = Sha256::digest(settings.tests_url.expose());
         let name = digest.iter().take(8).fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
         Self {
-            environments: Environments::new(folders.state.join("environments"), launcher.clone()),
+            environments: Environments::new(
+                folders.state.join("environments"),
+                launcher.clone(),
+                observe.clone(),
+            ),
+            observe: observe.clone(),
             home: folders.state.join("suite").join(name),
             work: folders.work.clone(),
             known: Mutex::new(None),
@@ -170,7 +183,7 @@ impl SuiteKeeper {
     /// Looks for something newer than `last`. What only fails for now leaves the last one in force.
     async fn refresh(&self, last: Option<Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
         let found = self.look(last.as_ref()).await;
-        self.launcher.observe().suite_step(None);
+        self.observe.suite_step(None);
         match (found, last) {
             (Err(fault), Some(last)) if fault.cause == Cause::Infrastructure => {
                 tracing::warn!(name: "suite_refresh_failed", %fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
@@ -182,14 +195,14 @@ impl SuiteKeeper {
 
     async fn look(&self, last: Option<&Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
         let started = Instant::now();
-        self.launcher.observe().suite_step(Some("fetching the suite"));
+        self.observe.suite_step(Some("fetching the suite"));
         let reference = self.settings.tests_ref.as_deref();
         let (commit, tree) = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await?;
         if let Some(last) = last.filter(|last| last.commit == commit && last.is_there()) {
             return Ok(last.clone());
         }
         // Boxed: it is large, and rarely needed.
-        let until = Until::within(ENVIRONMENT);
+        let until = Deadline::within(ENVIRONMENT);
         let python = Box::pin(self.environments.interpreter(&tree, &until)).await?;
         let template = match &self.settings.test_command {
             Some(template) => template.clone(),
@@ -227,7 +240,7 @@ impl SuiteKeeper {
         }
         let fail = |what: String| Fault::new(Stage::Prepare, Cause::Infrastructure, what);
         let io = |error: std::io::Error| fail(format!("cannot look at the suite's command line: {error}"));
-        self.launcher.observe().suite_step(Some("looking at the suite's command line"));
+        self.observe.suite_step(Some("looking at the suite's command line"));
         // In a copy: a run_tests.py that knows no --help may well begin to run, and write.
         let folder = Workspace::new(&self.work).map_err(io)?;
         fs::create_dir(folder.source()).map_err(io)?;
@@ -241,8 +254,11 @@ impl SuiteKeeper {
             plan: confined.plan.clone(),
             ..Spec::default()
         };
-        let exit =
-            self.launcher.run(spec, &Until::within(LOOK)).await.map_err(|error| fail(error.to_string()))?;
+        let exit = self
+            .launcher
+            .run(spec, &Deadline::within(LOOK))
+            .await
+            .map_err(|error| fail(error.to_string()))?;
         // On a machine under load it may not have come to its answer. To go on with a guess would be to call a suite of
         // the other generation wrongly, and to answer every student's task by that.
         if exit.stopped.is_some() || exit.code.is_none() {

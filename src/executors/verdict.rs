@@ -1,11 +1,11 @@
 //! What a run came to: what was told while it ran, what its report file says, and how it ended. Where they differ, what
 //! was told wins, and nothing that is missing or odd makes a pass.
 
-use crate::junit::JunitError;
-use crate::process::{Exit, Hit, Stopped};
-use crate::report::{Cause, Fault, Limits, Outcome, Report, Stage};
-use crate::sandbox;
 use crate::task::Task;
+use report::junit::JunitError;
+use report::{Cause, Fault, Limits, Outcome, Report, Stage};
+use sandbox::command::{Exit, Hit, Stopped};
+use sandbox::confine;
 
 use super::events::{Events, Line};
 
@@ -20,7 +20,7 @@ pub(super) struct Evidence<'a> {
     /// Whether all tests were run and the chosen ones are to be picked here.
     pub(super) selects_here: bool,
     /// What it was allowed to use.
-    pub(super) allowed: &'a sandbox::Limits,
+    pub(super) allowed: &'a confine::Limits,
     /// Bounds on a result.
     pub(super) limits: &'a Limits,
 }
@@ -118,7 +118,7 @@ fn contradictions(
     report: &mut Report,
     task: &Task,
     exit: &Exit,
-    allowed: &sandbox::Limits,
+    allowed: &confine::Limits,
     selects_here: bool,
 ) {
     if report.fault.is_some() || exit.stopped.is_some() {
@@ -138,7 +138,7 @@ fn contradictions(
 }
 
 /// A run that did not end well although all that it listed passed.
-fn without_failure(exit: &Exit, allowed: &sandbox::Limits) -> (Cause, String) {
+fn without_failure(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
     let how = exit.describe();
     if let Some(why) = over(exit, allowed) {
         return (Cause::Limit, format!("{why}; the suite ended with {how}"));
@@ -157,7 +157,7 @@ fn explain(report: &mut Report, why: &str) {
 }
 
 /// How a run ended that should have gone on, and who is to blame.
-fn how(exit: &Exit, allowed: &sandbox::Limits) -> (Cause, String) {
+fn how(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
     let killed = exit.hits.iter().any(|hit| hit.kills());
     let end = match exit.signal {
         Some(_) => format!("the suite was killed by {}", exit.describe()),
@@ -172,7 +172,7 @@ fn how(exit: &Exit, allowed: &sandbox::Limits) -> (Cause, String) {
 }
 
 /// For the test that ran when the suite ended.
-fn ending(exit: &Exit, allowed: &sandbox::Limits) -> String {
+fn ending(exit: &Exit, allowed: &confine::Limits) -> String {
     let over = over(exit, allowed);
     let also = over.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
     match exit.stopped {
@@ -190,7 +190,7 @@ fn spoiled(exit: &Exit) -> Option<String> {
 }
 
 /// The limits that were hit, in words; those for which something was killed first.
-fn over(exit: &Exit, allowed: &sandbox::Limits) -> Option<String> {
+fn over(exit: &Exit, allowed: &confine::Limits) -> Option<String> {
     let words = |kills: bool| {
         let hits = exit.hits.iter().filter(|hit| hit.kills() == kills);
         hits.map(|hit| hit.words(allowed)).collect::<Vec<_>>().join(", ")
@@ -202,7 +202,7 @@ fn over(exit: &Exit, allowed: &sandbox::Limits) -> Option<String> {
 }
 
 /// The suite's last words, where nothing better is known.
-fn words(exit: &Exit, allowed: &sandbox::Limits) -> String {
+fn words(exit: &Exit, allowed: &confine::Limits) -> String {
     exit.last_words()
         .filter(|_| over(exit, allowed).is_none())
         .map(|line| format!(": {line}"))

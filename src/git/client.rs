@@ -11,11 +11,12 @@ use crate::git::object_cache::ObjectCache;
 use crate::git::url::RepositoryUrl;
 use crate::git::{self, Answer, Request};
 use crate::live::Live;
-use crate::process::{Exit, Launcher, Spec, Until};
-use crate::report::{Cause, Fault, Stage};
-use crate::sandbox::Most;
-use crate::units::interval;
-use crate::workspace::remove_tree;
+use crate::observe::Observe;
+use report::{Cause, Fault, Stage};
+use sandbox::command::{Deadline, Exit, Launcher, Spec};
+use sandbox::confine::Most;
+use sandbox::workspace::remove_tree;
+use text::units::interval;
 
 /// What may be checked out.
 #[derive(Debug, Clone, clap::Args)]
@@ -23,11 +24,11 @@ use crate::workspace::remove_tree;
 #[group(skip)]
 pub struct Settings {
     /// Take tasks whose repository is a path or a file:// URL on this machine
-    #[arg(long, global = true, env = "RUNNER_ALLOW_LOCAL_REPOSITORIES", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = crate::units::flag)]
+    #[arg(long, global = true, env = "RUNNER_ALLOW_LOCAL_REPOSITORIES", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = text::units::flag)]
     pub allow_local_repositories: bool,
 
     /// Largest repository, as transferred and as written out
-    #[arg(long, global = true, env = "RUNNER_MAX_REPOSITORY", value_name = "SIZE", default_value = "512MiB", value_parser = crate::units::size)]
+    #[arg(long, global = true, env = "RUNNER_MAX_REPOSITORY", value_name = "SIZE", default_value = "512MiB", value_parser = text::units::size)]
     pub max_repository: u64,
 
     /// Most files and folders in a repository
@@ -41,7 +42,7 @@ pub struct Settings {
     pub max_repository_files: u64,
 
     /// Room for what was fetched of repositories, so that a next attempt fetches what is new only; none: keep nothing
-    #[arg(long, global = true, env = "RUNNER_REPOSITORY_CACHE", value_name = "SIZE", default_value = "1G", value_parser = crate::sandbox::limits::size)]
+    #[arg(long, global = true, env = "RUNNER_REPOSITORY_CACHE", value_name = "SIZE", default_value = "1G", value_parser = sandbox::confine::limits::size)]
     pub repository_cache: Most<u64>,
 
     /// How long one attempt to fetch a repository may take
@@ -73,15 +74,16 @@ const PASSED_ON: &[&str] = &[
 pub struct Checkout {
     settings: Live<Settings>,
     launcher: Launcher,
+    observe: Observe,
     cache: Option<ObjectCache>,
 }
 
 impl Checkout {
     /// Sets up the step; what is fetched is kept below `state`.
-    pub fn new(settings: Live<Settings>, launcher: Launcher, state: &Path) -> Self {
+    pub fn new(settings: Live<Settings>, launcher: Launcher, observe: Observe, state: &Path) -> Self {
         let cache = settings.get().repository_cache.0;
         let cache = cache.map(|most| ObjectCache::new(state.join("repositories"), most));
-        Self { settings, launcher, cache }
+        Self { settings, launcher, observe, cache }
     }
 
     /// Checks what a task asks for against the allowed schemes, before any configuration rewrites it.
@@ -146,7 +148,7 @@ impl Checkout {
             Fault::new(Stage::Prepare, Cause::Infrastructure, message)
         })?;
         let answer = self.ask(&request, Stage::Prepare, home).await;
-        self.launcher.observe().suite(match &answer {
+        self.observe.suite(match &answer {
             Ok(Answer::Mirrored(done)) => done.warning.clone().map_or(Ok(()), Err),
             Ok(_) => Ok(()),
             Err(fault) => Err(fault.message.clone()),
@@ -192,7 +194,7 @@ impl Checkout {
             output: None,
         };
         let limit = self.settings.get().checkout_timeout;
-        let exit = self.launcher.run(spec, &Until::within(limit)).await;
+        let exit = self.launcher.run(spec, &Deadline::within(limit)).await;
         let exit = exit.map_err(|error| infrastructure(error.to_string()))?;
         match serde_json::from_slice(&exit.stdout.head) {
             Ok(Answer::Failed(failure)) => Err(failure.fault(stage)),
@@ -209,7 +211,7 @@ fn no_answer(request: &Request, stage: Stage, exit: &Exit, limit: Duration) -> F
         Request::Mirror(mirror) => &mirror.url,
     };
     if exit.stopped.is_some() {
-        let message = format!("fetching {url} did not end within {}", crate::units::show(limit));
+        let message = format!("fetching {url} did not end within {}", text::units::show(limit));
         return Fault::new(stage, Cause::Infrastructure, message);
     }
     let words = exit.last_words().map(|line| format!(": {}", url.scrub(&line))).unwrap_or_default();

@@ -6,7 +6,7 @@ use git2::{ErrorClass, ErrorCode};
 use serde::{Deserialize, Serialize};
 
 use crate::git::url::RepositoryUrl;
-use crate::report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Stage};
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

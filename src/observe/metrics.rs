@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::lock;
-use super::text::Text;
-use crate::report::{Cause, Stage, Verdict};
+use super::prometheus::Text;
+use report::{Cause, Stage, Verdict};
 
 /// Buckets of times, in seconds: from a step of the mock executor to a task's usual deadline and beyond.
 const SECONDS: &[f64] =

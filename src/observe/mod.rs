@@ -3,26 +3,25 @@
 //! One value, made where the parts are put together and handed to each of them; no statics. To report is cheap and
 //! never fails; nothing here decides anything. The names of the metrics are an interface: docs/metrics.md.
 
-mod children;
+mod commands;
 mod health;
 pub mod logging;
 mod metrics;
+pub mod prometheus;
 pub mod screen;
 pub mod serve;
 mod tasks;
-pub mod text;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::report::Report;
 use crate::task::TaskId;
-pub use children::{Child, ChildEnd};
 pub use health::{Health, Phase, Suite};
 use metrics::Metrics;
+use prometheus::Text;
+use report::Report;
 use tasks::Tasks;
 pub use tasks::{Delivery, Ended, Watched, Working};
-use text::Text;
 
 /// What came of a question for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,11 +228,6 @@ impl Observe {
     pub fn rejected(&self, id: &str, status: u16) {
         self.0.metrics.deliveries.add(["rejected"]);
         lock(&self.0.tasks).delivered(id, Delivery::Rejected(status));
-    }
-
-    /// A child has started; what this returns is to be told of its end.
-    pub fn child(&self) -> Child {
-        Child::new(self.clone())
     }
 
     /// How tasks are confined.

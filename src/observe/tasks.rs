@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Observe, lock};
-use crate::report::{Report, Stage};
-use crate::text::{shorten, without_secrets};
+use report::{Report, Stage};
+use text::{shorten, without_secrets};
 
 /// As many are remembered.
 const REMEMBERED: usize = 50;

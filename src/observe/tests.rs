@@ -2,9 +2,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::text::Text;
+use super::prometheus::Text;
 use super::*;
-use crate::report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Stage};
 
 fn id(text: &str) -> TaskId {
     TaskId::new(RawValue::from_string(format!("\"{text}\"")).unwrap())

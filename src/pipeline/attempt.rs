@@ -12,9 +12,9 @@ use crate::executors::Bounds;
 use crate::observe::{Observe, Watched};
 use crate::pipeline::deliver::Deliver;
 use crate::pipeline::worker::{Clearing, Source, Worker};
-use crate::report::{Cause, Fault, Report, Stage};
 use crate::spool::{Claimed, Finished, MOST_STARTS};
 use crate::task::{Task, TaskId};
+use report::{Cause, Fault, Report, Stage};
 
 /// What becomes of a task that is interrupted by the runner's own end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

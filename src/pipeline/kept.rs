@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::units::{count, duration, size};
-use crate::workspace::{Workspace, remove_tree};
+use sandbox::workspace::{Workspace, remove_tree};
+use text::units::{count, duration, size};
 
 /// The bounds.
 #[derive(Debug, Clone, clap::Args)]

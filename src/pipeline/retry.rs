@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 
-use crate::report::{Cause, Fault};
+use report::{Cause, Fault};
 
 /// Runs `work`, again up to `attempts` times in all where it ends in an infrastructure fault, within about a minute.
 pub async fn infrastructure<T, F>(attempts: usize, what: &str, work: impl FnMut() -> F) -> Result<T, Fault>

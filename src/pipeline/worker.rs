@@ -13,12 +13,12 @@ use crate::git::client::Checkout;
 use crate::live::Live;
 use crate::pipeline::kept::Kept;
 use crate::pipeline::retry;
-use crate::process::Until;
-use crate::report::{Cause, Fault, Limits, Report, Stage};
 use crate::task::{Task, TaskId};
-use crate::text::shorten;
-use crate::units::duration;
-use crate::workspace::{Workspace, copy_tree};
+use report::{Cause, Fault, Limits, Report, Stage};
+use sandbox::command::Deadline;
+use sandbox::workspace::{Workspace, copy_tree};
+use text::shorten;
+use text::units::duration;
 
 /// Characters that the log shows of a branch's name: it is anybody's, and may be as long as an answer of the backend.
 const LONGEST_BRANCH: usize = 200;
@@ -35,7 +35,7 @@ pub struct Settings {
     pub timeout: Duration,
 
     /// Times that a checkout or the suite's preparation is tried when network or disk fail
-    #[arg(long, global = true, env = "RUNNER_ATTEMPTS", value_name = "COUNT", default_value_t = 3, value_parser = crate::units::count::<1, 100>)]
+    #[arg(long, global = true, env = "RUNNER_ATTEMPTS", value_name = "COUNT", default_value_t = 3, value_parser = text::units::count::<1, 100>)]
     pub attempts: usize,
 }
 
@@ -99,8 +99,8 @@ impl Worker {
     }
 
     /// How long a task that was claimed at `claimed` may go on.
-    pub fn until(&self, claimed: Instant, interrupt: CancellationToken) -> Until {
-        Until::new(claimed, self.settings.get().timeout, interrupt)
+    pub fn until(&self, claimed: Instant, interrupt: CancellationToken) -> Deadline {
+        Deadline::new(claimed, self.settings.get().timeout, interrupt)
     }
 
     async fn work(

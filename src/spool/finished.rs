@@ -10,7 +10,7 @@ use super::files::{self, Place, at, remove};
 use super::format::{self, Refused};
 use super::{Inner, stamp};
 use crate::task::TaskId;
-use crate::text::{clean, shorten_bytes};
+use text::{clean, shorten_bytes};
 
 /// What is kept of the answer that refused a result.
 const LONGEST_ANSWER: usize = 16 << 10;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mock_backend::{NewTask, Settings, TaskId};
 use nix::sys::signal::Signal;
-use ostest_runner::process::{Launcher, Spec};
+use sandbox::command::{Launcher, Spec};
 
 use crate::support::{BINARY, Repository, World, eventually, have, running};
 
@@ -102,7 +102,7 @@ async fn a_suite_that_has_changed_meanwhile_is_the_one_that_runs() {
 }
 
 fn launcher() -> Launcher {
-    let settings = ostest_runner::process::Settings { grace: Duration::from_secs(5), keep_output: 1024 };
+    let settings = sandbox::command::Settings { grace: Duration::from_secs(5), keep_output: 1024 };
     Launcher::new(BINARY, "test", settings)
 }
 

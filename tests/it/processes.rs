@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ostest_runner::process::{Exit, Launcher, Settings, Spec, StartError, Stopped, Until};
-use ostest_runner::units;
+use sandbox::command::{Deadline, Exit, Launcher, Settings, Spec, StartError, Stopped};
+use text::units;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{eventually, running};
@@ -30,7 +30,7 @@ fn mark(name: &str) -> String {
 }
 
 async fn run(script: &str, limit: Duration, mark: &str) -> Exit {
-    launcher().run(shell(script, mark), &Until::within(limit)).await.unwrap()
+    launcher().run(shell(script, mark), &Deadline::within(limit)).await.unwrap()
 }
 
 const LONG: Duration = Duration::from_secs(20);
@@ -53,7 +53,7 @@ async fn a_signal_is_told_from_a_code() {
 #[tokio::test]
 async fn stdin_is_what_was_given_and_then_ends() {
     let spec = Spec { stdin: "secret\n".to_owned(), ..shell("cat; cat", "x") };
-    let exit = launcher().run(spec, &Until::within(LONG)).await.unwrap();
+    let exit = launcher().run(spec, &Deadline::within(LONG)).await.unwrap();
     assert_eq!(exit.stdout.text(), "secret\n");
     assert_eq!(run("cat", LONG, "x").await.stdout.total, 0);
 }
@@ -71,7 +71,7 @@ async fn nothing_is_inherited_but_what_is_given() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_a_clear_error() {
     let spec = Spec { program: "no-such-program".to_owned(), ..shell("", "x") };
-    match launcher().run(spec, &Until::within(LONG)).await {
+    match launcher().run(spec, &Deadline::within(LONG)).await {
         Err(StartError::Program { program, reason }) => {
             assert_eq!(program, "no-such-program");
             assert!(reason.contains("No such file"), "{reason}");
@@ -79,7 +79,7 @@ async fn a_program_that_is_not_there_is_a_clear_error() {
         other => panic!("{other:?}"),
     }
     let spec = Spec { dir: "/no/such/folder".into(), ..shell("true", "x") };
-    let error = launcher().run(spec, &Until::within(LONG)).await.unwrap_err();
+    let error = launcher().run(spec, &Deadline::within(LONG)).await.unwrap_err();
     assert!(error.to_string().contains("no folder /no/such/folder"), "{error}");
 }
 
@@ -155,7 +155,7 @@ async fn a_step_that_stops_or_kills_its_supervisor_gains_nothing() {
 #[tokio::test]
 async fn an_interrupt_ends_a_step_as_a_deadline_does() {
     let interrupt = CancellationToken::new();
-    let until = Until::new(Instant::now(), Duration::ZERO, interrupt.clone());
+    let until = Deadline::new(Instant::now(), Duration::ZERO, interrupt.clone());
     let launcher = launcher();
     let (exit, ()) = tokio::join!(launcher.run(shell("sleep 300", "x"), &until), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -181,7 +181,7 @@ async fn a_flood_costs_no_memory_and_keeps_both_ends() {
         output: Some(folder.path().join("output")),
         ..shell("echo first; head -c 200000000 /dev/zero; echo; echo last", "x")
     };
-    let exit = launcher().run(spec, &Until::within(LONG)).await.unwrap();
+    let exit = launcher().run(spec, &Deadline::within(LONG)).await.unwrap();
     assert_eq!(exit.stdout.total, 200_000_000 + 12);
     assert!(exit.stdout.head.starts_with(b"first\n"));
     assert!(exit.stdout.tail.ends_with(b"\nlast\n"));

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ostest_runner::cli::parse_report;
-use ostest_runner::report::Limits;
+use report::Limits;
 use serde_json::Value;
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::text::{head_and_tail, shorten, thousands};
+use text::{head_and_tail, shorten, thousands};
 
 /// Descriptions are cut to this before cases are left out.
 const SHORTEST: usize = 200;

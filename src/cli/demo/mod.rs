@@ -21,8 +21,8 @@ use crate::git::url::RepositoryUrl;
 use crate::observe::screen::Screen;
 use crate::observe::{Delivery, Observe};
 use crate::pipeline::stop::Stop;
-use crate::units::show;
 use samples::Student;
+use text::units::show;
 
 /// How long a task may take here: the endless program is shown to the deadline.
 const TIMEOUT: Duration = Duration::from_secs(10);

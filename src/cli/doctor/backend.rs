@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Finding;
 use crate::backend::{Error, Probe, Settings, probe};
-use crate::units::show;
+use text::units::show;
 
 /// Further apart than this, and what the two write down no longer fits together.
 const APART: Duration = Duration::from_secs(30);

@@ -5,9 +5,9 @@
 
 mod backend;
 mod cause;
+mod confinement;
 mod machine;
 mod programs;
-mod sandbox;
 mod state;
 
 use std::io::{self, Write};
@@ -18,10 +18,11 @@ use serde_json::{Value, json};
 use crate::config::{Config, Settings};
 use crate::git::client::Checkout;
 use crate::live::Live;
+use crate::observe::Observe;
 use crate::observe::screen::Screen;
-use crate::process::Launcher;
-use crate::sandbox::Sandbox;
-use crate::text::{one_line, without_address_secrets};
+use sandbox::command::Launcher;
+use sandbox::confine::Sandbox;
+use text::{one_line, without_address_secrets};
 
 /// What `runner doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -178,12 +179,17 @@ async fn look(patient: Patient<'_>) -> Vec<Finding> {
                 Some(Ok(sandbox)) => patient.launcher.clone().confined(sandbox.clone()),
                 _ => patient.launcher.clone(),
             };
-            let checkout = Checkout::new(config.running.checkout.clone(), confined, &config.folders.state);
+            let checkout = Checkout::new(
+                config.running.checkout.clone(),
+                confined,
+                Observe::default(),
+                &config.folders.state,
+            );
             findings.push(programs::suite(&checkout, config, patient.ground).await);
         }
     }
     if let Some(sandbox) = &patient.sandbox {
-        findings.extend(sandbox::look(sandbox, patient.ground));
+        findings.extend(confinement::look(sandbox, patient.ground));
     }
     findings.extend(machine::look(settings));
     findings

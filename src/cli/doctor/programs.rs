@@ -8,8 +8,8 @@ use super::cause::{self, quoted};
 use crate::config::Config;
 use crate::executors::find_program;
 use crate::git::client::Checkout;
-use crate::process::{Launcher, Spec, Until};
-use crate::workspace::Workspace;
+use sandbox::command::{Deadline, Launcher, Spec};
+use sandbox::workspace::Workspace;
 
 /// What mends a python3 without `venv`.
 const INSTALL: &str = "apt-get install python3-venv";
@@ -123,7 +123,7 @@ async fn ask(launcher: &Launcher, program: &Path, arguments: &[&str]) -> Result<
         dir: "/".into(),
         ..Spec::default()
     };
-    let exit = launcher.run(spec, &Until::within(PATIENCE)).await.map_err(|error| error.to_string())?;
+    let exit = launcher.run(spec, &Deadline::within(PATIENCE)).await.map_err(|error| error.to_string())?;
     if exit.stopped.is_some() {
         return Err(format!("it has not answered within {} s", PATIENCE.as_secs()));
     }

@@ -12,7 +12,7 @@ use super::cause::{self, quoted};
 use super::{Finding, State};
 use crate::config::{Settings, foresee, slot};
 use crate::spool::{self, Lock};
-use crate::text::thousands;
+use text::thousands;
 
 /// Less room than this is too little for a claim and its result.
 const LEAST: u64 = 16 << 20;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::backend::wire::result_body_pretty;
-use crate::junit::{self, JunitError};
-use crate::report::{Limits, Report, Verdict};
 use crate::task::TaskId;
+use report::junit::{self, JunitError};
+use report::{Limits, Report, Verdict};
 
 /// All reports passed.
 const PASSED: u8 = 0;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::spool::{About, Entry, Place, show_time};
 use crate::task::TaskId;
-use crate::text::{clean, one_line, shorten, without_secrets};
+use text::{clean, one_line, shorten, without_secrets};
 
 /// The longest id in a table.
 const ID: usize = 40;

@@ -1,7 +1,7 @@
 //! What `systemctl status` shows of the runner: one line for people.
 
 use crate::observe::{Health, Observe, Phase, Working};
-use crate::text::{shorten, without_secrets};
+use text::{shorten, without_secrets};
 
 /// As many tasks are named.
 const NAMED: usize = 4;

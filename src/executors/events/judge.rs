@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::{Events, State, Told, size};
-use crate::junit::JunitError;
-use crate::report::{Case, Limits, Outcome, Report, Tally, UNNAMED};
-use crate::text::{head_and_tail, one_line, shorten, thousands};
+use report::junit::JunitError;
+use report::{Case, Limits, Outcome, Report, Tally, UNNAMED};
+use text::{head_and_tail, one_line, shorten, thousands};
 
 /// Examples in one warning, and odd lines that are told.
 pub(super) const EXAMPLES: usize = 5;

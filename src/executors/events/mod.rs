@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::report::{Limits, Outcome};
-use crate::text::{head_and_tail, one_line, shorten};
+use report::{Limits, Outcome};
+use text::{head_and_tail, one_line, shorten};
 
 mod judge;
 mod names;

@@ -1,8 +1,8 @@
 //! Names and descriptions of events, as the reader of JUnit reports writes them: the two are compared, and either may
 //! be what a student sees.
 
-use crate::report::{Outcome, case_name};
-use crate::text::clean;
+use report::{Outcome, case_name};
+use text::clean;
 
 /// The name of a case from `classname::name`, as `junit` makes it from the two attributes. A class has no `::` in it.
 pub(super) fn of_event(told: &str) -> String {

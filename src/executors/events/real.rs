@@ -17,9 +17,9 @@ use tempfile::TempDir;
 
 use super::super::plugin::MODULES;
 use super::{Events, Line};
-use crate::junit::{self, JunitError};
-use crate::report::Outcome::{Errored, Failed, Passed};
-use crate::report::{Limits, Outcome, Report, UNNAMED};
+use report::Outcome::{Errored, Failed, Passed};
+use report::junit::{self, JunitError};
+use report::{Limits, Outcome, Report, UNNAMED};
 
 /// An interpreter that has pytest: the one that `RUNNER_TEST_PYTEST` names, else the machine's, else one that is made.
 fn interpreter() -> Option<&'static Path> {

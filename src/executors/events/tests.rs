@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::junit::{self, JunitError};
-use crate::report::{Case, Report, Verdict};
+use report::junit::{self, JunitError};
+use report::{Case, Report, Verdict};
 
 const HELLO: &str = r#"{"event":"hello","version":1,"pytest":"9.0.0","pid":7}"#;
 const FINISH: &str = r#"{"event":"finish","exit":0}"#;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::support::{Node, World, holds};
 use crate::git::{Answer, Kind, Limits, Request, serve};
-use crate::report::{Cause, Stage};
+use report::{Cause, Stage};
 
 #[test]
 fn a_branch_becomes_a_work_tree_with_its_modes_and_links() {

@@ -7,7 +7,7 @@ use git2::{ObjectType, Oid};
 
 use super::support::{Node, World};
 use crate::git::{Kind, Limits};
-use crate::report::{Cause, Stage};
+use report::{Cause, Stage};
 
 #[test]
 fn a_bomb_of_repeated_trees_stops_at_the_limit() {

@@ -6,7 +6,7 @@ use git2::Oid;
 
 use super::support::{Node, Origin, World};
 use crate::git::{Failure, Kind, Limits};
-use crate::report::{Cause, Stage};
+use report::{Cause, Stage};
 
 fn section(name: &str, path: &str, url: &str) -> String {
     format!("[submodule \"{name}\"]\n\tpath = {path}\n\turl = {url}\n")

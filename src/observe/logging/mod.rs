@@ -196,7 +196,8 @@ pub fn start(settings: &Settings, for_subcommand: bool, screen: &Screen) -> anyh
 }
 
 fn shows(level: Level, meta: &Metadata<'_>) -> bool {
-    let ours = meta.target().starts_with("ostest_runner") || meta.target() == "critical";
+    let root = meta.target().split("::").next().unwrap_or_default();
+    let ours = matches!(root, "ostest_runner" | "sandbox" | "critical");
     let most = match level {
         Level::Debug => LevelFilter::DEBUG,
         Level::Info => LevelFilter::INFO,

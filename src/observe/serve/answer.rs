@@ -6,7 +6,7 @@ use hyper::header::{ACCEPT, ALLOW, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::{Source, health, page, process, status};
-use crate::observe::text::Text;
+use crate::observe::prometheus::Text;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -89,7 +89,7 @@ fn verdict(checks: &[health::Check]) -> Response<Full<Bytes>> {
     let status = if health::holds(checks) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let lines = checks.iter().map(|check| {
         let word = if check.ok { "ok" } else { "failing" };
-        format!("{word} {}: {}\n", check.name, crate::text::one_line(&check.says))
+        format!("{word} {}: {}\n", check.name, text::one_line(&check.says))
     });
     plain(status, lines.collect())
 }

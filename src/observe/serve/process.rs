@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::time::TimeValLike as _;
 
-use crate::observe::text::Text;
+use crate::observe::prometheus::Text;
 
 /// Writes them; what this system does not tell is left out.
 pub(super) fn write(out: &mut Text, started: SystemTime) {

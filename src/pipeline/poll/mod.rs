@@ -14,12 +14,12 @@ use crate::live::Live;
 use crate::observe::{Observe, Phase, Polled};
 use crate::pipeline::attempt::{Attempts, OnInterrupt, Recorded};
 use crate::pipeline::stop::Stop;
-use crate::report::{Cause, Fault, Stage};
 use crate::spool::{self, Claimed, Spool};
 use crate::task::{Task, TaskId};
-use crate::text::without_secrets;
-use crate::units::interval;
+use report::{Cause, Fault, Stage};
 use slots::{Slot, Slots};
+use text::units::interval;
+use text::without_secrets;
 
 /// How many tasks at a time, and how often to ask.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,7 +27,7 @@ use slots::{Slot, Slots};
 #[group(skip)]
 pub struct Settings {
     /// Tasks that run at the same time
-    #[arg(long, global = true, env = "RUNNER_CONCURRENT", value_name = "COUNT", default_value_t = 2, value_parser = crate::units::count::<1, 1024>)]
+    #[arg(long, global = true, env = "RUNNER_CONCURRENT", value_name = "COUNT", default_value_t = 2, value_parser = text::units::count::<1, 1024>)]
     pub concurrent: usize,
 
     /// Time between questions for a task while there is none
@@ -36,7 +36,7 @@ pub struct Settings {
 
     /// How long a stopping runner lets its tasks run before it interrupts them; 0: as long as they take
     /// [default: the task timeout]
-    #[arg(long, global = true, env = "RUNNER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = crate::units::duration)]
+    #[arg(long, global = true, env = "RUNNER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = text::units::duration)]
     pub drain_timeout: Option<Duration>,
 
     /// What becomes of a task that the runner's own end interrupts

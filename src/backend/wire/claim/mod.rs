@@ -7,9 +7,9 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::report::{Cause, Fault, Stage};
 use crate::task::{Task, TaskId};
-use crate::text::{one_line, shorten, without_secrets};
+use report::{Cause, Fault, Stage};
+use text::{one_line, shorten, without_secrets};
 
 /// What the backend answered to the question for work.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
 use serde_json::value::RawValue;
 
-use crate::report::{Case, Limits, Outcome, Report, Verdict};
 use crate::task::TaskId;
-use crate::text::{clean, head_and_tail, one_line, shorten, thousands};
+use report::{Case, Limits, Outcome, Report, Verdict};
+use text::{clean, head_and_tail, one_line, shorten, thousands};
 
 /// Descriptions are not shortened below this to fit the body; after that, cases go.
 const SHORTEST_DESCRIPTION: usize = 128;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::report::{Cause, Fault, Stage, Tally};
+use report::{Cause, Fault, Stage, Tally};
 
 fn id(raw: &str) -> TaskId {
     TaskId::new(RawValue::from_string(raw.to_owned()).unwrap())
