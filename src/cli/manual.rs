@@ -85,7 +85,7 @@ fn service() -> Roff {
     roff.control("SH", ["UNDER SYSTEMD"]);
     roff.text([roman(
         "The status line (systemctl status) says whether the runner makes ready what tasks share, is idle, working or \
-         stopping; how many slots are busy; the first tasks, each with its stage; and what is in the way: the spool, \
+         stopping; how many slots are busy; the first tasks, each with its progress; and what is in the way: the spool, \
          the backend, the login, the suite, or that the poll loop is stuck. In the last case the watchdog is not fed \
          any more, and systemd restarts the runner. A reload reads the settings again; a stop drains, and asks for \
          the time that takes.",

@@ -13,7 +13,7 @@ use crate::observe::Observe;
 use crate::observe::screen::Screen;
 use crate::pipeline::worker::{Source, Worker};
 use crate::task::{Task, TaskId};
-use report::{Case, Outcome, Report, Stage, Verdict};
+use report::{Case, Outcome, Progress, Report, Verdict};
 use text::units::show;
 use text::{clean, one_line};
 
@@ -69,10 +69,10 @@ pub async fn run(
         tests: args.tests.into_iter().filter(|name| !name.is_empty()).collect(),
     };
     let started = Instant::now();
-    let stage = Live::new(Stage::Claim);
-    let progress = |now| stage.set(now);
+    let reached = Live::new(Progress::Claim);
+    let progress = |now| reached.set(now);
     let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };
-    let say = || doing(stage.get(), observe);
+    let say = || doing(reached.get(), observe);
     let work = Box::pin(worker.run(&task, &source, started, bounds));
     let (report, clearing) = screen.during(say, work).await;
     if args.json {
@@ -82,8 +82,10 @@ pub async fn run(
         table(&report, started.elapsed(), out)?;
     }
     clearing.end().await;
-    let unreadable =
-        report.fault.as_ref().is_some_and(|fault| matches!(fault.stage, Stage::Claim | Stage::Checkout));
+    let unreadable = report
+        .fault
+        .as_ref()
+        .is_some_and(|fault| matches!(fault.progress, Progress::Claim | Progress::Checkout));
     Ok(match report.verdict() {
         Verdict::Success => 0,
         _ if unreadable => 2,
@@ -95,13 +97,13 @@ fn looks_like_a_path(src: &str) -> bool {
     !src.contains(':') || Path::new(src).is_absolute()
 }
 
-fn doing(stage: Stage, observe: &Observe) -> String {
-    let words = match stage {
-        Stage::Claim => "beginning",
-        Stage::Checkout => "getting the program",
-        Stage::Prepare => observe.health().suite.doing.unwrap_or("preparing the suite"),
-        Stage::Execute => "running the tests",
-        Stage::Report => "reading the report",
+fn doing(progress: Progress, observe: &Observe) -> String {
+    let words = match progress {
+        Progress::Claim => "beginning",
+        Progress::Checkout => "getting the program",
+        Progress::Prepare => observe.health().suite.doing.unwrap_or("preparing the suite"),
+        Progress::Execute => "running the tests",
+        Progress::Report => "reading the report",
     };
     words.to_owned()
 }

@@ -1,6 +1,6 @@
 //! Work under a deadline, and the fault of work that did not meet it.
 
-use report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Progress};
 use sandbox::command::{Deadline, Stopped};
 use text::units::show;
 
@@ -10,24 +10,24 @@ use text::units::show;
 /// The fault of `work`, or the one of a passed deadline.
 pub(super) async fn bound<T>(
     deadline: &Deadline,
-    stage: Stage,
+    progress: Progress,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     tokio::select! {
         done = work => done,
-        why = deadline.passed() => Err(stopped(deadline, why, stage)),
+        why = deadline.passed() => Err(stopped(deadline, why, progress)),
     }
 }
 
-/// The fault of work that was stopped in `stage`.
-pub(super) fn stopped(deadline: &Deadline, why: Stopped, stage: Stage) -> Fault {
+/// The fault of work that was stopped in `progress`.
+pub(super) fn stopped(deadline: &Deadline, why: Stopped, progress: Progress) -> Fault {
     match why {
         Stopped::Deadline => {
             let limit = show(deadline.limit());
-            Fault::new(stage, Cause::Limit, format!("timed out after {limit} in {stage}"))
+            Fault::new(progress, Cause::Limit, format!("timed out after {limit} in {progress}"))
         }
         Stopped::Interrupt => {
-            Fault::new(stage, Cause::Interruption, format!("the runner was stopped during {stage}"))
+            Fault::new(progress, Cause::Interruption, format!("the runner was stopped during {progress}"))
         }
     }
 }

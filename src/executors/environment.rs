@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::installer::{FIND_WHEEL, Installer, command, find_program};
 use super::plugin;
 use crate::observe::Observe;
-use report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Progress};
 use sandbox::command::{Deadline, Exit, Launcher, Spec};
 use sandbox::workspace::remove_tree;
 
@@ -170,7 +170,7 @@ impl Environments {
 }
 
 fn infrastructure(message: impl Into<String>) -> Fault {
-    Fault::new(Stage::Prepare, Cause::Infrastructure, message)
+    Fault::new(Progress::Prepare, Cause::Infrastructure, message)
 }
 
 /// What making an environment died of, in words that name the remedy where it is known.
@@ -195,7 +195,7 @@ fn explain(what: &str, exit: &Exit) -> Fault {
     };
     let words = exit.last_words().map(|line| format!(": {line}")).unwrap_or_default();
     Fault::new(
-        Stage::Prepare,
+        Progress::Prepare,
         cause,
         format!("the suite's environment could not be made: {what} ended with {}{words}", exit.describe()),
     )

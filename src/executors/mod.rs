@@ -20,7 +20,7 @@ use crate::observe::Observe;
 use crate::task::Task;
 use bound::{bound, stopped};
 pub use installer::find_program;
-use report::{Fault, Limits, Report, Stage};
+use report::{Fault, Limits, Progress, Report};
 use sandbox::command::{Deadline, Exit, Launcher, Running};
 use sandbox::workspace::Workspace;
 pub use suite::Settings as SuiteSettings;
@@ -95,7 +95,7 @@ impl Execute {
         if self.is_mock() {
             return Ok(());
         }
-        bound(until, Stage::Prepare, self.suite.current()).await.map(|_| ())
+        bound(until, Progress::Prepare, self.suite.current()).await.map(|_| ())
     }
 
     /// Waits until nothing runs any more of what was given up.
@@ -113,8 +113,8 @@ impl Execute {
         bounds: &Bounds<'_>,
     ) -> Result<Report, Fault> {
         let mut pytest = pytest::Pytest::new(task, workspace, &self.suite, &self.launcher, &self.limits);
-        (bounds.progress)(Stage::Checkout);
-        let checkout = bound(&bounds.until, Stage::Checkout, checkout);
+        (bounds.progress)(Progress::Checkout);
+        let checkout = bound(&bounds.until, Progress::Checkout, checkout);
         let (checked_out, ()) = tokio::join!(checkout, pytest.ahead());
         if let Err(fault) = checked_out {
             pytest.give_up().await;
@@ -133,8 +133,8 @@ impl Execute {
 pub struct Bounds<'a> {
     /// How long it may go on.
     pub until: Deadline,
-    /// Told of each stage as it begins.
-    pub progress: &'a (dyn Fn(Stage) + Sync),
+    /// Told of each progress as it begins.
+    pub progress: &'a (dyn Fn(Progress) + Sync),
 }
 
 /// Where what is shared between tasks is kept.
@@ -149,13 +149,13 @@ pub struct Folders {
 /// The driver: the phases in their order, under one deadline.
 async fn drive(mut executor: impl Executor, bounds: &Bounds<'_>, pace: Duration) -> Result<Report, Fault> {
     let Bounds { until, progress } = bounds;
-    progress(Stage::Prepare);
-    if let Err(fault) = bound(until, Stage::Prepare, executor.prepare()).await {
+    progress(Progress::Prepare);
+    if let Err(fault) = bound(until, Progress::Prepare, executor.prepare()).await {
         executor.give_up().await;
         return Err(fault);
     }
-    progress(Stage::Execute);
-    let started = bound(until, Stage::Execute, executor.startup()).await?;
+    progress(Progress::Execute);
+    let started = bound(until, Progress::Execute, executor.startup()).await?;
     let (exit, mut ended_early) = match started {
         None => (None, None),
         Some(running) => {
@@ -164,12 +164,12 @@ async fn drive(mut executor: impl Executor, bounds: &Bounds<'_>, pace: Duration)
         }
     };
     executor.shutdown().await;
-    progress(Stage::Report);
+    progress(Progress::Report);
     let mut report = executor.post_process(exit.as_ref()).await;
     if let Some(fault) = &mut ended_early {
         let unfinished = report.interrupt_last();
         let listed = report.tally.total() - u64::from(unfinished);
-        fault.message = format!("{}, {}", fault.message, finished(listed, report.progress));
+        fault.message = format!("{}, {}", fault.message, finished(listed, report.finished));
         report.fault = ended_early;
     }
     Ok(report)
@@ -189,7 +189,7 @@ async fn watch(
             biased;
             () = running.ended() => return (running.finish().await, None),
             why = until.passed() => {
-                let fault = stopped(until, why, Stage::Execute);
+                let fault = stopped(until, why, Progress::Execute);
                 return (running.stop(why).await, Some(fault));
             }
             _ = ticks.tick() => {

@@ -11,7 +11,7 @@ use super::verdict::{Evidence, UNTOLD};
 use super::{Executor, plugin};
 use crate::task::Task;
 use report::junit;
-use report::{Cause, Fault, Limits, Report, Stage};
+use report::{Cause, Fault, Limits, Progress, Report};
 use sandbox::command::{Exit, Held, Launcher, Running, Spec, StartError};
 use sandbox::confine::{Level, Sandbox};
 use sandbox::workspace::Workspace;
@@ -145,7 +145,7 @@ impl Executor for Pytest<'_> {
         }
         self.give_up().await;
         self.confine(suite).await.map_err(|error| {
-            Fault::new(Stage::Prepare, Cause::Infrastructure, format!("cannot prepare the suite: {error}"))
+            Fault::new(Progress::Prepare, Cause::Infrastructure, format!("cannot prepare the suite: {error}"))
         })
     }
 
@@ -161,9 +161,9 @@ impl Executor for Pytest<'_> {
         match started {
             Ok(running) => Ok(Some(running)),
             Err(error @ StartError::Program { .. }) => {
-                Err(Fault::new(Stage::Execute, Cause::Suite, error.to_string()))
+                Err(Fault::new(Progress::Execute, Cause::Suite, error.to_string()))
             }
-            Err(error) => Err(Fault::new(Stage::Execute, Cause::Infrastructure, error.to_string())),
+            Err(error) => Err(Fault::new(Progress::Execute, Cause::Infrastructure, error.to_string())),
         }
     }
 
@@ -172,7 +172,7 @@ impl Executor for Pytest<'_> {
         if fs::exists(self.workspace.source()).unwrap_or(true) {
             Ok(())
         } else {
-            Err(Fault::new(Stage::Execute, Cause::Student, "the checkout was removed while its tests ran"))
+            Err(Fault::new(Progress::Execute, Cause::Program, "the checkout was removed while its tests ran"))
         }
     }
 
@@ -190,7 +190,7 @@ impl Executor for Pytest<'_> {
             Ok(file) => file,
             Err(error) => {
                 let message = format!("the report's reader failed: {error}");
-                let fault = Fault::new(Stage::Report, Cause::Infrastructure, message);
+                let fault = Fault::new(Progress::Report, Cause::Infrastructure, message);
                 return Report::of_fault(fault, std::time::Duration::ZERO);
             }
         };

@@ -18,7 +18,7 @@ use super::template::{Preset, Template};
 use crate::git::client::Checkout;
 use crate::git::url::RepositoryUrl;
 use crate::observe::Observe;
-use report::{Cause, Fault, Limits, Stage};
+use report::{Cause, Fault, Limits, Progress};
 use sandbox::command::{Deadline, Launcher, Spec};
 use sandbox::workspace::Workspace;
 use text::units::{duration, show};
@@ -224,7 +224,7 @@ impl SuiteKeeper {
     async fn template(&self, tree: &Path, python: &Path, commit: &str) -> Result<Template, Fault> {
         if !tree.join("run_tests.py").is_file() {
             let message = "the suite has no run_tests.py; say with --test-command how it is run";
-            return Err(Fault::new(Stage::Prepare, Cause::Suite, message));
+            return Err(Fault::new(Progress::Prepare, Cause::Suite, message));
         }
         let help = self.help(tree, python, commit).await?;
         tracing::debug!(name: "suite_preset", preset = ?self.settings.suite_preset, "the suite's command line");
@@ -238,7 +238,7 @@ impl SuiteKeeper {
         if let Ok(help) = fs::read_to_string(&kept) {
             return Ok(help);
         }
-        let fail = |what: String| Fault::new(Stage::Prepare, Cause::Infrastructure, what);
+        let fail = |what: String| Fault::new(Progress::Prepare, Cause::Infrastructure, what);
         let io = |error: std::io::Error| fail(format!("cannot look at the suite's command line: {error}"));
         self.observe.suite_step(Some("looking at the suite's command line"));
         // In a copy: a run_tests.py that knows no --help may well begin to run, and write.

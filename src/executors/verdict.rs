@@ -3,7 +3,7 @@
 
 use crate::task::Task;
 use report::junit::JunitError;
-use report::{Cause, Fault, Limits, Outcome, Report, Stage};
+use report::{Cause, Fault, Limits, Outcome, Progress, Report};
 use sandbox::command::{Exit, Hit, Stopped};
 use sandbox::confine;
 
@@ -39,7 +39,7 @@ impl Evidence<'_> {
             && let Some(why) = spoiled(exit)
         {
             // Whatever else there is to say of it came from a suite that was not the suite.
-            report.fault = Some(Fault::new(Stage::Execute, Cause::Student, why));
+            report.fault = Some(Fault::new(Progress::Execute, Cause::Program, why));
         }
         (report, warnings)
     }
@@ -54,7 +54,7 @@ impl Evidence<'_> {
         let Self { task, exit, file, selects_here, allowed, limits } = self;
         let (mut report, warnings) = events.judge(file, &ending(exit, allowed), limits);
         tracing::debug!(name: "plugin_events", pytest_exit = events.exit(), told = exit.told.len(), "told by the plugin");
-        report.progress = Some((events.finished() as u64, events.total() as u64));
+        report.finished = Some((events.finished() as u64, events.total() as u64));
         if selects_here {
             report.select(&task.tests);
         }
@@ -62,7 +62,7 @@ impl Evidence<'_> {
             let (ended, all) = (events.finished(), events.total());
             let (cause, why) = how(exit, allowed);
             let message = format!("{why}, {ended} of {all} tests had finished{}", words(exit, allowed));
-            report.fault = Some(Fault::new(Stage::Execute, cause, message));
+            report.fault = Some(Fault::new(Progress::Execute, cause, message));
         }
         // Of these nobody tells which case they belong to; a run that was ended for one says so already.
         let missed = exit.hits.iter().filter(|hit| matches!(hit, Hit::Disk | Hit::Files | Hit::Output));
@@ -77,7 +77,7 @@ impl Evidence<'_> {
     fn by_file(self) -> Report {
         let Self { task, exit, file, selects_here, allowed, .. } = self;
         let of_fault = |cause, message| {
-            Report::of_fault(Fault::new(Stage::Report, cause, message), std::time::Duration::ZERO)
+            Report::of_fault(Fault::new(Progress::Report, cause, message), std::time::Duration::ZERO)
         };
         match file {
             Ok(mut report) => {
@@ -87,7 +87,7 @@ impl Evidence<'_> {
                 if report.fault.is_none() && exit.stopped.is_none() && exit.signal.is_some() {
                     let (cause, why) = how(exit, allowed);
                     let message = format!("{why}{}", words(exit, allowed));
-                    report.fault = Some(Fault::new(Stage::Execute, cause, message));
+                    report.fault = Some(Fault::new(Progress::Execute, cause, message));
                 }
                 if let Some(why) = over(exit, allowed) {
                     explain(&mut report, &why);
@@ -134,7 +134,7 @@ fn contradictions(
     } else {
         None
     };
-    report.fault = fault.map(|(cause, message)| Fault::new(Stage::Execute, cause, message));
+    report.fault = fault.map(|(cause, message)| Fault::new(Progress::Execute, cause, message));
 }
 
 /// A run that did not end well although all that it listed passed.
@@ -166,7 +166,7 @@ fn how(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
     match over(exit, allowed) {
         Some(why) if killed => (Cause::Limit, why),
         Some(why) => (Cause::Limit, format!("{why}; {end}")),
-        None if exit.signal.is_some() => (Cause::Student, end),
+        None if exit.signal.is_some() => (Cause::Program, end),
         None => (Cause::Suite, end),
     }
 }

@@ -12,7 +12,7 @@ use crate::git::url::RepositoryUrl;
 use crate::git::{self, Answer, Request};
 use crate::live::Live;
 use crate::observe::Observe;
-use report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Progress};
 use sandbox::command::{Deadline, Exit, Launcher, Spec};
 use sandbox::confine::Most;
 use sandbox::workspace::remove_tree;
@@ -89,7 +89,7 @@ impl Checkout {
     /// Checks what a task asks for against the allowed schemes, before any configuration rewrites it.
     pub fn url(&self, text: &str) -> Result<RepositoryUrl, Fault> {
         RepositoryUrl::parse(text, self.settings.get().allow_local_repositories)
-            .map_err(|message| Fault::new(Stage::Claim, Cause::Task, message))
+            .map_err(|message| Fault::new(Progress::Claim, Cause::Task, message))
     }
 
     /// Writes `branch` of `url` (none: its default branch) into `into`; returns the commit.
@@ -111,7 +111,7 @@ impl Checkout {
             cache: self.cache.as_ref().and_then(|cache| cache.of(&url.expose()).ok()),
         });
         let folder = into.parent().unwrap_or(into);
-        match self.ask(&request, Stage::Checkout, folder).await? {
+        match self.ask(&request, Progress::Checkout, folder).await? {
             Answer::CheckedOut(done) => {
                 tracing::debug!(
                     name: "fetched",
@@ -125,7 +125,7 @@ impl Checkout {
                 }
                 Ok(done.commit)
             }
-            other => Err(unexpected(Stage::Checkout, &format!("{other:?}"))),
+            other => Err(unexpected(Progress::Checkout, &format!("{other:?}"))),
         }
     }
 
@@ -145,9 +145,9 @@ impl Checkout {
         });
         std::fs::create_dir_all(home).map_err(|error| {
             let message = format!("cannot make {}: {error}", home.display());
-            Fault::new(Stage::Prepare, Cause::Infrastructure, message)
+            Fault::new(Progress::Prepare, Cause::Infrastructure, message)
         })?;
-        let answer = self.ask(&request, Stage::Prepare, home).await;
+        let answer = self.ask(&request, Progress::Prepare, home).await;
         self.observe.suite(match &answer {
             Ok(Answer::Mirrored(done)) => done.warning.clone().map_or(Ok(()), Err),
             Ok(_) => Ok(()),
@@ -165,7 +165,7 @@ impl Checkout {
                 }
                 Ok((done.commit, done.tree))
             }
-            other => Err(unexpected(Stage::Prepare, &format!("{other:?}"))),
+            other => Err(unexpected(Progress::Prepare, &format!("{other:?}"))),
         }
     }
 
@@ -177,8 +177,8 @@ impl Checkout {
 
     /// Has a child, which may write to `folder` alone, do `request`. The request goes by its stdin: the URL may hold a
     /// password.
-    async fn ask(&self, request: &Request, stage: Stage, folder: &Path) -> Result<Answer, Fault> {
-        let infrastructure = |message: String| Fault::new(stage, Cause::Infrastructure, message);
+    async fn ask(&self, request: &Request, progress: Progress, folder: &Path) -> Result<Answer, Fault> {
+        let infrastructure = |message: String| Fault::new(progress, Cause::Infrastructure, message);
         let cache = match request {
             Request::Checkout(checkout) => checkout.cache.as_deref(),
             Request::Mirror(_) => None,
@@ -197,29 +197,29 @@ impl Checkout {
         let exit = self.launcher.run(spec, &Deadline::within(limit)).await;
         let exit = exit.map_err(|error| infrastructure(error.to_string()))?;
         match serde_json::from_slice(&exit.stdout.head) {
-            Ok(Answer::Failed(failure)) => Err(failure.fault(stage)),
+            Ok(Answer::Failed(failure)) => Err(failure.fault(progress)),
             Ok(answer) => Ok(answer),
-            Err(_) => Err(no_answer(request, stage, &exit, limit)),
+            Err(_) => Err(no_answer(request, progress, &exit, limit)),
         }
     }
 }
 
 /// A child that ended without an answer: at its deadline, or because the repository broke it.
-fn no_answer(request: &Request, stage: Stage, exit: &Exit, limit: Duration) -> Fault {
+fn no_answer(request: &Request, progress: Progress, exit: &Exit, limit: Duration) -> Fault {
     let url = match request {
         Request::Checkout(checkout) => &checkout.url,
         Request::Mirror(mirror) => &mirror.url,
     };
     if exit.stopped.is_some() {
         let message = format!("fetching {url} did not end within {}", text::units::show(limit));
-        return Fault::new(stage, Cause::Infrastructure, message);
+        return Fault::new(progress, Cause::Infrastructure, message);
     }
     let words = exit.last_words().map(|line| format!(": {}", url.scrub(&line))).unwrap_or_default();
-    Fault::new(stage, Cause::Student, format!("git broke on {url} ({}){words}", exit.describe()))
+    Fault::new(progress, Cause::Program, format!("git broke on {url} ({}){words}", exit.describe()))
 }
 
-fn unexpected(stage: Stage, answer: &str) -> Fault {
-    Fault::new(stage, Cause::Infrastructure, format!("the git child answered something else: {answer}"))
+fn unexpected(progress: Progress, answer: &str) -> Fault {
+    Fault::new(progress, Cause::Infrastructure, format!("the git child answered something else: {answer}"))
 }
 
 fn environment() -> Vec<(String, String)> {

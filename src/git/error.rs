@@ -6,7 +6,7 @@ use git2::{ErrorClass, ErrorCode};
 use serde::{Deserialize, Serialize};
 
 use crate::git::url::RepositoryUrl;
-use report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Progress};
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl Kind {
             | Self::EmptyRepository
             | Self::LoginRefused
             | Self::NotAllowed => Cause::Task,
-            Self::BadSubmodule | Self::Damaged => Cause::Student,
+            Self::BadSubmodule | Self::Damaged => Cause::Program,
             Self::TooLarge => Cause::Limit,
             Self::HostKey | Self::Certificate | Self::Network | Self::Disk | Self::Other => {
                 Cause::Infrastructure
@@ -79,8 +79,8 @@ impl Failure {
     }
 
     /// The failure as a part of a report.
-    pub fn fault(&self, stage: Stage) -> Fault {
-        Fault::new(stage, self.kind.cause(), self.message.clone())
+    pub fn fault(&self, progress: Progress) -> Fault {
+        Fault::new(progress, self.kind.cause(), self.message.clone())
     }
 
     /// Something on this machine failed: `doing` what, and why.

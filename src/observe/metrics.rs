@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::lock;
 use super::prometheus::Text;
-use report::{Cause, Stage, Verdict};
+use report::{Cause, Progress, Verdict};
 
 /// Buckets of times, in seconds: from a step of the mock executor to a task's usual deadline and beyond.
 const SECONDS: &[f64] =
@@ -112,13 +112,13 @@ impl Histogram {
     }
 }
 
-/// The times of a task's stages.
+/// The times of a task's times.
 #[derive(Debug)]
-pub(super) struct Stages(Vec<(&'static str, Histogram)>);
+pub(super) struct ProgressTimes(Vec<(&'static str, Histogram)>);
 
-impl Stages {
-    pub(super) fn observe(&self, stage: &'static str, took: Duration) {
-        if let Some((_, times)) = self.0.iter().find(|(name, _)| *name == stage) {
+impl ProgressTimes {
+    pub(super) fn observe(&self, progress: &'static str, took: Duration) {
+        if let Some((_, times)) = self.0.iter().find(|(name, _)| *name == progress) {
             times.observe(took.as_secs_f64());
         }
     }
@@ -142,7 +142,7 @@ pub(super) struct Metrics {
     pub(super) stopped: Family<1>,
     pub(super) leftovers: Number,
     pub(super) limits: Family<1>,
-    pub(super) stages: Stages,
+    pub(super) times: ProgressTimes,
     pub(super) task_time: Histogram,
     pub(super) task_cpu: Histogram,
     pub(super) task_memory: Histogram,
@@ -150,16 +150,17 @@ pub(super) struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let faults = Stage::ALL.iter().flat_map(|stage| Cause::ALL.map(|cause| [stage.name(), cause.name()]));
+        let faults =
+            Progress::ALL.iter().flat_map(|progress| Cause::ALL.map(|cause| [progress.name(), cause.name()]));
         let granted = || ["accepted", "refused", "failed"].map(|outcome| [outcome]);
-        let stages = ["checkout", "prepare", "execute", "report", "deliver"];
+        let times = ["checkout", "prepare", "execute", "report", "deliver"];
         Self {
             slots: Number::default(),
             polls: Family::new(["outcome"], ["task", "empty", "failed", "no_room"].map(|outcome| [outcome])),
             claims: Number::default(),
             resumed: Number::default(),
             results: Family::new(["verdict"], Verdict::ALL.map(|verdict| [verdict.name()])),
-            faults: Family::new(["stage", "cause"], faults),
+            faults: Family::new(["progress", "cause"], faults),
             delivery_attempts: Number::default(),
             delivery_retries: Number::default(),
             deliveries: Family::new(["outcome"], ["accepted", "rejected"].map(|outcome| [outcome])),
@@ -172,7 +173,7 @@ impl Default for Metrics {
                 ["limit"],
                 ["memory", "cpu_time", "disk", "files", "processes", "output"].map(|limit| [limit]),
             ),
-            stages: Stages(stages.map(|stage| (stage, Histogram::new(SECONDS))).into()),
+            times: ProgressTimes(times.map(|progress| (progress, Histogram::new(SECONDS))).into()),
             task_time: Histogram::new(SECONDS),
             task_cpu: Histogram::new(SECONDS),
             task_memory: Histogram::new(BYTES),
@@ -208,7 +209,7 @@ impl Metrics {
         plain("leftover_processes_total", "counter", help, &self.leftovers);
         self.polls.write(out, "polls_total", "Questions for a task, by what came of them.");
         self.results.write(out, "results_total", "Tasks that came to a result, by its verdict.");
-        self.faults.write(out, "faults_total", "Results of runs that went wrong, by stage and cause.");
+        self.faults.write(out, "faults_total", "Results of runs that went wrong, by progress and cause.");
         self.deliveries.write(out, "deliveries_total", "Results that the backend has answered for good.");
         self.logins.write(out, "logins_total", "Logins that were tried.");
         self.refreshes.write(out, "token_refreshes_total", "Refreshes of the tokens that were tried.");
@@ -218,9 +219,9 @@ impl Metrics {
             "Child processes that were stopped before their own end.",
         );
         self.limits.write(out, "limits_hit_total", "Limits of the sandbox that tasks have hit.");
-        out.head("stage_duration_seconds", "histogram", "Time of a task's stages.");
-        for (stage, times) in &self.stages.0 {
-            times.write(out, "stage_duration_seconds", &[("stage", stage)]);
+        out.head("progress_duration_seconds", "histogram", "Time of a task's times.");
+        for (progress, times) in &self.times.0 {
+            times.write(out, "progress_duration_seconds", &[("progress", progress)]);
         }
         out.head("task_duration_seconds", "histogram", "Time of tasks from the claim to the result.");
         self.task_time.write(out, "task_duration_seconds", &[]);

@@ -220,7 +220,7 @@ impl Observe {
     /// The backend has taken the result of `id`, after this long.
     pub fn delivered(&self, id: &str, after: Duration) {
         self.0.metrics.deliveries.add(["accepted"]);
-        self.0.metrics.stages.observe("deliver", after);
+        self.0.metrics.times.observe("deliver", after);
         lock(&self.0.tasks).delivered(id, Delivery::Accepted(after));
     }
 
@@ -235,15 +235,15 @@ impl Observe {
         *lock(&self.0.confinement) = confinement;
     }
 
-    fn stage_ended(&self, stage: &'static str, took: Duration) {
-        self.0.metrics.stages.observe(stage, took);
+    fn progress_ended(&self, progress: &'static str, took: Duration) {
+        self.0.metrics.times.observe(progress, took);
     }
 
     fn result(&self, report: &Report, took: Duration) {
         let metrics = &self.0.metrics;
         metrics.results.add([report.verdict().name()]);
         if let Some(fault) = &report.fault {
-            metrics.faults.add([fault.stage.name(), fault.cause.name()]);
+            metrics.faults.add([fault.progress.name(), fault.cause.name()]);
         }
         metrics.task_time.observe(took.as_secs_f64());
         if let Some(cpu) = report.cpu {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Observe, lock};
-use report::{Report, Stage};
+use report::{Progress, Report};
 use text::{shorten, without_secrets};
 
 /// As many are remembered.
@@ -30,12 +30,12 @@ pub struct Working {
     pub taken_at: SystemTime,
     /// The same for counting.
     pub taken: Instant,
-    /// Where it is on its way: `claim`, the name of a stage, or `spool` while its result is written down.
-    pub stage: &'static str,
+    /// Where it is on its way: `claim`, the name of a progress, or `spool` while its result is written down.
+    pub progress: &'static str,
     /// Since when.
     pub since: Instant,
-    /// The stages behind it and how long each took.
-    pub stages: Vec<(&'static str, Duration)>,
+    /// The times behind it and how long each took.
+    pub times: Vec<(&'static str, Duration)>,
 }
 
 /// A task that has a result.
@@ -47,13 +47,13 @@ pub struct Ended {
     pub taken_at: SystemTime,
     /// From then to its result.
     pub took: Duration,
-    /// The stages and how long each took.
-    pub stages: Vec<(&'static str, Duration)>,
+    /// The times and how long each took.
+    pub times: Vec<(&'static str, Duration)>,
     /// `SUCCESS`, `FAILURE` or `ERROR`.
     pub verdict: &'static str,
     /// Tests that passed, and all.
     pub passed: (u64, u64),
-    /// Stage, cause and text of what went wrong with the run.
+    /// Progress, cause and text of what went wrong with the run.
     pub fault: Option<(&'static str, &'static str, String)>,
     /// How the suite itself ended, where it ran.
     pub exit: Option<String>,
@@ -110,16 +110,16 @@ impl Watched {
         let mut tasks = lock(&observe.0.tasks);
         tasks.next += 1;
         let key = tasks.next;
-        let working = Working { id, taken_at, taken: now, stage: "claim", since: now, stages: Vec::new() };
+        let working = Working { id, taken_at, taken: now, progress: "claim", since: now, times: Vec::new() };
         tasks.working.insert(key, working);
         drop(tasks);
         observe.0.news.notify_one();
         Self { observe, key }
     }
 
-    /// It has come to `stage`.
-    pub fn stage(&self, stage: Stage) {
-        self.enter(stage.name());
+    /// It has come to `progress`.
+    pub fn progress(&self, progress: Progress) {
+        self.enter(progress.name());
     }
 
     /// It has come to this result, which is to be written down.
@@ -129,7 +129,7 @@ impl Watched {
         let Some(working) = tasks.working.get(&self.key).cloned() else { return };
         let fault = report.fault.as_ref().map(|fault| {
             let message = shorten(&without_secrets(&fault.message), LONGEST).into_owned();
-            (fault.stage.name(), fault.cause.name(), message)
+            (fault.progress.name(), fault.cause.name(), message)
         });
         let took = working.taken.elapsed();
         if tasks.ended.len() == REMEMBERED {
@@ -139,7 +139,7 @@ impl Watched {
             id: working.id,
             taken_at: working.taken_at,
             took,
-            stages: working.stages,
+            times: working.times,
             verdict: report.verdict().name(),
             passed: (report.tally.passed, report.tally.total()),
             fault,
@@ -153,15 +153,15 @@ impl Watched {
         self.observe.result(report, took);
     }
 
-    fn enter(&self, stage: &'static str) {
+    fn enter(&self, progress: &'static str) {
         let mut tasks = lock(&self.observe.0.tasks);
         let Some(working) = tasks.working.get_mut(&self.key) else { return };
-        let (before, took) = (working.stage, working.since.elapsed());
-        working.stages.push((before, took));
-        (working.stage, working.since) = (stage, Instant::now());
+        let (before, took) = (working.progress, working.since.elapsed());
+        working.times.push((before, took));
+        (working.progress, working.since) = (progress, Instant::now());
         drop(tasks);
         self.observe.0.news.notify_one();
-        self.observe.stage_ended(before, took);
+        self.observe.progress_ended(before, took);
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::prometheus::Text;
 use super::*;
-use report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Progress};
 
 fn id(text: &str) -> TaskId {
     TaskId::new(RawValue::from_string(format!("\"{text}\"")).unwrap())
@@ -20,18 +20,18 @@ fn page(observe: &Observe) -> String {
 fn a_task_is_seen_on_its_way_and_counted_at_its_end() {
     let observe = Observe::default();
     let watched = observe.task(&id("a"), false);
-    watched.stage(Stage::Checkout);
-    watched.stage(Stage::Execute);
-    assert_eq!(observe.working()[0].stage, "execute");
+    watched.progress(Progress::Checkout);
+    watched.progress(Progress::Execute);
+    assert_eq!(observe.working()[0].progress, "execute");
     assert!(page(&observe).contains("ostest_runner_slots_busy 1\n"));
-    let fault = Fault::new(Stage::Execute, Cause::Limit, "timed out at http://u:secret@h/");
+    let fault = Fault::new(Progress::Execute, Cause::Limit, "timed out at http://u:secret@h/");
     watched.done(&Report::of_fault(fault, Duration::ZERO));
     drop(watched);
     assert!(observe.working().is_empty());
     let ended = &observe.ended()[0];
     assert_eq!((ended.verdict, ended.delivery), ("ERROR", Delivery::Waits));
-    let stages: Vec<_> = ended.stages.iter().map(|(stage, _)| *stage).collect();
-    assert_eq!(stages, ["claim", "checkout", "execute"]);
+    let times: Vec<_> = ended.times.iter().map(|(progress, _)| *progress).collect();
+    assert_eq!(times, ["claim", "checkout", "execute"]);
     assert!(!ended.fault.as_ref().unwrap().2.contains("secret"));
     observe.delivered("a", Duration::from_secs(3));
     assert_eq!(observe.ended()[0].delivery, Delivery::Accepted(Duration::from_secs(3)));
@@ -40,12 +40,12 @@ fn a_task_is_seen_on_its_way_and_counted_at_its_end() {
         "ostest_runner_claims_total 1",
         "ostest_runner_results_total{verdict=\"ERROR\"} 1",
         "ostest_runner_results_total{verdict=\"SUCCESS\"} 0",
-        "ostest_runner_faults_total{stage=\"execute\",cause=\"limit\"} 1",
-        "ostest_runner_stage_duration_seconds_count{stage=\"execute\"} 1",
-        "ostest_runner_stage_duration_seconds_bucket{stage=\"deliver\",le=\"2.5\"} 0",
-        "ostest_runner_stage_duration_seconds_bucket{stage=\"deliver\",le=\"5\"} 1",
-        "ostest_runner_stage_duration_seconds_bucket{stage=\"deliver\",le=\"+Inf\"} 1",
-        "ostest_runner_stage_duration_seconds_sum{stage=\"deliver\"} 3",
+        "ostest_runner_faults_total{progress=\"execute\",cause=\"limit\"} 1",
+        "ostest_runner_progress_duration_seconds_count{progress=\"execute\"} 1",
+        "ostest_runner_progress_duration_seconds_bucket{progress=\"deliver\",le=\"2.5\"} 0",
+        "ostest_runner_progress_duration_seconds_bucket{progress=\"deliver\",le=\"5\"} 1",
+        "ostest_runner_progress_duration_seconds_bucket{progress=\"deliver\",le=\"+Inf\"} 1",
+        "ostest_runner_progress_duration_seconds_sum{progress=\"deliver\"} 3",
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }

@@ -14,7 +14,7 @@ use crate::pipeline::deliver::Deliver;
 use crate::pipeline::worker::{Clearing, Source, Worker};
 use crate::spool::{Claimed, Finished, MOST_STARTS};
 use crate::task::{Task, TaskId};
-use report::{Cause, Fault, Report, Stage};
+use report::{Cause, Fault, Progress, Report};
 
 /// What becomes of a task that is interrupted by the runner's own end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -110,14 +110,14 @@ impl Attempts {
         let (worker, id) = (self.worker.clone(), task.id.clone());
         // A task of its own, so that a panic in it is a report too.
         let run = tokio::spawn(async move {
-            let progress = move |stage| watched.stage(stage);
+            let progress = move |progress| watched.progress(progress);
             let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };
             worker.run(&task, &Source::Repository, started, bounds).await
         });
         run.await.unwrap_or_else(|error| {
             tracing::error!(name: "worker_failed", { task.id = id.for_log(), %error }, "the worker itself failed");
             let message = "the runner itself failed while it worked on this task; its log says more";
-            let fault = Fault::new(Stage::Execute, Cause::Infrastructure, message);
+            let fault = Fault::new(Progress::Execute, Cause::Infrastructure, message);
             (Report::of_fault(fault, started.elapsed()), Clearing::default())
         })
     }
@@ -130,7 +130,7 @@ fn died_before(recorded: &Recorded) -> Option<Fault> {
     (died >= MOST_STARTS).then(|| {
         let message =
             format!("the runner died {died} times while it worked on this task; it is not tried again");
-        Fault::new(Stage::Execute, Cause::Infrastructure, message)
+        Fault::new(Progress::Execute, Cause::Infrastructure, message)
     })
 }
 

@@ -14,7 +14,7 @@ use crate::live::Live;
 use crate::pipeline::kept::Kept;
 use crate::pipeline::retry;
 use crate::task::{Task, TaskId};
-use report::{Cause, Fault, Limits, Report, Stage};
+use report::{Cause, Fault, Limits, Progress, Report};
 use sandbox::command::Deadline;
 use sandbox::workspace::{Workspace, copy_tree};
 use text::shorten;
@@ -117,7 +117,7 @@ impl Worker {
         let workspace = Workspace::new(&self.work_dir).map_err(|error| {
             let message =
                 format!("cannot make a folder for the task below {}: {error}", self.work_dir.display());
-            Fault::new(Stage::Checkout, Cause::Infrastructure, message)
+            Fault::new(Progress::Checkout, Cause::Infrastructure, message)
         })?;
         let report = self.work_in(&workspace, task, source, bounds).await;
         let (kept, id) = (self.kept.clone(), task.id.short());
@@ -152,7 +152,7 @@ impl Worker {
             self.checkout.student(&url, task.branch.as_deref(), &folder)
         })
         .await?;
-        tracing::debug!(name: "checked_out", stage = "checkout", commit, elapsed = ?started.elapsed(), "checked out");
+        tracing::debug!(name: "checked_out", progress = "checkout", commit, elapsed = ?started.elapsed(), "checked out");
         Ok(())
     }
 }
@@ -185,7 +185,7 @@ async fn copy(from: PathBuf, to: PathBuf) -> Result<(), Fault> {
     let message = format!("cannot copy {}", from.display());
     let copied = tokio::task::spawn_blocking(move || copy_tree(&from, &to)).await;
     let copied = copied.map_err(std::io::Error::other).and_then(|copied| copied);
-    copied.map_err(|error| Fault::new(Stage::Checkout, Cause::Task, format!("{message}: {error}")))
+    copied.map_err(|error| Fault::new(Progress::Checkout, Cause::Task, format!("{message}: {error}")))
 }
 
 /// Refuses names of tests that `-k` would read as something else.
@@ -193,7 +193,7 @@ fn selectable(task: &Task) -> Result<(), Fault> {
     let wrong = task.tests.iter().find_map(|name| Some((name, template::unselectable(name)?)));
     wrong.map_or(Ok(()), |(name, why)| {
         let message = format!("connectedTests: {name:?} cannot be selected: {why}");
-        Err(Fault::new(Stage::Claim, Cause::Task, message))
+        Err(Fault::new(Progress::Claim, Cause::Task, message))
     })
 }
 
@@ -206,7 +206,7 @@ fn say_end(report: &Report, claimed: Instant) {
     match &report.fault {
         Some(fault) => tracing::info!(
             name: "task_ended",
-            %verdict, stage = %fault.stage, cause = ?fault.cause, fault = &*shorten(&fault.message, LONGEST_FAULT), passed = tally.passed,
+            %verdict, progress = %fault.progress, cause = ?fault.cause, fault = &*shorten(&fault.message, LONGEST_FAULT), passed = tally.passed,
             total = tally.total(), ?elapsed, cpu = ?report.cpu, memory, exit, limits, "task ended"
         ),
         None => {

@@ -34,7 +34,7 @@ async fn json_lines_have_the_tasks_id_and_plain_seconds() {
         let elapsed = find(message)["elapsed"].as_f64().unwrap();
         assert!(elapsed > 0.0 && elapsed < 20.0, "{message}: {elapsed}");
     }
-    assert_eq!(find("checked out")["stage"], "checkout");
+    assert_eq!(find("checked out")["progress"], "checkout");
     assert_eq!(find("the runner starts")["state"], world.folder().join("state").display().to_string());
     assert_eq!(find("sandbox")["field.level"], "none");
 }

@@ -133,8 +133,8 @@ async fn metrics_count_what_happened() {
         ("results_total{verdict=\"SUCCESS\"}", 2.0),
         ("results_total{verdict=\"FAILURE\"}", 1.0),
         ("results_total{verdict=\"ERROR\"}", 3.0),
-        ("faults_total{stage=\"execute\",cause=\"limit\"}", 1.0),
-        ("faults_total{stage=\"checkout\",cause=\"task\"}", 1.0),
+        ("faults_total{progress=\"execute\",cause=\"limit\"}", 1.0),
+        ("faults_total{progress=\"checkout\",cause=\"task\"}", 1.0),
         ("deliveries_total{outcome=\"accepted\"}", 6.0),
         ("deliveries_total{outcome=\"rejected\"}", 0.0),
         ("delivery_attempts_total", 8.0),
@@ -142,11 +142,11 @@ async fn metrics_count_what_happened() {
         ("slots", 2.0),
         ("children_stopped_total{reason=\"deadline\"}", 1.0),
         ("children_stopped_total{reason=\"abandoned\"}", 1.0),
-        ("faults_total{stage=\"checkout\",cause=\"limit\"}", 1.0),
-        ("stage_duration_seconds_count{stage=\"checkout\"}", 6.0),
-        ("stage_duration_seconds_count{stage=\"execute\"}", 4.0),
-        ("stage_duration_seconds_count{stage=\"deliver\"}", 6.0),
-        ("stage_duration_seconds_bucket{stage=\"deliver\",le=\"+Inf\"}", 6.0),
+        ("faults_total{progress=\"checkout\",cause=\"limit\"}", 1.0),
+        ("progress_duration_seconds_count{progress=\"checkout\"}", 6.0),
+        ("progress_duration_seconds_count{progress=\"execute\"}", 4.0),
+        ("progress_duration_seconds_count{progress=\"deliver\"}", 6.0),
+        ("progress_duration_seconds_bucket{progress=\"deliver\",le=\"+Inf\"}", 6.0),
         ("task_duration_seconds_count", 6.0),
         ("task_cpu_seconds_count", 4.0),
         ("spool_files{folder=\"claimed\"}", 0.0),
@@ -284,7 +284,7 @@ async fn the_status_shows_what_runs_and_what_ran_and_escapes_strangers() {
         let status = status(address).await;
         // The spool is looked at once a second.
         let spooled = status["spool"]["claimed"] == 1;
-        if find(&status).is_some_and(|task| task["stage"] == "execute") && spooled {
+        if find(&status).is_some_and(|task| task["progress"] == "execute") && spooled {
             assert_eq!(status["working"][0]["task"], hostile);
             assert_eq!(status["slots"]["busy"], 1);
             break;
@@ -302,8 +302,12 @@ async fn the_status_shows_what_runs_and_what_ran_and_escapes_strangers() {
         assert!(Instant::now() < end, "{status:#}");
         sleep(Duration::from_millis(50)).await;
     };
-    assert_eq!((&last["verdict"], &last["fault"]["stage"]), (&"ERROR".into(), &"report".into()), "{last:#}");
-    assert!(last["stages"]["execute"].as_f64().unwrap() > 1.5, "{last:#}");
+    assert_eq!(
+        (&last["verdict"], &last["fault"]["progress"]),
+        (&"ERROR".into(), &"report".into()),
+        "{last:#}"
+    );
+    assert!(last["times"]["execute"].as_f64().unwrap() > 1.5, "{last:#}");
     for page in [running, page(address).await] {
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         assert!(

@@ -63,7 +63,7 @@ async fn nothing_is_inherited_but_what_is_given() {
     let exit = run("env | sort; ls -l /proc/self/fd | wc -l; ps -o tty= -p $$ || true", LONG, "m").await;
     let text = exit.stdout.text();
     let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
-    assert_eq!(names, ["MARK", "OSTEST_STEP", "PATH", "PWD"], "{text}");
+    assert_eq!(names, ["MARK", "OSTEST_COMMAND", "PATH", "PWD"], "{text}");
     // A header, stdin, stdout, stderr, and the folder that `ls` reads.
     assert!(text.contains("\n5\n"), "{text}");
 }

@@ -128,7 +128,7 @@ impl Tally {
 
 /// Where on a task's way something went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum Progress {
     /// The claim as it came from the backend.
     Claim,
     /// Getting the student's repository.
@@ -141,7 +141,7 @@ pub enum Stage {
     Report,
 }
 
-impl Stage {
+impl Progress {
     /// All of them, in order.
     pub const ALL: [Self; 5] = [Self::Claim, Self::Checkout, Self::Prepare, Self::Execute, Self::Report];
 
@@ -157,7 +157,7 @@ impl Stage {
     }
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -169,7 +169,7 @@ pub enum Cause {
     /// The task as asked for cannot be run: a branch that is not there, a name that selects nothing.
     Task,
     /// The student's program.
-    Student,
+    Program,
     /// The test suite or its environment.
     Suite,
     /// Network, disk, the runner itself: worth another try.
@@ -183,13 +183,13 @@ pub enum Cause {
 impl Cause {
     /// All of them.
     pub const ALL: [Self; 6] =
-        [Self::Task, Self::Student, Self::Suite, Self::Infrastructure, Self::Limit, Self::Interruption];
+        [Self::Task, Self::Program, Self::Suite, Self::Infrastructure, Self::Limit, Self::Interruption];
 
     /// The one word for it, in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Task => "task",
-            Self::Student => "student",
+            Self::Program => "program",
             Self::Suite => "suite",
             Self::Infrastructure => "infrastructure",
             Self::Limit => "limit",
@@ -203,7 +203,7 @@ impl Cause {
 #[error("{message}")]
 pub struct Fault {
     /// Where it happened.
-    pub stage: Stage,
+    pub progress: Progress,
     /// Who is to blame.
     pub cause: Cause,
     /// What happened, in one sentence, without secrets.
@@ -211,9 +211,9 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault of `cause` at `stage`.
-    pub fn new(stage: Stage, cause: Cause, message: impl Into<String>) -> Self {
-        Self { stage, cause, message: message.into() }
+    /// A fault of `cause` at `progress`.
+    pub fn new(progress: Progress, cause: Cause, message: impl Into<String>) -> Self {
+        Self { progress, cause, message: message.into() }
     }
 }
 
@@ -231,7 +231,7 @@ pub struct Report {
     /// What is not among `cases`, in one sentence for people: left out by the limits, or never listed.
     pub cut: Option<String>,
     /// How many of how many tests had ended, where that was told while they ran.
-    pub progress: Option<(u64, u64)>,
+    pub finished: Option<(u64, u64)>,
     /// How the suite itself ended: `exit code 1`, `signal 9 (SIGKILL)`.
     pub exit: Option<String>,
     /// The limits that the run hit, in words.
@@ -300,7 +300,7 @@ impl Report {
     /// but without a name and without a failure, which would read as a pass. Whether there was such a case.
     pub fn interrupt_last(&mut self) -> bool {
         // What was told while it ran is not in need of a guess.
-        if self.progress.is_some() {
+        if self.finished.is_some() {
             return false;
         }
         let unfinished = |case: &&mut Case| case.outcome == Outcome::Passed && case.name == UNNAMED;

@@ -190,7 +190,7 @@ fn submit(backend: &MockBackend, home: &TempDir) -> io::Result<Vec<(TaskId, &'st
 fn doing(observe: &Observe, tasks: &[(TaskId, &Student)]) -> String {
     let answered = observe.ended().iter().filter(|task| task.delivery != Delivery::Waits).count();
     let working = observe.working();
-    let working: Vec<_> = working.iter().map(|task| format!("{}: {}", task.id, task.stage)).collect();
+    let working: Vec<_> = working.iter().map(|task| format!("{}: {}", task.id, task.progress)).collect();
     let line = format!("{answered} of {} tasks answered; {}", tasks.len(), working.join(", "));
     narrated(line.trim_end_matches([';', ' ']), tasks)
 }

@@ -51,7 +51,7 @@ fn names(working: &[Working]) -> String {
     let mut names: Vec<String> = working
         .iter()
         .take(NAMED)
-        .map(|task| format!("{} ({})", shorten(&task.id, 40), task.stage))
+        .map(|task| format!("{} ({})", shorten(&task.id, 40), task.progress))
         .collect();
     if working.len() > NAMED {
         names.push(format!("{} more", working.len() - NAMED));

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::support::{Node, World, holds};
 use crate::git::{Answer, Kind, Limits, Request, serve};
-use report::{Cause, Stage};
+use report::{Cause, Progress};
 
 #[test]
 fn a_branch_becomes_a_work_tree_with_its_modes_and_links() {
@@ -113,7 +113,7 @@ fn what_is_not_there_is_told_apart() {
     let failure = world.run(&request).unwrap_err();
     assert_eq!(failure.kind, Kind::MissingRepository, "{failure}");
     assert_eq!(failure.message, format!("there is no repository at {url}"));
-    assert_eq!(failure.fault(Stage::Checkout).cause, Cause::Task);
+    assert_eq!(failure.fault(Progress::Checkout).cause, Cause::Task);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn sizes_are_found_before_anything_is_written() {
         let failure = world.run(&request).unwrap_err();
         assert_eq!(failure.kind, Kind::TooLarge, "{failure}");
         assert!(failure.message.contains(sentence), "{failure}");
-        assert_eq!(failure.fault(Stage::Checkout).cause, Cause::Limit);
+        assert_eq!(failure.fault(Progress::Checkout).cause, Cause::Limit);
         assert_eq!(fs::read_dir(&request.into).unwrap().count(), 1, "nothing but .git");
     }
     let mut request = world.request(&origin.url(), "copies");

@@ -7,7 +7,7 @@ use git2::{ObjectType, Oid};
 
 use super::support::{Node, World};
 use crate::git::{Kind, Limits};
-use report::{Cause, Stage};
+use report::{Cause, Progress};
 
 #[test]
 fn a_bomb_of_repeated_trees_stops_at_the_limit() {
@@ -70,7 +70,7 @@ fn names_that_would_write_elsewhere_are_refused() {
         assert!(!request.into.join(".git/evil").exists(), "{n}");
         let failure = result.expect_err(&format!("{n} was taken"));
         assert_eq!(failure.kind, Kind::Damaged, "{n}: {failure}");
-        assert_eq!(failure.fault(Stage::Checkout).cause, Cause::Student);
+        assert_eq!(failure.fault(Progress::Checkout).cause, Cause::Program);
     }
 }
 

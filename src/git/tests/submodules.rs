@@ -6,7 +6,7 @@ use git2::Oid;
 
 use super::support::{Node, Origin, World};
 use crate::git::{Failure, Kind, Limits};
-use report::{Cause, Stage};
+use report::{Cause, Progress};
 
 fn section(name: &str, path: &str, url: &str) -> String {
     format!("[submodule \"{name}\"]\n\tpath = {path}\n\turl = {url}\n")
@@ -29,7 +29,7 @@ fn with_submodule(world: &World, url: &str, commit: Oid) -> Origin {
 fn refused(world: &World, origin: &Origin) -> Failure {
     let failure = world.checkout(&origin.url(), "main").unwrap_err();
     assert_eq!(failure.kind, Kind::BadSubmodule, "{failure}");
-    assert_eq!(failure.fault(Stage::Checkout).cause, Cause::Student);
+    assert_eq!(failure.fault(Progress::Checkout).cause, Cause::Program);
     failure
 }
 

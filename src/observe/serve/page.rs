@@ -37,16 +37,16 @@ pub(super) fn page(status: &Value) -> String {
     writeln!(out, "<h2>Working on {} of {}</h2>", text(&slots["busy"]), text(&slots["total"])).ok();
     table(
         &mut out,
-        &["task", "stage", "in it for", "taken", "in all", "so far"],
+        &["task", "progress", "in it for", "taken", "in all", "so far"],
         &status["working"],
         |task| {
             vec![
                 text(&task["task"]),
-                text(&task["stage"]),
-                duration(&task["stage_seconds"]),
+                text(&task["progress"]),
+                duration(&task["progress_seconds"]),
                 text(&task["taken_at"]),
                 duration(&task["elapsed_seconds"]),
-                stages(&task["stages"]),
+                times(&task["times"]),
             ]
         },
     );
@@ -67,10 +67,10 @@ pub(super) fn page(status: &Value) -> String {
     .ok();
     out.push_str("<h2>Last tasks</h2>\n");
     let head =
-        ["task", "taken", "verdict", "passed", "in all", "stages", "memory", "delivery", "what went wrong"];
+        ["task", "taken", "verdict", "passed", "in all", "times", "memory", "delivery", "what went wrong"];
     table(&mut out, &head, &status["last"], |task| {
-        // The last stage is the delivery, of which the object says more.
-        let mut way = task["stages"].clone();
+        // The last progress is the delivery, of which the object says more.
+        let mut way = task["times"].clone();
         if let (Some(way), seconds @ Value::Number(_)) = (way.as_object_mut(), &task["delivery"]["seconds"]) {
             way.insert("deliver".to_owned(), seconds.clone());
         }
@@ -81,7 +81,7 @@ pub(super) fn page(status: &Value) -> String {
             format!("<span class=\"{good}\">{}</span>", text(&task["verdict"])),
             format!("{} of {}", text(&task["passed"]), text(&task["tests"])),
             duration(&task["elapsed_seconds"]),
-            stages(&way),
+            times(&way),
             task["memory_peak_bytes"].as_u64().map_or_else(String::new, |peak| format!("{} MB", peak >> 20)),
             format!("{} {}", text(&task["delivery"]["state"]), text(&task["delivery"]["status"])),
             format!("{} <span class=\"dim\">{}</span>", text(&task["fault"]["message"]), ending(task)),
@@ -133,11 +133,11 @@ fn ending(task: &Value) -> String {
     all.collect::<Vec<_>>().join("; ")
 }
 
-fn stages(stages: &Value) -> String {
+fn times(times: &Value) -> String {
     // In the order of a task's way; an object has none of its own.
     let each = ["claim", "checkout", "prepare", "execute", "report", "deliver"].into_iter();
-    let known = each.filter_map(|stage| Some((stage, stages.get(stage)?)));
-    known.map(|(stage, took)| format!("{stage} {}", duration(took))).collect::<Vec<_>>().join(", ")
+    let known = each.filter_map(|progress| Some((progress, times.get(progress)?)));
+    known.map(|(progress, took)| format!("{progress} {}", duration(took))).collect::<Vec<_>>().join(", ")
 }
 
 fn duration(seconds: &Value) -> String {
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn nothing_of_a_stranger_is_markup() {
         let hostile = "<script>alert('x')</script>\"&\u{202e}";
-        let task = json!({"task": hostile, "stage": hostile, "verdict": hostile, "stages": {hostile: 1.0},
+        let task = json!({"task": hostile, "progress": hostile, "verdict": hostile, "times": {hostile: 1.0},
             "fault": {"message": hostile}, "exit": hostile, "limits_hit": [hostile], "delivery": {"state": hostile}});
         let page = page(&json!({"working": [task], "last": [task], "version": hostile, "phase": hostile,
             "ready": {"ok": false, "checks": {hostile: {"ok": false, "says": hostile}}}}));

@@ -53,17 +53,16 @@ fn one_working(task: &Working) -> Value {
         "task": task.id,
         "taken_at": show_time(task.taken_at),
         "elapsed_seconds": seconds(task.taken.elapsed()),
-        "stage": task.stage,
-        "stage_seconds": seconds(task.since.elapsed()),
-        "stages": stages(&task.stages),
+        "progress": task.progress,
+        "progress_seconds": seconds(task.since.elapsed()),
+        "times": times(&task.times),
     })
 }
 
 fn one_ended(task: &Ended) -> Value {
-    let fault = task
-        .fault
-        .as_ref()
-        .map(|(stage, cause, message)| json!({ "stage": stage, "cause": cause, "message": message }));
+    let fault = task.fault.as_ref().map(
+        |(progress, cause, message)| json!({ "progress": progress, "cause": cause, "message": message }),
+    );
     let (delivery, after, refused) = match task.delivery {
         Delivery::Waits => ("waits", None, None),
         Delivery::Accepted(after) => ("accepted", Some(seconds(after)), None),
@@ -79,17 +78,17 @@ fn one_ended(task: &Ended) -> Value {
         "fault": fault,
         "exit": task.exit,
         "limits_hit": task.limits,
-        "stages": stages(&task.stages),
+        "times": times(&task.times),
         "cpu_seconds": task.cpu.map(seconds),
         "memory_peak_bytes": task.memory,
         "delivery": { "state": delivery, "seconds": after, "status": refused },
     })
 }
 
-fn stages(stages: &[(&'static str, Duration)]) -> Value {
-    stages
+fn times(times: &[(&'static str, Duration)]) -> Value {
+    times
         .iter()
-        .map(|(stage, took)| ((*stage).to_owned(), json!(seconds(*took))))
+        .map(|(progress, took)| ((*progress).to_owned(), json!(seconds(*took))))
         .collect::<Map<_, _>>()
         .into()
 }

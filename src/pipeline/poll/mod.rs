@@ -16,7 +16,7 @@ use crate::pipeline::attempt::{Attempts, OnInterrupt, Recorded};
 use crate::pipeline::stop::Stop;
 use crate::spool::{self, Claimed, Spool};
 use crate::task::{Task, TaskId};
-use report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Progress};
 use slots::{Slot, Slots};
 use text::units::interval;
 use text::without_secrets;
@@ -225,7 +225,7 @@ impl Poll {
         let task = match work_of(wire::claim(200, claimed.task_body())) {
             Some((_, task)) => task,
             // A file that a person has changed, say.
-            None => Err(Fault::new(Stage::Claim, Cause::Task, "the spool holds no task under this id")),
+            None => Err(Fault::new(Progress::Claim, Cause::Task, "the spool holds no task under this id")),
         };
         let held = round.in_hand.take(&id);
         self.start(Recorded::Spooled(claimed), task, (slot, held), round);

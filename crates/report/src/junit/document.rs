@@ -9,7 +9,7 @@ use super::case::{OpenCase, Problem};
 use super::kept::Kept;
 use super::suites::Suites;
 use super::{JunitError, values};
-use crate::{Cause, Fault, Limits, Outcome, Report, Stage, Tally};
+use crate::{Cause, Fault, Limits, Outcome, Progress, Report, Tally};
 use text::{one_line, shorten, thousands};
 
 /// More elements within each other than this is no report.
@@ -199,7 +199,7 @@ impl Document {
             let note = format!("{} counted without a case", unlisted.describe());
             cut = Some(cut.map_or(note.clone(), |cut| format!("{cut}; {note}")));
         }
-        let fault = broken.or(uncaught).map(|message| Fault::new(Stage::Report, Cause::Suite, message));
+        let fault = broken.or(uncaught).map(|message| Fault::new(Progress::Report, Cause::Suite, message));
         Ok(Report { cases, tally, duration: sum.duration, fault, cut, ..Report::default() })
     }
 

@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::{Cause, Fault, Limits, Report, Stage};
+use crate::{Cause, Fault, Limits, Progress, Report};
 
 mod attributes;
 mod case;
@@ -91,7 +91,7 @@ impl JunitError {
             Self::Read(_) => Cause::Infrastructure,
             _ => Cause::Suite,
         };
-        Fault::new(Stage::Report, cause, self.to_string())
+        Fault::new(Progress::Report, cause, self.to_string())
     }
 }
 

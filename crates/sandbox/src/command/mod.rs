@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::confine::Plan;
 
 /// The variable that marks all that a step starts, so that it is found even where its supervisor was killed.
-const MARK: &str = "OSTEST_STEP";
+const MARK: &str = "OSTEST_COMMAND";
 
 /// How children are stopped and what is kept of their output.
 #[derive(Debug, Clone, clap::Args)]

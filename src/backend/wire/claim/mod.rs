@@ -8,7 +8,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::task::{Task, TaskId};
-use report::{Cause, Fault, Stage};
+use report::{Cause, Fault, Progress};
 use text::{one_line, shorten, without_secrets};
 
 /// What the backend answered to the question for work.
@@ -135,7 +135,7 @@ fn judge(fields: &Fields, broken: Option<String>) -> Claim {
         Ok(task) => Claim::Task(task),
         Err(wrong) => {
             let message = format!("the task cannot be run: {wrong}");
-            Claim::Unusable { id, fault: Fault::new(Stage::Claim, Cause::Task, message) }
+            Claim::Unusable { id, fault: Fault::new(Progress::Claim, Cause::Task, message) }
         }
     }
 }

@@ -19,7 +19,7 @@ fn task_of(body: &str) -> Task {
 fn unusable(body: &str) -> (String, String) {
     match of(body) {
         Claim::Unusable { id, fault } => {
-            assert_eq!((fault.stage, fault.cause), (Stage::Claim, Cause::Task));
+            assert_eq!((fault.progress, fault.cause), (Progress::Claim, Cause::Task));
             (id.raw().get().to_owned(), fault.message)
         }
         other => panic!("{body} became {other:?}"),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use report::{Cause, Fault, Stage, Tally};
+use report::{Cause, Fault, Progress, Tally};
 
 fn id(raw: &str) -> TaskId {
     TaskId::new(RawValue::from_string(raw.to_owned()).unwrap())
@@ -62,9 +62,9 @@ fn the_details_say_what_went_wrong() {
         details(&broken),
         "2 of 3 tests broke: b::c: first line (9 of 12 cases left out, those that passed first)"
     );
-    broken.fault = Some(Fault::new(Stage::Execute, Cause::Limit, "took\ttoo\n\x1b[31mlong\0"));
+    broken.fault = Some(Fault::new(Progress::Execute, Cause::Limit, "took\ttoo\n\x1b[31mlong\0"));
     assert_eq!(details(&broken), "took too long (9 of 12 cases left out, those that passed first)");
-    broken.fault = Some(Fault::new(Stage::Execute, Cause::Limit, "ю".repeat(400)));
+    broken.fault = Some(Fault::new(Progress::Execute, Cause::Limit, "ю".repeat(400)));
     let said = details(&broken);
     assert_eq!(said.chars().count(), 255);
     assert!(said.starts_with("ююю") && said.ends_with("passed first)"), "{said}");
@@ -129,7 +129,7 @@ proptest! {
     ) {
         let outcomes = [Outcome::Passed, Outcome::Failed, Outcome::Errored, Outcome::Skipped];
         let mut report = report(cases.iter().map(|(o, n, d)| case(n, outcomes[usize::from(*o)], d)).collect());
-        report.fault = message.map(|message| Fault::new(Stage::Report, Cause::Suite, message));
+        report.fault = message.map(|message| Fault::new(Progress::Report, Cause::Suite, message));
         let limits = Limits { max_error_details, max_body, ..Limits::default() };
         let body = body(&report, &limits);
         prop_assert!(body["errorDetails"].as_str().unwrap().chars().count() <= max_error_details);
