@@ -29,11 +29,15 @@ WORKDIR /build
 # Cargo wants a file for each program that a manifest names; empty ones do. What was built of them is forgotten by
 # name, since the real files may be older than they are.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/report/Cargo.toml crates/report/
+COPY crates/sandbox/Cargo.toml crates/sandbox/
+COPY crates/text/Cargo.toml crates/text/
 COPY mock-backend/Cargo.toml mock-backend/
 COPY tools/Cargo.toml tools/
 RUN set -e; \
-    mkdir -p src benches mock-backend/src tools/src; \
-    touch src/lib.rs mock-backend/src/lib.rs tools/src/lib.rs; \
+    mkdir -p src benches; \
+    for package in crates/* mock-backend tools; do mkdir $package/src; touch $package/src/lib.rs; done; \
+    touch src/lib.rs; \
     for program in src mock-backend/src; do \
         echo 'fn main() {}' >$program/main.rs; \
     done; \
@@ -41,7 +45,7 @@ RUN set -e; \
         echo 'fn main() {}' >benches/$bench.rs; \
     done; \
     cargo build --release --locked --bin runner --package ostest-runner --package mock-backend --bin mock-backend; \
-    rm -rf src benches mock-backend/src target/release/.fingerprint/ostest-runner-* target/release/.fingerprint/mock-backend-*
+    rm -rf src benches crates/*/src mock-backend/src target/release/.fingerprint/ostest-* target/release/.fingerprint/mock-backend-*
 
 COPY . .
 # For `runner --version`, where the commit of the tree and the day of the build are not to be said.
