@@ -226,15 +226,6 @@ async fn levels_by_the_reference_names() {
 }
 
 #[test]
-fn the_readme_names_every_option() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let help = text(&runner(&["--help"]).stdout);
-    let options = help.lines().filter_map(|line| line.strip_prefix("      --")?.split([' ', '[']).next());
-    let missing: Vec<_> = options.filter(|option| !readme.contains(&format!("--{option}"))).collect();
-    assert!(help.contains("--auth") && missing.is_empty(), "{missing:?}");
-}
-
-#[test]
 fn the_version_names_commit_and_date() {
     let version = text(&runner(&["--version"]).stdout);
     let plain = format!("runner {}", env!("CARGO_PKG_VERSION"));

@@ -330,9 +330,9 @@ async fn a_log_of_objects_has_no_raw_control_characters() {
 }
 
 #[test]
-fn the_readme_names_what_changes_while_it_runs() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+fn documents_settings_that_change_on_reload() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
     let all = ostest_runner::config::running::CHANGEABLE.iter().chain(&["logger_level"]);
-    let missing: Vec<_> = all.filter(|key| !readme.contains(&format!("`{key}`"))).collect();
+    let missing: Vec<_> = all.filter(|key| !page.contains(&format!("`{key}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

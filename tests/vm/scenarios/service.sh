@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The units of systemd/, installed by the README's commands, under a real systemd: started, reloaded, drained, killed,
+# The units of systemd/, installed by the commands of docs/systemd.md, under a real systemd: started, reloaded, drained, killed,
 # stopped short, several on one host. To be run by tests/vm/run.sh, with `runner`, `mock-backend`, `systemd`,
-# `README.md` and the package that packaging/deb.sh makes.
+# `docs/systemd.md` and the package that packaging/deb.sh makes.
 set -uo pipefail
 # shellcheck source=tests/vm/inside.sh
 . /srv/test/inside.sh
@@ -11,13 +11,13 @@ port=5000
 backend_options=(--port "$port" --auth --user worker:secret-of-the-vm --user one:secret-of-one)
 instances=${OSTEST_INSTANCES:-3}
 
-# The README's own commands, in a tree that looks like a built one.
+# The page's own commands, in a tree that looks like a built one.
 install_by_hand() {
     mkdir -p /tmp/source/target
     ln -s "$here" /tmp/source/target/release
     ln -s "$here/systemd" /tmp/source/systemd
-    awk '/^## /{in_section = /As a service of systemd/} in_section && /^    install .*target\/release/{block = 1} block && !/^    /{exit} block' \
-        "$here/README.md" | tee /tmp/commands
+    awk '/^## /{in_section = /Install by hand/} in_section && /^    install .*target\/release/{block = 1} block && !/^    /{exit} block' \
+        "$here/systemd.md" | tee /tmp/commands
     [ "$(wc -l </tmp/commands)" -ge 5 ] && cd /tmp/source && bash -ex /tmp/commands
 }
 
@@ -81,7 +81,7 @@ starts() {
     equal 'nobody else can read the password' 600 "$(stat -c %a /etc/credstore/ostest-runner.password)"
     check 'the password is in no environment' test -z "$(grep -rlz secret-of-the-vm /proc/[0-9]*/environ 2>/dev/null | tr '\0' ' ')"
     check 'priorities in the journal' grep -q '"PRIORITY":"6"' <(journalctl -q -u "$unit" -o json | grep 'the suite is ready')
-    # Beside the running one, with what the unit gives it, as in the README. This boot starts no message bus by itself.
+    # Beside the running one, with what the unit gives it, as in docs/systemd.md. This boot starts no message bus by itself.
     systemctl start dbus.socket
     check 'the doctor finds nothing amiss' systemd-run --quiet --pipe --wait --uid=ostest-runner -p Delegate=yes \
         -p StateDirectory=ostest-runner -p LoadCredential=ostest-runner.password \
