@@ -207,9 +207,10 @@ impl Executor for Pytest<'_> {
         for warning in &warnings {
             if warning == UNTOLD && !self.listens {
                 // No interpreter of the suite's was to speak: it is a suite of that kind.
-                tracing::info!(name: "report_warning", warning, "the suite's result is its report file's");
+                tracing::info!(name: "report_warning", kind = "no_plugin", warning, "the suite's result is its report file's");
             } else {
-                tracing::warn!(name: "report_warning", warning, "the suite's result comes with a warning");
+                let kind = if warning == UNTOLD { "no_plugin" } else { "doubt" };
+                tracing::warn!(name: "report_warning", kind, warning, "the suite's result comes with a warning");
             }
         }
         report.exit = Some(exit.describe());

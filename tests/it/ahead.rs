@@ -9,12 +9,10 @@ use mock_backend::{NewTask, Settings, TaskId};
 use nix::sys::signal::Signal;
 use sandbox::command::{Launcher, Spec};
 
-use crate::support::{BINARY, Repository, World, eventually, have, running};
+use crate::support::{BINARY, PASS, Repository, World, eventually, have, running};
 
 /// A plain user.
 const USER: u32 = 65_532;
-
-const PASSES: &str = "echo \"$PASS\" >\"$REPORT\"";
 
 /// A world in the strongest sandbox whose runner has the suite ready, since it has answered a task.
 async fn world(user: Option<u32>, arguments: &[&str]) -> Option<World> {
@@ -27,7 +25,7 @@ async fn world(user: Option<u32>, arguments: &[&str]) -> Option<World> {
 }
 
 async fn passes(world: &World) {
-    let answer = world.answer(&world.submit(PASSES)).await;
+    let answer = world.answer(&world.submit(PASS)).await;
     assert_eq!(answer["isPassed"], true, "{answer}\n{}", world.runner.log());
     world.assert_clean();
 }
@@ -59,7 +57,7 @@ async fn a_checkout_that_fails_takes_it_along() {
         let server = silent();
         let (id, suite) = stuck(&world, &server).await;
         let answer = world.answer(&id).await;
-        assert!(answer["errorDetails"].as_str().unwrap().contains("did not end within 1 s"), "{answer}");
+        assert_eq!(world.fault(&id), "checkout/limit", "{answer}");
         assert!(!running(&suite), "the sandbox has outlived the answer");
         // Its user and its folder are free again.
         passes(&world).await;
@@ -72,10 +70,10 @@ async fn an_interrupt_takes_it_along() {
     let server = silent();
     let (id, suite) = stuck(&world, &server).await;
     world.runner.signal(Signal::SIGTERM);
-    eventually("it drains", || world.runner.log().contains("stopping:")).await;
+    eventually("it drains", || world.runner.logged("draining")).await;
     world.runner.signal(Signal::SIGTERM);
     let answer = world.answer(&id).await;
-    assert!(answer["errorDetails"].as_str().unwrap().contains("stopped"), "{answer}");
+    assert_eq!(world.fault(&id), "checkout/interruption", "{answer}");
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());
     assert!(!running(&suite), "the sandbox has outlived the runner");
     world.assert_clean();
@@ -96,7 +94,7 @@ async fn a_suite_that_has_changed_meanwhile_is_the_one_that_runs() {
     let suite = world.folder().join("suite");
     let text = std::fs::read_to_string(suite.join("run_tests.py")).unwrap();
     Repository::open(&suite).commit(&[("run_tests.py", &text.replace("test_one", "test_two"))]);
-    let answer = world.answer(&world.submit(PASSES)).await;
+    let answer = world.answer(&world.submit(PASS)).await;
     assert_eq!(answer["testResults"][0]["name"], "sample::test_two", "{answer}");
     world.assert_clean();
 }

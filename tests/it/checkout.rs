@@ -2,9 +2,7 @@
 
 use mock_backend::NewTask;
 
-use crate::support::{Repository, World, student, text};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, Repository, World, student, text};
 
 async fn details(world: &World, url: &str, branch: &str) -> String {
     let id = world.backend.submit(NewTask::new(url, branch));
@@ -34,17 +32,17 @@ async fn each_failure_is_its_own_sentence() {
     let large = student(&world.fresh("large"), PASS);
     large.commit(&[("zeros", &"0".repeat(3 << 20))]);
     let missing = format!("file://{}", world.fresh("nothing").display());
-    for (url, branch, says) in [
+    for (url, branch, name) in [
         (repository.url(), "no-such-branch", "no-such-branch"),
         (repository.url(), "--upload-pack=x", "--upload-pack=x"),
         (repository.url(), "-b", "-b"),
-        (empty.url(), "main", "empty"),
+        (empty.url(), "main", "main"),
         (large.url(), "main", "1 MiB"),
-        (missing, "main", "no repository"),
+        (missing.clone(), "main", missing.trim_start_matches("file://")),
         ("http://127.0.0.1:9/x.git".to_owned(), "main", "127.0.0.1:9"),
     ] {
         let details = details(&world, &url, branch).await;
-        assert!(details.contains(says), "{url} {branch}: {details}");
+        assert!(details.contains(name), "{url} {branch}: {details}");
     }
     world.assert_clean();
 }

@@ -133,7 +133,7 @@ async fn a_checkout_is_confined_and_knows_nothing_of_the_runners() {
         waiting.assert_that_nothing_is_the_runners();
         waiting.assert_confined();
         assert!(!waiting.spooled(Path::new("/")).is_empty(), "the claim is in the spool");
-        if waiting.world.runner.log().contains("level=\"bwrap\"") {
+        if waiting.world.runner.logs("sandbox_chosen").await["field.level"] == "bwrap" {
             let seen = waiting.spooled(&waiting.process.join("root"));
             assert!(seen.is_empty(), "{seen:?}");
         }

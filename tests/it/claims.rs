@@ -3,9 +3,7 @@
 use mock_backend::{Endpoint, Fault, FaultKind, TaskId};
 use serde_json::value::RawValue;
 
-use crate::support::{Runner, World, eventually, student, text};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, Runner, World, eventually, student, text};
 
 #[tokio::test]
 async fn an_id_comes_back_as_the_very_bytes_that_came() {
@@ -42,6 +40,7 @@ async fn a_task_that_cannot_be_run_is_answered_with_what_is_wrong() {
         });
         let answer = world.answer(&id).await;
         assert_eq!(answer["isError"], true, "{field} {value:?}");
+        assert_eq!(world.fault(&id), "claim/task", "{field} {value:?}: {answer}");
         assert!(text(&answer, "errorDetails").contains(says), "{field} {value:?}: {answer}");
     }
     world.assert_clean();
@@ -100,11 +99,12 @@ async fn a_claim_that_arrives_cut_is_answered_where_its_id_has_arrived() {
     for id in &enough {
         let answer = world.answer(id).await;
         assert_eq!(answer["isError"], true, "{answer}");
-        assert!(text(&answer, "errorDetails").contains("no JSON"), "{answer}");
+        assert_eq!(world.fault(id), "claim/task", "{answer}");
     }
     eventually("the others are logged", || {
-        let log = world.runner.log();
-        (1..=3).all(|mark| log.contains(&format!(r#"{{\"marked\":{mark},"#)))
+        let bodies: Vec<_> =
+            world.runner.events("claim_malformed").iter().map(|event| event["body"].to_string()).collect();
+        (1..=3).all(|mark| bodies.iter().any(|body| body.contains(&format!(r#"marked\":{mark},"#))))
     })
     .await;
     world.backend.clear_faults();
@@ -148,7 +148,7 @@ async fn odd_answers_to_the_question_hold_nothing_up() {
     // A byte a second never ends within the claim's deadline: the task is answered by what had arrived, or logged.
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::Drip(std::time::Duration::from_secs(1))));
     world.submit(PASS);
-    eventually("the log says it", || world.runner.log().contains("no task that could be answered")).await;
+    eventually("the log says it", || world.runner.logged("claim_malformed")).await;
     let id = world.submit(PASS);
     assert_eq!(world.answer(&id).await["isPassed"], true);
 }
@@ -158,7 +158,7 @@ async fn a_backend_that_has_no_address_is_said_and_a_stop_is_heard() {
     let home = tempfile::tempdir().unwrap();
     let mut runner =
         Runner::start(home.path(), "http://no-such-host.invalid", &["--mock", "--check-interval", "100ms"]);
-    eventually("it is said", || runner.log().contains("could not be asked for a task")).await;
+    eventually("it is said", || runner.logged("claim_failed")).await;
     runner.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(runner.ended(std::time::Duration::from_secs(10)).await.success());
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mock_backend::Settings;
 use nix::sys::signal::Signal;
 
-use crate::support::{World, command, eventually, have};
+use crate::support::{PASS, Ran, World, command, events_in, eventually, have};
 
 fn runner(arguments: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();
@@ -69,32 +69,23 @@ fn help_names_every_flag_of_the_reference_and_fits_the_terminal() {
 
 #[test]
 fn a_wrong_value_is_one_line_that_names_flag_value_and_what_is_taken() {
-    for (arguments, says) in [
-        (vec!["--timeout", "soon"], "invalid value 'soon' for '--timeout <DURATION>': expected seconds"),
-        (vec!["--concurrent", "0"], "'--concurrent <COUNT>'"),
-        (vec!["--check-interval", "0"], "'--check-interval <DURATION>'"),
-        (vec!["--logger-level", "loud"], "[possible values: debug, info, warning, error, critical]"),
-        (vec!["--test-command", "x {nope}"], "{nope} is no placeholder"),
-        (vec!["--backend-url", "nowhere"], "expected an http:// or https:// URL"),
+    for (arguments, name) in [
+        (vec!["--timeout", "soon"], "--timeout <DURATION>"),
+        (vec!["--concurrent", "0"], "--concurrent <COUNT>"),
+        (vec!["--check-interval", "0"], "--check-interval <DURATION>"),
+        (vec!["--logger-level", "loud"], "debug, info, warning, error, critical"),
+        (vec!["--test-command", "x {nope}"], "{nope}"),
+        (vec!["--backend-url", "nowhere"], "--backend-url"),
         (vec!["--password-file", "/no/such/file"], "--password-file /no/such/file: "),
         (vec!["--state-dir", "/dev/null/x"], "--state-dir /dev/null/x: "),
         (vec!["--logger-output", "/no/such/folder/log"], "--logger-output /no/such/folder/log: "),
-        (vec!["--nonsense"], "unexpected argument '--nonsense'"),
-        (
-            vec!["spool"],
-            "'runner spool' requires a subcommand but one was not provided; [subcommands: list, show,",
-        ),
-        (
-            vec!["config"],
-            "'runner config' requires a subcommand but one was not provided; [subcommands: show, check",
-        ),
-        (vec!["run", "--lab", "x", "."], "invalid value 'x' for '--lab <N>'"),
+        (vec!["--nonsense"], "--nonsense"),
+        (vec!["spool"], "list, show,"),
+        (vec!["config"], "show, check"),
+        (vec!["run", "--lab", "x", "."], "--lab <N>"),
     ] {
-        let output = runner(&arguments);
-        let error = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
-        assert!(error.contains(says), "{arguments:?}: {error}");
-        assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
+        let home = tempfile::tempdir().unwrap();
+        Ran::of(command(home.path()).args(&arguments)).ends_with(2).names(&[name]);
     }
 }
 
@@ -108,40 +99,22 @@ fn the_environment_gives_every_setting_too() {
         assert_eq!(error.lines().count(), 1, "{error}");
         error
     };
-    for (name, value, says) in [
-        (
-            "RUNNER_TIMEOUT",
-            "soon",
-            "invalid value 'soon' for RUNNER_TIMEOUT (--timeout <DURATION>): expected seconds",
-        ),
-        (
-            "RUNNER_CONCURRENT",
-            "0",
-            "invalid value '0' for RUNNER_CONCURRENT (--concurrent <COUNT>): expected",
-        ),
-        (
-            "RUNNER_AUTH",
-            "perhaps",
-            "invalid value 'perhaps' for RUNNER_AUTH (--auth[=<true|false>]): expected",
-        ),
-        (
-            "RUNNER_SANDBOX",
-            "x",
-            "invalid value 'x' for RUNNER_SANDBOX (--sandbox <SANDBOX>); [possible values: auto",
-        ),
+    for (name, value, flag) in [
+        ("RUNNER_TIMEOUT", "soon", "--timeout <DURATION>"),
+        ("RUNNER_CONCURRENT", "0", "--concurrent <COUNT>"),
+        ("RUNNER_AUTH", "perhaps", "--auth[=<true|false>]"),
+        ("RUNNER_SANDBOX", "x", "--sandbox <SANDBOX>"),
     ] {
         let said = error(&[], name, value);
-        assert!(said.starts_with(&format!("runner: {says}")), "{said}");
+        let names = [format!("'{value}'"), format!("{name} "), flag.to_owned()];
+        assert!(names.iter().all(|name| said.contains(name)), "{said}");
         assert_eq!(error(&["spool", "list"], name, value), said, "before a subcommand and after it");
     }
     // Who gives a flag means the flag.
     for flag in [&["--timeout", "later"][..], &["--timeout=later"], &["config", "show", "--timeout", "later"]]
     {
         let said = error(flag, "RUNNER_TIMEOUT", "soon");
-        assert!(
-            said.starts_with("runner: invalid value 'later' for '--timeout <DURATION>': expected"),
-            "{said}"
-        );
+        assert!(said.contains("'later'") && !said.contains("RUNNER_TIMEOUT"), "{said}");
     }
 }
 
@@ -161,14 +134,13 @@ fn of_bytes_that_are_no_utf_8_the_place_is_named() {
     // A variable that is none of the runner's, and a folder, which may have any name.
     for others in [&["A_NAME"][..], &["A_NAME", "ZZZ", "RUNNER_STATE_DIR", "RUNNER_LOGGER_OUTPUT"]] {
         let variables = [others, &["RUNNER_LOGIN"]].concat();
-        assert_eq!(said(&check, &variables), "runner: RUNNER_LOGIN holds bytes that are no UTF-8\n");
+        assert!(said(&check, &variables).starts_with("runner: RUNNER_LOGIN "));
     }
     let login = ["config", "check", "--login", "x"].map(std::ffi::OsStr::new);
-    let expected = "runner: RUNNER_TESTS_REF holds bytes that are no UTF-8\n";
-    assert_eq!(said(&login, &["RUNNER_LOGIN", "RUNNER_TESTS_REF"]), expected, "the flag counts");
+    let line = said(&login, &["RUNNER_LOGIN", "RUNNER_TESTS_REF"]);
+    assert!(line.starts_with("runner: RUNNER_TESTS_REF "), "the flag counts: {line}");
     let line = [&check[..], &["--tests-ref".as_ref(), bytes]].concat();
-    let expected = "runner: the command line holds bytes that are no UTF-8\n";
-    assert_eq!(said(&line, &["RUNNER_LOGIN"]), expected);
+    assert!(!said(&line, &["RUNNER_LOGIN"]).contains("RUNNER_"), "the command line comes first");
 }
 
 #[test]
@@ -205,21 +177,22 @@ async fn the_log_file_is_appended_to_and_opened_anew_on_sighup() {
     fs::write(&log, "before\n").unwrap();
     let world = World::with(Settings::default(), &["--logger-output", log.to_str().unwrap()]).await;
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
-    eventually("it logs there", || read(&log).contains("the runner starts")).await;
+    eventually("it logs there", || !events_in(&read(&log), "runner_started").is_empty()).await;
     assert!(read(&log).starts_with("before\n"));
     fs::rename(&log, &moved).unwrap();
     world.runner.signal(Signal::SIGHUP);
-    let id = world.submit(r#"printf %s "$PASS" > "$REPORT""#);
+    let id = world.submit(PASS);
     world.answer(&id).await;
-    eventually("the new file has the new lines", || read(&log).contains("task ended")).await;
-    assert!(!read(&moved).contains("task ended"));
+    let ended = |path| events_in(&read(path), "task_ended").len();
+    eventually("the new file has the new lines", || ended(&log) == 1).await;
+    assert_eq!(ended(&moved), 0);
     assert!(!read(&log).contains('\u{1b}'), "colours in a file");
 }
 
 #[tokio::test]
 async fn levels_by_the_reference_names() {
     let world = World::with(Settings::default(), &["--logger-level", "error"]).await;
-    let id = world.submit(r#"printf %s "$PASS" > "$REPORT""#);
+    let id = world.submit(PASS);
     world.answer(&id).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(world.runner.log(), "", "nothing went wrong, so nothing is said");

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use mock_backend::{Settings, User};
 use tempfile::TempDir;
 
-use crate::support::{World, command, eventually};
+use crate::support::{PASS, Ran, World, command, eventually};
 
 /// A folder with a file of settings, and the runner on it.
 struct Desk(TempDir);
@@ -107,43 +107,33 @@ fn the_values_reach_the_work_and_not_only_the_table() {
 
 #[test]
 fn what_is_wrong_in_the_file_is_one_line_with_place_key_value_and_what_is_taken() {
-    for (settings, says) in [
-        (
-            "\ntimeout = \"soon\"",
-            "FILE:2: timeout: invalid value 'soon' for '--timeout <DURATION>': expected seconds (5, 0.1)",
-        ),
-        (
-            "concurrent = 0",
-            "FILE:1: concurrent: invalid value '0' for '--concurrent <COUNT>': expected a whole number from 1",
-        ),
-        ("concurrent = -1", "FILE:1: concurrent: invalid value '-1'"),
-        (
-            "auth = \"perhaps\"",
-            "FILE:1: auth: invalid value 'perhaps' for '--auth[=<true|false>]': expected true",
-        ),
-        ("logger_level = \"loud\"", "[possible values: debug, info, warning, error, critical]"),
-        ("sandbox_uid = 5", "FILE:1: sandbox_uid: invalid value '5'"),
-        ("backend_url = \"http://u:secret@h/?q\"", "http://***@h/?***"),
-        ("timeout = 5\ntimout = 5", "FILE:2: timout: there is no such setting; did you mean timeout?"),
-        (
-            "back-end-url = \"http://h\"",
-            "FILE:1: back-end-url: there is no such setting; did you mean backend_url?",
-        ),
-        ("xyzzy = 1", "FILE:1: xyzzy: there is no such setting; `runner config show` lists all"),
-        ("lab = 1", "FILE:1: lab: there is no such setting"),
-        ("timeout = 5\n[backend]\nlogin = \"x\"", "FILE:2: backend: settings are not in sections"),
-        ("timeout = [1, 2]", "FILE:1: timeout: it takes one value"),
-        ("timeout = 1979-05-27", "FILE:1: timeout: expected a text in quotes, a number, true or false"),
-        ("state_dir = \"/a\"\n\nstate-dir = \"/b\"", "FILE:3: state-dir: line 1 gives it too"),
-        ("timeout = 5\ntimeout = 6", "FILE:2: duplicate key"),
-        ("\n\ntimeout = = 5", "FILE:3: "),
-    ] {
+    let cases: [(&str, &[&str]); 17] = [
+        ("\ntimeout = \"soon\"", &["FILE:2: timeout: ", "'soon'", "--timeout", "5, 0.1"]),
+        ("concurrent = 0", &["FILE:1: concurrent: ", "'0'", "--concurrent", "1"]),
+        ("concurrent = -1", &["FILE:1: concurrent: ", "'-1'"]),
+        ("auth = \"perhaps\"", &["FILE:1: auth: ", "'perhaps'", "--auth", "true"]),
+        ("logger_level = \"loud\"", &["logger_level", "debug, info, warning, error, critical"]),
+        ("sandbox_uid = 5", &["FILE:1: sandbox_uid: ", "'5'"]),
+        ("backend_url = \"http://u:secret@h/?q\"", &["http://***@h/?***"]),
+        ("timeout = 5\ntimout = 5", &["FILE:2: timout: ", " timeout?"]),
+        ("back-end-url = \"http://h\"", &["FILE:1: back-end-url: ", " backend_url?"]),
+        ("xyzzy = 1", &["FILE:1: xyzzy: ", "`runner config show`"]),
+        ("lab = 1", &["FILE:1: lab: "]),
+        ("timeout = 5\n[backend]\nlogin = \"x\"", &["FILE:2: backend: "]),
+        ("timeout = [1, 2]", &["FILE:1: timeout: "]),
+        ("timeout = 1979-05-27", &["FILE:1: timeout: "]),
+        ("state_dir = \"/a\"\n\nstate-dir = \"/b\"", &["FILE:3: state-dir: ", "1"]),
+        ("timeout = 5\ntimeout = 6", &["FILE:2: "]),
+        ("\n\ntimeout = = 5", &["FILE:3: "]),
+    ];
+    for (settings, names) in cases {
         let desk = Desk::with(settings);
-        let output = desk.runner("config check").output().unwrap();
-        let line = error(&output).replace(&desk.file(), "FILE");
-        assert_eq!(output.status.code(), Some(2), "{settings}: {line}");
-        assert!(line.contains(says), "{settings}: {line}");
-        assert_eq!((line.lines().count(), output.stdout.len()), (1, 0), "{settings}: {line}");
+        let ran = Ran::of(&mut desk.runner("config check")).ends_with(2).names(&[]);
+        let line = ran.stderr.replace(&desk.file(), "FILE");
+        for name in names {
+            assert!(line.contains(name), "{settings}: {name:?} is not in {line}");
+        }
+        assert_eq!(ran.stdout, "", "{settings}");
     }
 }
 
@@ -152,32 +142,27 @@ fn the_daemon_too_refuses_a_wrong_file_and_one_that_is_not_there() {
     let desk = Desk::with("nonsense = 1");
     // The folder ends a daemon that takes the file after all.
     for words in ["--state-dir /dev/null/x", "spool list", "config show"] {
-        let output = desk.runner(words).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{words}");
-        assert!(error(&output).contains("nonsense"), "{words}: {}", error(&output));
+        Ran::of(&mut desk.runner(words)).ends_with(2).names(&["nonsense"]);
     }
     fs::remove_file(desk.file()).unwrap();
-    let output = desk.runner("config check").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(
-        error(&output),
-        format!("runner: --config {}: No such file or directory (os error 2)\n", desk.file())
-    );
-    assert!(desk.runner("--help").output().unwrap().status.success(), "help is given all the same");
+    let file = format!("--config {}: ", desk.file());
+    Ran::of(&mut desk.runner("config check")).ends_with(2).names(&[&file]);
+    Ran::of(&mut desk.runner("--help")).ends_with(0);
 }
 
 #[test]
 fn check_says_in_one_line_that_all_is_right() {
     let desk = Desk::with("timeout = 5\nauth = true\n");
-    let output = desk.runner("config check --concurrent 3").env("RUNNER_ATTEMPTS", "2").output().unwrap();
-    let line = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{line}");
+    let mut check = desk.runner("config check --concurrent 3");
+    let ran = Ran::of(check.env("RUNNER_ATTEMPTS", "2")).ends_with(0);
+    assert_eq!(ran.stdout.lines().count(), 1);
     // The file itself is named by a flag.
-    let counted = format!("2 by flags, 1 by the environment, 2 by {}", desk.file());
-    assert!(line.contains(&counted) && line.lines().count() == 1, "{line}");
-    let output = desk.runner("config check --password-file /no/such/file").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(error(&output).contains("--password-file /no/such/file"), "{}", error(&output));
+    let counts: Vec<_> = ran.stdout.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let counts: Vec<_> = counts.windows(2).filter(|two| two[1] == "by").map(|two| two[0]).collect();
+    assert_eq!(counts, ["2", "1", "2"], "flags, environment, file");
+    assert!(ran.stdout.contains(&desk.file()));
+    let check = "config check --password-file /no/such/file";
+    Ran::of(&mut desk.runner(check)).ends_with(2).names(&["--password-file /no/such/file"]);
     assert!(!desk.path().join(".local").exists(), "checking makes no folders");
 }
 
@@ -187,60 +172,28 @@ fn check_refuses_what_the_daemon_refuses_and_makes_nothing() {
     let here = desk.path().display().to_string();
     std::os::unix::fs::symlink("/no/such/folder", desk.path().join("link")).unwrap();
     fs::create_dir(desk.path().join("s")).unwrap();
-    for (words, check, daemon) in [
-        ("--sandbox-readable /", "--sandbox-readable /: a task has /tmp of its own", ""),
-        ("--sandbox-readable usr", "--sandbox-readable usr: expected an absolute path", ""),
-        ("--state-dir HERE/a:b", "--state-dir HERE/a:b: a folder with `:` in its path cannot be used", ""),
-        ("--state-dir HERE/a:b/{slot}", "--state-dir HERE/a:b/1: a folder with `:` in its path", ""),
-        ("--work-dir HERE/a:b", "--work-dir HERE/a:b: a folder with `:` in its path cannot be used", ""),
-        (
-            "--state-dir HERE/runner.toml",
-            "--state-dir HERE/runner.toml: HERE/runner.toml is no folder; give another",
-            "--state-dir HERE/runner.toml: File exists",
-        ),
-        (
-            "--work-dir HERE/runner.toml/x/y",
-            "--work-dir HERE/runner.toml/x/y: HERE/runner.toml is no folder",
-            "--work-dir HERE/runner.toml/x/y: Not a directory",
-        ),
-        (
-            "--state-dir HERE/link",
-            "--state-dir HERE/link: HERE/link is a link to nothing",
-            "--state-dir HERE/link: File exists",
-        ),
-        (
-            "--logger-output HERE/logs/x",
-            "--logger-output HERE/logs/x: the folder HERE/logs is not there; make it",
-            "--logger-output HERE/logs/x: No such file",
-        ),
-        (
-            "--logger-output HERE/s",
-            "--logger-output HERE/s: it is a folder; name a file in it",
-            "--logger-output HERE/s: Is a directory",
-        ),
-        (
-            "--work-dir /proc/y",
-            "--work-dir /proc/y: no folder can be made in /proc; give another",
-            "--work-dir /proc/y: No such file",
-        ),
-        (
-            "--sandbox-readable /usr,/no/such",
-            "--sandbox-readable /no/such: it is not there; make or mount",
-            "",
-        ),
-        (
-            "--state-dir HERE/state --sandbox-readable HERE",
-            "--sandbox-readable HERE: the runner keeps its own things in HERE/state",
-            "",
-        ),
+    // The setting, the folder that it names, and the part of it that is wrong, if that is another.
+    for (words, names) in [
+        ("--sandbox-readable /", ["--sandbox-readable /: ", ""]),
+        ("--sandbox-readable usr", ["--sandbox-readable usr: ", ""]),
+        ("--state-dir HERE/a:b", ["--state-dir HERE/a:b: ", "`:`"]),
+        ("--state-dir HERE/a:b/{slot}", ["--state-dir HERE/a:b/1: ", "`:`"]),
+        ("--work-dir HERE/a:b", ["--work-dir HERE/a:b: ", "`:`"]),
+        ("--state-dir HERE/runner.toml", ["--state-dir HERE/runner.toml: ", ""]),
+        ("--work-dir HERE/runner.toml/x/y", ["--work-dir HERE/runner.toml/x/y: ", ""]),
+        ("--state-dir HERE/link", ["--state-dir HERE/link: ", ""]),
+        ("--logger-output HERE/logs/x", ["--logger-output HERE/logs/x: ", ""]),
+        ("--logger-output HERE/s", ["--logger-output HERE/s: ", ""]),
+        ("--work-dir /proc/y", ["--work-dir /proc/y: ", ""]),
+        ("--sandbox-readable /usr,/no/such", ["--sandbox-readable /no/such: ", ""]),
+        ("--state-dir HERE/state --sandbox-readable HERE", ["--sandbox-readable HERE: ", "HERE/state"]),
     ] {
-        for (mode, says) in [("config check", check), ("", if daemon.is_empty() { check } else { daemon })] {
+        for mode in ["config check", ""] {
             let state = if words.contains("--state-dir") { "" } else { "--state-dir HERE/s" };
             let words = format!("{mode} --mock {state} {words}").replace("HERE", &here);
-            let output = bounded(&words.split_whitespace().collect::<Vec<_>>(), desk.path());
-            let (line, says) = (error(&output), says.replace("HERE", &here));
-            assert_eq!((output.status.code(), line.lines().count()), (Some(2), 1), "{words}: {line}");
-            assert!(line.starts_with(&format!("runner: {says}")), "{words}: {line}");
+            let names = names.map(|name| name.replace("HERE", &here));
+            let ran = bounded(&words.split_whitespace().collect::<Vec<_>>(), desk.path()).ends_with(2);
+            let _shown = ran.names(&[&names[0], &names[1]]);
             let made = !mode.is_empty()
                 && ["a:b", "state", "logs"].iter().any(|name| desk.path().join(name).exists());
             assert!(!made, "{words}: checking makes no folders");
@@ -250,8 +203,7 @@ fn check_refuses_what_the_daemon_refuses_and_makes_nothing() {
     for words in
         ["--logger-output HERE/log", "--logger-output=", "--state-dir HERE/new/{slot}", "--state-dir ."]
     {
-        let output = desk.runner(&format!("config check {words}").replace("HERE", &here)).output().unwrap();
-        assert!(output.status.success(), "{words}: {}", error(&output));
+        Ran::of(&mut desk.runner(&format!("config check {words}").replace("HERE", &here))).ends_with(0);
     }
     assert!(!desk.path().join("log").exists() && !desk.path().join("new").exists());
 }
@@ -263,11 +215,9 @@ fn a_read_only_state_folder_is_said_once() {
     fs::create_dir_all(state.join("work")).unwrap();
     let _read_only = disk.read_only("state");
     let state = state.display().to_string();
-    let output = bounded(&["--mock", "--state-dir", &state], disk.path());
-    let expected = format!(
-        "runner: the spool cannot be opened: cannot open the lock file {state}/runner.lock: Read-only file system (os error 30)\n"
-    );
-    assert_eq!((output.status.code(), error(&output)), (Some(2), expected));
+    let ran = bounded(&["--mock", "--state-dir", &state], disk.path()).ends_with(2);
+    let ran = ran.names(&[&format!("{state}/runner.lock"), "Read-only file system"]);
+    assert_eq!(ran.stderr.matches("Read-only file system").count(), 1);
 }
 
 #[test]
@@ -339,12 +289,9 @@ fn a_file_with_a_password_is_its_owners_alone() {
     let desk = Desk::with("timeout = 5\npassword = \"word\"\n");
     for mode in [0o640, 0o604, 0o660, 0o644, 0o601] {
         desk.mode(mode);
-        let output = desk.runner("config check").output().unwrap();
-        let says = format!(
-            "runner: {file}:2: password: others than its owner have access to the file (mode {mode:04o}); chmod 600 {file}\n",
-            file = desk.file()
-        );
-        assert_eq!((output.status.code(), error(&output)), (Some(2), says));
+        let (place, mends) = (format!("{}:2: password: ", desk.file()), format!("chmod 600 {}", desk.file()));
+        let ran = Ran::of(&mut desk.runner("config check")).ends_with(2);
+        ran.names(&[&place, &format!("{mode:04o}"), &mends]);
     }
     desk.mode(0o400);
     assert!(desk.runner("config check").output().unwrap().status.success());
@@ -361,19 +308,18 @@ fn a_file_without_an_end_and_a_pipe_without_a_writer_are_one_line() {
     made.unwrap();
     let long = desk.path().join("long").display().to_string();
     fs::write(&long, "#".repeat((1 << 20) + 1)).unwrap();
-    for (option, file, says) in [
-        ("--config", "/dev/zero", "it is longer than 1024 KiB"),
-        ("--config", &long, "it is longer than 1024 KiB"),
-        ("--config", &pipe, "nobody has written to the end of it within 5 s"),
-        ("--password-file", "/dev/zero", "it is longer than 64 KiB"),
-        ("--password-file", &long, "it is longer than 64 KiB"),
-        ("--password-file", &pipe, "nobody has written to the end of it within 5 s"),
-        ("--password-file", "/dev/null", "it is empty"),
-        ("--password-file", "/", "Is a directory (os error 21)"),
+    for (option, file, names) in [
+        ("--config", "/dev/zero", "1024 KiB"),
+        ("--config", &long, "1024 KiB"),
+        ("--config", &pipe, "5 s"),
+        ("--password-file", "/dev/zero", "64 KiB"),
+        ("--password-file", &long, "64 KiB"),
+        ("--password-file", &pipe, "5 s"),
+        ("--password-file", "/dev/null", "empty"),
+        ("--password-file", "/", "Is a directory"),
     ] {
-        let output = bounded(&["config", "check", option, file], desk.path());
-        let expected = format!("runner: {option} {file}: {says}\n");
-        assert_eq!((output.status.code(), error(&output)), (Some(2), expected));
+        let ran = bounded(&["config", "check", option, file], desk.path()).ends_with(2);
+        ran.names(&[&format!("{option} {file}: "), names]);
     }
 }
 
@@ -393,21 +339,19 @@ fn a_pipe_is_a_file_too() {
     let mut bash = Command::new("bash");
     bash.env_clear().envs(runner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     bash.arg("-c").arg(script).arg(runner.get_program()).current_dir(desk.path());
-    let output = bash.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", error(&output));
-    assert_eq!(said.lines().count(), 3, "{said}");
-    assert!(said.contains("1 by /dev/fd/") && said.contains("2 by pipe"), "{said}");
-    assert!(error(&output).contains("it is empty"), "{}", error(&output));
+    let ran = Ran::of(&mut bash).ends_with(0).names(&["--password-file /dev/fd/"]);
+    assert_eq!(ran.stdout.lines().count(), 3);
+    assert!(ran.stdout.contains("1 by /dev/fd/") && ran.stdout.contains("2 by pipe"));
 }
 
 /// The runner with these arguments, ended after 20 s whatever it does.
-fn bounded(arguments: &[&str], home: &Path) -> Output {
+fn bounded(arguments: &[&str], home: &Path) -> Ran {
     let runner = command(home);
     #[expect(clippy::disallowed_methods, reason = "what does not end must not hold the tests up")]
     let mut timeout = Command::new("timeout");
     timeout.env_clear().envs(runner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    timeout.args(["-s", "KILL", "20"]).arg(runner.get_program()).args(arguments).output().unwrap()
+    timeout.args(["-s", "KILL", "20"]).arg(runner.get_program()).args(arguments);
+    Ran::of(&mut timeout)
 }
 
 fn with_a_user(password: &str) -> Settings {
@@ -419,7 +363,7 @@ async fn systemds_credential_is_found_by_itself() {
     let credentials = tempfile::tempdir().unwrap();
     let folder = credentials.path().to_str().unwrap();
     let mut world = World::with(with_a_user("from-systemd"), &["--auth"]).await;
-    eventually("the built-in password is refused", || world.runner.log().contains("refuses the login")).await;
+    eventually("the built-in password is refused", || world.runner.logged("login_refused")).await;
     let folder_alone = [("CREDENTIALS_DIRECTORY", folder)];
     for name in ["ostest-runner.password", "password"] {
         fs::write(credentials.path().join(name), "from-systemd\n").unwrap();
@@ -434,22 +378,20 @@ async fn systemds_credential_is_found_by_itself() {
 async fn works_with(world: &mut World, environment: &[(&str, &str)]) {
     world.restart_with(environment);
     // And no question of the runner before it is under way any more, which would take the task with it.
-    eventually("it logs in", || world.runner.log().contains("logged in")).await;
-    world.answer(&world.submit(r#"printf %s "$PASS" > "$REPORT""#)).await;
-    assert!(!world.runner.log().contains("refuses the login"), "{}", world.runner.log());
+    eventually("it logs in", || world.runner.logged("logged_in")).await;
+    world.answer(&world.submit(PASS)).await;
+    assert!(!world.runner.logged("login_refused"), "{}", world.runner.log());
 }
 
 #[tokio::test]
 async fn a_password_on_the_command_line_is_taken_and_warned_about_once() {
     let world = World::with(with_a_user("on-the-line"), &["--auth", "--password", "on-the-line"]).await;
-    world.answer(&world.submit(r#"printf %s "$PASS" > "$REPORT""#)).await;
-    let log = world.runner.log();
-    let warnings = log.lines().filter(|line| line.contains("--password was on the command line")).count();
-    assert_eq!(warnings, 1, "{log}");
-    assert!(log.contains("prefer --password-file") && !log.contains("on-the-line"), "{log}");
+    world.answer(&world.submit(PASS)).await;
+    assert_eq!(world.runner.events("password_on_command_line").len(), 1);
+    assert!(!world.runner.log().contains("on-the-line"));
     let other = World::with(Settings::default(), &[]).await;
-    eventually("it starts", || other.runner.log().contains("the runner starts")).await;
-    assert!(!other.runner.log().contains("--password was"));
+    eventually("it starts", || other.runner.logged("runner_started")).await;
+    assert!(!other.runner.logged("password_on_command_line"));
 }
 
 #[tokio::test]
@@ -463,12 +405,6 @@ async fn a_wrong_file_makes_no_running_runner_look_ill() {
         (format!("spool list --state-dir {state}"), 0),
         (format!("run . --state-dir {state}"), 2),
     ] {
-        let output = desk.runner(&words).output().unwrap();
-        let said = error(&output);
-        assert_eq!(output.status.code(), Some(code), "{words}: {said}");
-        assert!(
-            said.contains("timout") && said.contains("going on without") == (code == 0),
-            "{words}: {said}"
-        );
+        Ran::of(&mut desk.runner(&words)).ends_with(code).names(&["timout"]);
     }
 }

@@ -134,10 +134,8 @@ async fn nothing_is_left(world: &mut World, what: &str, mark: &str) {
     // It has not learned yet that the answer had come before its start; and it hears signals only once it runs.
     let spool = world.folder().join("state/spool");
     let waiting = || names(&spool.join("claimed")).len() + names(&spool.join("results")).len();
-    soon(&format!("{what}: the spool is empty"), || {
-        world.runner.log().contains("the runner starts") && waiting() == 0
-    })
-    .await;
+    soon(&format!("{what}: the spool is empty"), || world.runner.logged("runner_started") && waiting() == 0)
+        .await;
     world.runner.signal(Signal::SIGTERM);
     let status = world.runner.ended(PATIENCE).await;
     assert!(status.success(), "{what}: {status}");
@@ -288,7 +286,7 @@ async fn while_it_drains() {
         if told.insert(scene.mark.to_owned()) {
             scene.world.runner.signal(Signal::SIGTERM);
         }
-        scene.world.runner.log().contains("no more tasks are taken")
+        scene.world.runner.logged("draining")
     })
     .await;
 }

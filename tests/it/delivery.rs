@@ -2,9 +2,7 @@
 
 use mock_backend::{Endpoint, Fault, FaultKind};
 
-use crate::support::{World, eventually};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, World, eventually};
 
 #[tokio::test]
 async fn a_result_is_sent_until_the_backend_has_it() {
@@ -43,8 +41,8 @@ async fn a_result_that_is_refused_for_good_holds_up_no_other() {
     let next = world.submit(PASS);
     assert_eq!(world.answer(&next).await["isPassed"], true);
     eventually("the log says so, with the body", || {
-        let log = world.runner.log();
-        log.contains("refuses this result for good") && log.contains(poisoned.as_json().trim_matches('"'))
+        let refused = world.runner.events("result_refused");
+        refused.iter().any(|event| event["task.id"] == poisoned.as_json().trim_matches('"'))
     })
     .await;
 }
@@ -80,11 +78,11 @@ async fn a_backend_that_confirms_with_empty_answers_is_understood() {
     let mut world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::Empty).forever());
     world.submit(PASS);
-    eventually("three in a row are a yes", || world.runner.log().contains("taken as receipts")).await;
+    eventually("three in a row are a yes", || world.runner.logged("empty_receipts_accepted")).await;
     world.submit(PASS);
     world.runner.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(world.runner.ended(std::time::Duration::from_secs(10)).await.success());
-    assert!(!world.runner.log().contains("has not taken"));
+    assert!(!world.runner.logged("stopped_with_results"));
 }
 
 #[tokio::test]
@@ -111,7 +109,7 @@ async fn a_result_that_is_too_large_is_made_smaller_at_once() {
     let description = answer["testResults"][0]["description"].as_str().unwrap();
     assert!((200..3_000).contains(&description.len()) && description.contains("cut"), "{description}");
     assert_eq!(posts(&world), 3, "12,000, 3,000 and 750 bytes of description");
-    assert!(!world.runner.log().contains("was not taken"), "it paused between the sizes");
+    assert!(!world.runner.logged("delivery_retried"), "it paused between the sizes");
 }
 
 #[tokio::test]
@@ -119,12 +117,11 @@ async fn a_result_that_is_too_large_at_every_size_is_said_loudly_and_tried_rarel
     let mut world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(413)).forever());
     let id = world.submit(PASS);
-    let said = "nothing more can be taken from it";
-    eventually("it is said", || world.runner.log().contains(said)).await;
+    world.runner.logs("result_too_large").await;
     // With its case and without it, a round; the next comes after up to 30 s.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert!((2..=8).contains(&posts(&world)), "{} requests within 3 s", posts(&world));
-    assert_eq!(world.runner.log().matches(said).count(), 1);
+    assert_eq!(world.runner.events("result_too_large").len(), 1);
     world.backend.clear_faults();
     world.restart();
     let answer = world.answer(&id).await;

@@ -7,30 +7,18 @@ use serde_json::Value;
 
 use crate::observing::{address, get, page, status};
 use crate::sandbox::last_kept;
-use crate::support::{World, eventually, have};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, World, eventually, have};
 
 /// A plain user, who owns no control group.
 const USER: u32 = 65_528;
 
-/// What the log says is enforced.
-async fn logged(world: &World) -> String {
-    let find = || {
-        let log = world.runner.log();
-        let (_, words) = log.lines().find_map(|line| line.split_once("enforced=\""))?;
-        Some(words.split_once('"')?.0.to_owned())
-    };
-    eventually("the log says what is enforced", || find().is_some()).await;
-    find().unwrap()
-}
-
 async fn same_words_at(sandbox: &str, user: Option<u32>) -> Value {
     let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
     let world = world.confined(sandbox, user);
-    let words = logged(&world).await;
+    let chosen = world.runner.logs("sandbox_chosen").await;
+    let words = chosen["enforced"].as_str().unwrap().to_owned();
     let level = if sandbox == "auto" { "bwrap" } else { sandbox };
-    assert!(world.runner.log().contains(&format!("level=\"{level}\"")), "{}", world.runner.log());
+    assert_eq!(chosen["field.level"], level);
     let address = address(&world.runner).await;
     let status = status(address).await;
     assert_eq!(

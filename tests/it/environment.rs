@@ -7,9 +7,9 @@ use std::time::Duration;
 use mock_backend::Settings;
 use nix::sys::signal::Signal;
 
-use crate::support::{Repository, World, command, eventually, have, running, scripted_suite};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{
+    PASS, Repository, World, command, events_in, eventually, have, running, scripted_suite,
+};
 
 fn environments(world: &World) -> Vec<std::path::PathBuf> {
     let folder = world.folder().join("state/environments");
@@ -25,9 +25,9 @@ async fn it_is_made_once_before_the_first_claim_and_shared_by_all() {
         assert_eq!(world.answer(id).await["isPassed"], true);
     }
     let log = world.runner.log();
-    assert_eq!(log.matches("making the suite's environment").count(), 1, "{log}");
-    let ready = log.find("the suite is ready").expect("its readiness is logged");
-    assert!(ready < log.find("task started").unwrap(), "a task was taken before the suite was ready");
+    assert_eq!(world.runner.events("environment_started").len(), 1, "{log}");
+    let ready = log.find("suite_ready").expect("its readiness is logged");
+    assert!(ready < log.find("task_started").unwrap(), "a task was taken before the suite was ready");
     assert_eq!(environments(&world).len(), 1);
 }
 
@@ -51,8 +51,7 @@ async fn a_remote_that_is_gone_means_what_is_there() {
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     fs::rename(world.folder().join("suite"), world.folder().join("moved")).unwrap();
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
-    let log = world.runner.log();
-    assert!(log.contains("could not be refreshed"), "{log}");
+    assert!(world.runner.logged("suite_refresh_failed"));
 }
 
 #[tokio::test]
@@ -70,7 +69,7 @@ async fn what_somebody_has_removed_is_made_anew() {
 async fn no_task_is_taken_before_the_suite_is_ready() {
     let world = World::without_environment(Settings::default(), &["--tests-ref", "not-yet"]).await;
     let id = world.submit(PASS);
-    eventually("the log says why", || world.runner.log().contains("the suite is not ready")).await;
+    eventually("the log says why", || world.runner.logged("suite_not_ready")).await;
     assert!(world.backend.requests().is_empty(), "it asked for a task that it could not run");
     let suite = Repository::open(&world.folder().join("suite"));
     suite.branch("not-yet");
@@ -122,9 +121,9 @@ for option in ['--lab', '--labs']:
 
 #[tokio::test]
 async fn a_suite_that_did_not_come_to_say_how_it_is_called_is_asked_again() {
-    for (trouble, words) in [
-        ("os.kill(os.getpid(), signal.SIGKILL)", "run_tests.py --help ended with signal 9"),
-        ("time.sleep(600)", "run_tests.py --help did not end within 30 s"),
+    for (trouble, names) in [
+        ("os.kill(os.getpid(), signal.SIGKILL)", ["--help", "signal 9"]),
+        ("time.sleep(600)", ["--help", "30 s"]),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let suite = suite_in_trouble(trouble, folder.path());
@@ -132,7 +131,9 @@ async fn a_suite_that_did_not_come_to_say_how_it_is_called_is_asked_again() {
         let id = world.submit_with(PASS, |task| task.lab(2));
         // Longer than the look itself.
         let end = std::time::Instant::now() + Duration::from_secs(60);
-        while !world.runner.log().contains(words) {
+        let is_named =
+            |event: &serde_json::Value| names.iter().all(|name| event["fault"].to_string().contains(name));
+        while !world.runner.events("suite_not_ready").iter().any(is_named) {
             assert!(std::time::Instant::now() < end, "{}", world.runner.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -150,14 +151,15 @@ fn two_processes_that_want_the_same_environment_make_one() {
     fs::write(folder.path().join("program/run.sh"), PASS).unwrap();
     let start = || {
         let mut run = command(folder.path());
-        run.args(["--tests-url", &suite, "--logger-level", "info", "run"]).arg(folder.path().join("program"));
+        run.args(["--tests-url", &suite, "--logger-level", "info", "--log-format", "json", "run"])
+            .arg(folder.path().join("program"));
         run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let children = [start(), start()];
     let outputs = children.map(|child| child.wait_with_output().unwrap());
     let logs = outputs.each_ref().map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
     assert!(outputs.iter().all(|output| output.status.success()), "{logs:?}");
-    let made: usize = logs.iter().map(|log| log.matches("environment is ready").count()).sum();
+    let made: usize = logs.iter().map(|log| events_in(log, "environment_ready").len()).sum();
     assert_eq!(made, 1, "{logs:?}");
 }
 
@@ -169,9 +171,8 @@ async fn requirements_that_cannot_be_had_are_named_and_leave_no_process() {
     let id = world.submit(PASS);
     drop(id);
     let mut again = World::without_environment(Settings::default(), &["--tests-url", &suite.url()]).await;
-    eventually("the log names the step", || again.runner.log().contains("environment could not be made"))
-        .await;
-    assert!(again.runner.log().contains("no-such-folder-of-the-suite"), "{}", again.runner.log());
+    let failed = again.runner.logs("suite_not_ready").await;
+    assert!(failed["fault"].as_str().unwrap().contains("no-such-folder-of-the-suite"), "{failed}");
     again.runner.signal(Signal::SIGTERM);
     assert!(again.runner.ended(Duration::from_secs(5)).await.success());
     assert!(!running(&again.folder().display().to_string()));

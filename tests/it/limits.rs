@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::sandbox::{Bench, memory, text};
+use crate::sandbox::{Bench, has, memory, text};
 use crate::support::{World, command, have};
 
 #[test]
@@ -73,7 +73,7 @@ fn half_a_processor_is_half_a_processor() {
     let Some(bench) = Bench::new() else { return };
     let of_rounds = |rounds: &str| bench.suite(&[("share", &SHARE.replace("ROUNDS", rounds))], &[]);
     let (answer, log) = bench.run(&of_rounds("2"), &["--cpus", "0.5"]);
-    if !log.contains("cpu=cgroup") {
+    if !has(&log, "cpu=cgroup") {
         eprintln!("\n!!! SKIPPED: shares of processors need control groups\n");
         return;
     }
@@ -97,7 +97,7 @@ fn what_a_program_writes_to_its_disk_of_memory_counts_as_memory() {
     let suite = bench.suite(&[("little", &write(1)), ("much", &write(30))], &[]);
     let (answer, log) = bench.run(&suite, &[]);
     assert_eq!(answer["isPassed"], true, "{answer}\n{log}");
-    if !(log.contains("disk=tmpfs") && log.contains("memory=cgroup")) {
+    if !(has(&log, "disk=tmpfs") && has(&log, "memory=cgroup")) {
         eprintln!("\n!!! SKIPPED: only a control group counts a disk of memory\n");
         return;
     }

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use mock_backend::{Endpoint, Fault, FaultKind, Settings, User};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::observing::{address, get};
-use crate::support::{World, eventually};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, World, eventually};
 
 fn with_auth() -> Settings {
     Settings { auth: true, ..Settings::default() }
@@ -61,7 +60,7 @@ async fn a_clock_that_is_an_hour_off_is_no_obstacle() {
 #[tokio::test]
 async fn a_wrong_password_is_said_and_tried_again_until_it_is_right() {
     let mut world = World::with(with_auth(), &["--auth", "--password", "wrong-word"]).await;
-    eventually("the refusal is in the log", || world.runner.log().contains("refuses the login")).await;
+    eventually("the refusal is in the log", || world.runner.logged("login_refused")).await;
     assert!(!world.runner.log().contains("wrong-word"));
     world.backend.add_user(User::admin("dora_explorer", "wrong-word"));
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
@@ -77,10 +76,8 @@ async fn a_user_without_the_role_is_named_once() {
         world.backend.requests().iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
     };
     eventually("it has asked several times", || claims(&world) >= 3).await;
-    let log = world.runner.log();
-    let said = log.matches("forbids this user").count();
-    assert_eq!(said, 1, "{log}");
-    assert!(log.contains("plain") && log.contains("/api/task/available"));
+    let [said] = world.runner.events("user_forbidden").try_into().unwrap();
+    assert_eq!((&said["user"], &said["route"]), (&"plain".into(), &"/api/task/available".into()));
 }
 
 #[tokio::test]
@@ -90,12 +87,10 @@ async fn a_backend_that_forbids_who_did_not_log_in_is_said_once() {
     let refused =
         |world: &World| world.backend.requests().iter().filter(|request| request.status == Some(403)).count();
     eventually("it has asked several times", || refused(&world) >= 3).await;
-    let log = world.runner.log();
-    let said: Vec<&str> = log.lines().filter(|line| line.contains("nobody is logged in")).collect();
-    assert_eq!(said.len(), 1, "{log}");
-    assert!(said[0].contains("/api/task/available") && said[0].contains("--auth"), "{}", said[0]);
+    let [said] = world.runner.events("route_forbidden").try_into().unwrap();
+    assert_eq!((&said["route"], &said["level"]), (&"/api/task/available".into(), &"critical".into()));
     let (_, ready) = get(address(&world.runner).await, "/readyz").await;
-    assert!(ready.contains("nobody is logged in") && !ready.contains("dora_explorer"), "{ready}");
+    assert!(ready.contains("failing credentials") && !ready.contains("dora_explorer"), "{ready}");
 }
 
 #[tokio::test]
@@ -140,7 +135,7 @@ async fn two_runners_with_one_user_live_together() {
     for id in &ids {
         assert_eq!(world.answer(id).await["isPassed"], true);
     }
-    let worked = |runner: &crate::support::Runner| runner.log().matches("task started").count();
+    let worked = |runner: &crate::support::Runner| runner.events("task_started").len();
     let (one, two) = (worked(&world.runner), worked(&second));
     assert!(one > 0 && two > 0 && one + two == 16, "{one} and {two}");
     let spoilt = world
@@ -161,17 +156,18 @@ async fn another_password_in_the_file_is_said_to_need_a_restart() {
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     let after_hangups = async |count| {
         world.runner.signal(Signal::SIGHUP);
-        let read = || world.runner.log().matches("the settings were read again").count() == count;
+        let read = || world.runner.events("reloaded").len() == count;
         eventually("it is read", read).await;
-        let log = world.runner.log();
-        log.lines().rfind(|line| line.contains("the settings were read again")).unwrap().to_owned()
+        world.runner.events("reloaded").pop().unwrap()
     };
-    assert!(after_hangups(1).await.contains("nothing has changed"));
+    let is_same = |event: &Value| event["changed"].is_null() && event["needs_restart"].is_null();
+    assert!(is_same(&after_hangups(1).await));
     std::fs::write(&file, "rotated-word\n").unwrap();
     for count in [2, 3] {
         let line = after_hangups(count).await;
-        assert!(line.contains("needs_restart=\"password\"") && !line.contains("rotated"), "{line}");
+        assert_eq!(line["needs_restart"], "password");
+        assert!(!line.to_string().contains("rotated"), "{line}");
     }
     std::fs::write(&file, "dora_explorer").unwrap();
-    assert!(after_hangups(4).await.contains("nothing has changed"));
+    assert!(is_same(&after_hangups(4).await));
 }

@@ -3,9 +3,7 @@
 use mock_backend::Settings;
 use serde_json::{Value, json};
 
-use crate::support::{World, command, eventually, have, student};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, World, command, eventually, have, student};
 
 #[tokio::test]
 async fn json_lines_have_the_tasks_id_and_plain_seconds() {

@@ -42,7 +42,7 @@ fn what_is_too_much_is_told_in_words() {
         let (answer, log) = bench.run(&suite, &["--memory", "256M", "--sandbox", level]);
         let killed = level == "auto";
         assert_eq!(case(&answer, "too_much")["isPassed"], !killed, "{level}: {answer}\n{log}");
-        assert!(!killed || text(&answer, "too_much").contains("killed: used more than 256 MB of memory"));
+        assert!(!killed || text(&answer, "too_much").contains("256 MB"));
         assert_eq!(case(&answer, "after")["isPassed"], true, "the suite itself goes on");
         assert_eq!(answer["isError"], false, "{answer}");
     }

@@ -8,9 +8,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::observing::{address, becomes, get, value};
-use crate::support::{PATIENCE, World};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, PATIENCE, World};
 
 const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 

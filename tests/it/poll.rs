@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use mock_backend::{Endpoint, Fault, FaultKind, Settings};
 use nix::sys::signal::Signal;
 
-use crate::support::{World, eventually, running};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, World, eventually, running};
 
 fn claims(world: &World) -> usize {
     world.backend.requests().iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
@@ -59,11 +57,11 @@ async fn no_more_is_claimed_than_can_be_started() {
 async fn the_same_id_is_not_run_twice_at_a_time_but_again_later() {
     let world = World::start().await;
     let id = world.submit(&format!("sleep 1; {PASS}"));
-    eventually("it runs", || world.runner.log().contains("task started")).await;
+    eventually("it runs", || world.runner.logged("task_started")).await;
     let attempt =
         world.backend.attempts().into_iter().find(|attempt| attempt.id.as_ref() == Some(&id)).unwrap();
     world.backend.submit_raw(attempt.claim.clone());
-    eventually("the second is seen", || world.runner.log().contains("not run twice")).await;
+    eventually("the second is seen", || world.runner.logged("task_duplicate")).await;
     let answers = || world.backend.results().iter().filter(|stored| stored.id == id).count();
     eventually("the first is answered", || answers() == 1).await;
     world.backend.submit_raw(attempt.claim);
@@ -100,9 +98,9 @@ async fn sigterm_while_idle_ends_at_once() {
 async fn the_first_signal_drains_and_the_second_interrupts() {
     let mut world = World::start().await;
     let id = world.submit(&format!("sleep 2; {PASS}"));
-    eventually("it runs", || world.runner.log().contains("task started")).await;
+    eventually("it runs", || world.runner.logged("task_started")).await;
     world.runner.signal(Signal::SIGTERM);
-    eventually("it drains", || world.runner.log().contains("stopping: no more tasks")).await;
+    eventually("it drains", || world.runner.logged("draining")).await;
     let late = world.submit(PASS);
     assert_eq!(world.answer(&id).await["isPassed"], true, "what runs is finished");
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());
@@ -114,7 +112,7 @@ async fn the_first_signal_drains_and_the_second_interrupts() {
     eventually("it runs", || running(&mark)).await;
     world.runner.signal(Signal::SIGINT);
     world.runner.signal(Signal::SIGINT);
-    eventually("the drain is on", || world.runner.log().contains("stopping")).await;
+    eventually("the drain is on", || world.runner.logged("draining")).await;
     world.runner.signal(Signal::SIGINT);
     let ended = world.runner.ended(Duration::from_secs(10)).await;
     assert!(ended.success() || ended.code() == Some(130), "{ended:?}");
@@ -126,13 +124,13 @@ async fn the_first_signal_drains_and_the_second_interrupts() {
 async fn an_interrupted_task_is_reported_as_such() {
     let mut world = World::start().await;
     let id = world.submit("sleep 300");
-    eventually("it runs", || world.runner.log().contains("task started")).await;
+    eventually("it runs", || world.runner.logged("task_started")).await;
     world.runner.signal(Signal::SIGTERM);
-    eventually("the drain is on", || world.runner.log().contains("no more tasks")).await;
+    eventually("the drain is on", || world.runner.logged("draining")).await;
     world.runner.signal(Signal::SIGTERM);
     let answer = world.answer(&id).await;
     assert_eq!(answer["isError"], true);
-    assert!(answer["errorDetails"].as_str().unwrap().contains("the runner was stopped"), "{answer}");
+    assert_eq!(world.fault(&id), "execute/interruption", "{answer}");
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());
     world.assert_clean();
 }
@@ -170,7 +168,7 @@ async fn a_claim_that_did_not_arrive_whole_is_answered_or_logged() {
     assert_eq!(answer["isError"], true, "the id had arrived: {answer}");
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::DropAfter));
     world.submit(PASS);
-    eventually("the log says it", || world.runner.log().contains("possibly lost")).await;
+    eventually("the log says it", || world.runner.logged("claim_possibly_lost")).await;
     let next = world.submit(PASS);
     assert_eq!(world.answer(&next).await["isPassed"], true);
 }

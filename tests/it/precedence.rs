@@ -184,5 +184,5 @@ fn a_switch_alone_is_on_and_takes_no_word_that_follows() {
     let output = command(home.path()).args(["--auth=perhaps", "config", "check"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
-    assert!(said.contains("'perhaps' for '--auth[=<true|false>]': expected true, yes"), "{said}");
+    assert!(said.contains("'perhaps'") && said.contains("--auth[=<true|false>]"), "{said}");
 }

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use mock_backend::{Endpoint, Fault, FaultKind, Settings, Status, TaskId};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::observing::{address, get, value};
-use crate::support::{Runner, World, command, eventually};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, Runner, World, command, eventually};
 
 /// A world whose runner has its settings from a file.
 struct Reloading {
@@ -44,6 +43,22 @@ impl Reloading {
         self.world.runner.log()
     }
 
+    fn events(&self, name: &str) -> Vec<Value> {
+        self.world.runner.events(name)
+    }
+
+    /// What the last reload says has changed, and what it says needs a restart.
+    fn last(&self) -> (Option<String>, Option<String>) {
+        let event = self.events("reloaded").pop().unwrap();
+        let field = |name: &str| event[name].as_str().map(str::to_owned);
+        (field("changed"), field("needs_restart"))
+    }
+
+    /// Whether a line of the log has this level.
+    fn has_level(&self, level: &str) -> bool {
+        self.log().contains(&format!(r#""level":"{level}""#))
+    }
+
     fn claims(&self) -> usize {
         let requests = self.world.backend.requests();
         requests.iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
@@ -54,8 +69,7 @@ impl Reloading {
         self.write_and_hang_up(settings);
         self.reloads += 1;
         let reloads = self.reloads;
-        eventually("it is read", || self.log().matches("the settings were read again").count() == reloads)
-            .await;
+        eventually("it is read", || self.events("reloaded").len() == reloads).await;
     }
 
     fn write_and_hang_up(&self, settings: &str) {
@@ -87,7 +101,7 @@ async fn more_slots_serve_at_once_and_fewer_as_tasks_end() {
     let tasks: Vec<_> = (0..6).map(|_| runner.gated()).collect();
     runner.takes(1).await;
     runner.reload("check_interval = 0.05\nconcurrent = 3\n").await;
-    assert!(runner.log().contains("concurrent 1 -> 3"), "{}", runner.log());
+    assert_eq!(runner.last().0.as_deref(), Some("concurrent 1 -> 3"));
     runner.takes(3).await;
     runner.reload("check_interval = 0.05\nconcurrent = 1\n").await;
     for (id, gate) in &tasks[..2] {
@@ -109,16 +123,16 @@ async fn the_level_of_the_log_changes_in_both_directions() {
     let mut runner = Reloading::with("check_interval = 0.05\nlogger_level = \"error\"\n").await;
     assert_eq!(runner.log(), "", "nothing went wrong");
     runner.reload("check_interval = 0.05\nlogger_level = \"info\"\n").await;
-    assert!(runner.log().contains("logger_level error -> info"), "{}", runner.log());
+    assert_eq!(runner.last().0.as_deref(), Some("logger_level error -> info"));
     runner.world.answer(&runner.world.submit(PASS)).await;
-    eventually("a task's end is said", || runner.log().contains("task ended")).await;
-    assert!(!runner.log().contains("DEBUG"), "{}", runner.log());
+    eventually("a task's end is said", || runner.world.runner.logged("task_ended")).await;
+    assert!(!runner.has_level("debug"));
     runner.reload("check_interval = 0.05\nlogger_level = \"debug\"\n").await;
     runner.world.answer(&runner.world.submit(PASS)).await;
-    eventually("everything is said", || runner.log().contains("DEBUG")).await;
+    eventually("everything is said", || runner.has_level("debug")).await;
     runner.reload("check_interval = 0.05\nlogger_level = \"critical\"\n").await;
     let said = runner.log();
-    assert!(said.trim_end().ends_with("logger_level debug -> critical\""), "{said}");
+    assert_eq!(runner.last().0.as_deref(), Some("logger_level debug -> critical"));
     runner.world.answer(&runner.world.submit(PASS)).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(runner.log(), said);
@@ -129,26 +143,26 @@ async fn a_wrong_file_is_one_line_and_everything_stays() {
     let mut runner = Reloading::with("check_interval = 0.05\nconcurrent = 1\n").await;
     let before = runner.log().lines().count();
     runner.write_and_hang_up("check_interval = 60\nlogger_level = \"debug\"\nconcurrent = 0\n");
-    eventually("it is said", || runner.log().contains("everything stays as it was")).await;
-    let log = runner.log();
-    let said: Vec<_> = log.lines().skip(before).collect();
-    assert!(said.len() == 1 && said[0].contains("ERROR"), "{said:?}");
-    let place = format!("{}:8: concurrent: invalid value '0'", runner.file.display());
-    assert!(said[0].contains(&place), "{said:?}");
+    eventually("it is said", || runner.world.runner.logged("reload_failed")).await;
+    assert_eq!(runner.log().lines().count(), before + 1);
+    let [failed] = runner.events("reload_failed").try_into().unwrap();
+    assert_eq!(failed["level"], "error");
+    let place = format!("{}:8: concurrent: ", runner.file.display());
+    assert!(failed["error"].as_str().unwrap().contains(&place), "{failed}");
     let claims = runner.claims();
     eventually("it asks as before", || runner.claims() > claims + 5).await;
     let tasks = [runner.gated(), runner.gated()];
     runner.takes(1).await;
     fs::remove_file(&runner.file).unwrap();
     runner.world.runner.signal(Signal::SIGHUP);
-    eventually("that too", || runner.log().matches("everything stays as it was").count() == 2).await;
+    eventually("that too", || runner.events("reload_failed").len() == 2).await;
     for (id, gate) in &tasks {
         fs::write(gate, "").unwrap();
         runner.world.answer(id).await;
     }
-    assert!(!runner.log().contains("DEBUG"), "{}", runner.log());
+    assert!(!runner.has_level("debug"));
     runner.reload("check_interval = 0.05\nconcurrent = 1\n").await;
-    assert!(runner.log().contains("nothing has changed"), "{}", runner.log());
+    assert_eq!(runner.last(), (None, None));
 }
 
 #[tokio::test]
@@ -173,7 +187,7 @@ async fn a_new_task_has_the_new_timeout_and_one_that_runs_its_own() {
     runner.reload("check_interval = 0.05\ntimeout = 1\ngrace = 1\n").await;
     let (new, _) = runner.gated();
     let answer = runner.world.answer(&new).await;
-    assert!(answer["errorDetails"].as_str().unwrap().contains("timed out after 1 s"), "{answer}");
+    assert_eq!(runner.world.fault(&new), "execute/limit", "{answer}");
     fs::write(gate, "").unwrap();
     assert_eq!(runner.world.answer(&old).await["isPassed"], true);
 }
@@ -184,11 +198,11 @@ async fn a_drain_that_takes_too_long_can_be_cut_short() {
     let (id, _) = runner.gated();
     runner.takes(1).await;
     runner.world.runner.signal(Signal::SIGTERM);
-    eventually("it drains", || runner.log().contains("stopping: no more tasks")).await;
+    eventually("it drains", || runner.world.runner.logged("draining")).await;
     runner.reload("check_interval = 0.05\ndrain_timeout = 0.2\ngrace = 1\n").await;
     assert!(runner.world.runner.ended(Duration::from_secs(10)).await.success());
     let answer = runner.world.answer(&id).await;
-    assert!(answer["errorDetails"].as_str().unwrap().contains("the runner was stopped"), "{answer}");
+    assert_eq!(runner.world.fault(&id), "execute/interruption", "{answer}");
 }
 
 #[tokio::test]
@@ -199,12 +213,12 @@ async fn requests_get_their_new_timeouts() {
     runner.world.backend.fault(fault(Endpoint::Claim));
     let started = Instant::now();
     eventually("the claim is given up", || {
-        runner.log().contains("could not be asked") || runner.log().contains("possibly lost")
+        runner.world.runner.logged("claim_failed") || runner.world.runner.logged("claim_possibly_lost")
     })
     .await;
     runner.world.backend.fault(fault(Endpoint::Result));
     runner.world.submit(PASS);
-    eventually("the post is tried again", || runner.log().contains("the result was not taken")).await;
+    eventually("the post is tried again", || runner.world.runner.logged("delivery_retried")).await;
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
 
@@ -214,20 +228,14 @@ async fn what_needs_a_restart_is_named_each_time() {
     let changed = "check_interval = 0.1\nmemory = \"256M\"\nlogin = \"other\"\npassword = \"word\"\n";
     fs::set_permissions(&runner.file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     runner.reload(changed).await;
+    let restart = Some("login, password, memory".to_owned());
+    assert_eq!(runner.last(), (Some("check_interval 0.05 -> 0.1".to_owned()), restart.clone()));
     let log = runner.log();
-    assert!(
-        log.contains("changed=\"check_interval 0.05 -> 0.1\" needs_restart=\"login, password, memory\""),
-        "{log}"
-    );
-    assert!(!log.contains("word\""), "{log}");
+    assert!(!log.contains("word\\\"") && !log.contains(" word"), "{log}");
     runner.reload(changed).await;
-    let last = runner.log().lines().last().unwrap().to_owned();
-    assert!(
-        last.contains("needs_restart=\"login, password, memory\"") && !last.contains("changed"),
-        "{last}"
-    );
+    assert_eq!(runner.last(), (None, restart));
     runner.reload("check_interval = 0.1\n").await;
-    assert!(runner.log().lines().last().unwrap().contains("nothing has changed"), "{}", runner.log());
+    assert_eq!(runner.last(), (None, None));
 }
 
 #[tokio::test]
@@ -246,7 +254,7 @@ async fn what_is_shown_of_the_runner_follows() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert!((slots().await - taken).abs() < 0.1, "{concurrent}");
     }
-    assert!(runner.log().contains("needs_restart=\"listen\""), "{}", runner.log());
+    assert_eq!(runner.last().1.as_deref(), Some("listen"));
     fs::write(gate, "").unwrap();
     assert_eq!(runner.world.answer(&id).await["isPassed"], true);
     assert_eq!(get(address, "/healthz").await.0, 200);
@@ -261,7 +269,7 @@ async fn the_level_changes_in_a_log_of_objects_too() {
     runner.world.answer(&runner.world.submit(PASS)).await;
     eventually("everything is said", || runner.log().contains("\"debug\"")).await;
     let log = runner.log();
-    let whole = log.lines().take(3).all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok());
+    let whole = log.lines().take(3).all(|line| serde_json::from_str::<Value>(line).is_ok());
     assert!(whole, "{log}");
 }
 
@@ -279,17 +287,14 @@ async fn what_means_the_same_is_no_change() {
     ];
     for settings in same {
         runner.reload(&settings).await;
-        let last = runner.log().lines().last().unwrap().to_owned();
-        assert!(last.contains("nothing has changed"), "{settings}: {last}");
+        assert_eq!(runner.last(), (None, None), "{settings}");
     }
     let more = "check_interval = 0.05\nmemory = \"1G\"\n";
     runner.reload(&format!("{more}logger_level = \"debug\"\ndrain_timeout = \"1m\"\n")).await;
-    let log = runner.log();
-    assert!(log.contains("changed=\"drain_timeout 600 s -> 1m, logger_level info -> debug\""), "{log}");
+    assert_eq!(runner.last().0.as_deref(), Some("drain_timeout 600 s -> 1m, logger_level info -> debug"));
     runner.reload(&format!("{more}attempts = 4\n")).await;
-    let log = runner.log();
-    let changed = "changed=\"drain_timeout 1m -> 600 s, attempts 3 -> 4, logger_level debug -> info\"";
-    assert!(log.contains(changed), "{log}");
+    let changed = "drain_timeout 1m -> 600 s, attempts 3 -> 4, logger_level debug -> info";
+    assert_eq!(runner.last().0.as_deref(), Some(changed));
 }
 
 #[tokio::test]
@@ -299,22 +304,18 @@ async fn a_password_that_cannot_be_read_again_is_one_line_and_the_old_one_stays(
     fs::write(&path, "dora_explorer").unwrap();
     let settings = format!("check_interval = 0.05\nauth = true\npassword_file = \"{}\"\n", path.display());
     let mut runner = Reloading::with(&settings).await;
-    for (again, says) in [(None, "No such file or directory"), (Some(""), "it is empty")] {
+    for again in [None, Some("")] {
         match again {
             None => fs::remove_file(&path).unwrap(),
             Some(text) => fs::write(&path, text).unwrap(),
         }
-        let before = runner.log().lines().count();
+        let before = runner.events("reload_password_failed").len();
         runner.reload(&settings).await;
-        eventually("it is said", || runner.log().contains(says)).await;
-        let log = runner.log();
-        let said: Vec<_> = log.lines().skip(before).filter(|line| line.contains("password")).collect();
-        assert_eq!(said.len(), 1, "{log}");
-        let place = format!("--password-file {}: {says}", path.display());
-        assert!(
-            said[0].contains("ERROR the password cannot be read again") && said[0].contains(&place),
-            "{log}"
-        );
+        let after = || runner.events("reload_password_failed");
+        eventually("it is said", || after().len() == before + 1).await;
+        let failed = after().pop().unwrap();
+        let place = format!("--password-file {}: ", path.display());
+        assert!(failed["level"] == "error" && failed["error"].as_str().unwrap().contains(&place), "{failed}");
     }
     runner.world.answer(&runner.world.submit(PASS)).await;
 }
@@ -324,7 +325,7 @@ async fn a_log_of_objects_has_no_raw_control_characters() {
     let start = "check_interval = 0.05\nlog_format = \"json\"\n";
     let runner = Reloading::with(start).await;
     runner.write_and_hang_up(&format!("{start}concurrent = \"\\u009b31m\"\n"));
-    eventually("it is said", || runner.log().contains("everything stays as it was")).await;
+    eventually("it is said", || runner.world.runner.logged("reload_failed")).await;
     let log = runner.log();
     assert!(log.contains(r"'\u009b31m'") && !log.contains('\u{9b}'), "{log}");
 }

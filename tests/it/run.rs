@@ -2,12 +2,12 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use crate::support::{Repository, command, eventually, scripted_suite, student};
+use crate::support::{PASS, Ran, Repository, command, eventually, scripted_suite, student};
 
 struct Desk {
     folder: TempDir,
@@ -21,12 +21,8 @@ impl Desk {
         Self { folder, suite }
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        command(self.folder.path())
-            .args(["--tests-url", &self.suite, "run"])
-            .args(arguments)
-            .output()
-            .unwrap()
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(command(self.folder.path()).args(["--tests-url", &self.suite, "run"]).args(arguments))
     }
 
     fn program(&self, script: &str) -> String {
@@ -35,10 +31,6 @@ impl Desk {
         std::fs::write(folder.join("run.sh"), script).unwrap();
         folder.display().to_string()
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[tokio::test]
@@ -56,7 +48,7 @@ async fn what_a_killed_run_left_is_gone_with_the_next_one() {
     killed.wait().unwrap();
     let [folder] = left().try_into().unwrap_or_else(|left| panic!("{left:?}"));
     // A run that begins now would not be disturbed.
-    desk.program(r#"printf %s "$PASS" > "$REPORT""#);
+    desk.program(PASS);
     let run = || {
         desk.run(&[
             "--work-dir",
@@ -64,10 +56,10 @@ async fn what_a_killed_run_left_is_gone_with_the_next_one() {
             &desk.folder.path().join("program").display().to_string(),
         ])
     };
-    assert_eq!((run().status.code(), folder.exists()), (Some(0), true));
+    assert_eq!((run().code, folder.exists()), (Some(0), true));
     let hour = SystemTime::now() - Duration::from_secs(3_600);
     File::open(&folder).unwrap().set_modified(hour).unwrap();
-    assert_eq!((run().status.code(), left()), (Some(0), Vec::new()));
+    assert_eq!((run().code, left()), (Some(0), Vec::new()));
 }
 
 #[test]
@@ -75,11 +67,11 @@ fn a_folder_is_tested_as_it_is_and_left_alone() {
     let desk = Desk::new();
     let folder = desk.program(r#"echo built > built; printf %s "$PASS" > "$REPORT""#);
     let output = desk.run(&[&folder]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let table = text(&output.stdout);
-    assert!(table.contains("passed  sample::test_one") && table.contains("125 ms"), "{table}");
-    assert!(table.contains("SUCCESS: 1 of 1 tests passed"), "{table}");
-    assert_eq!(text(&output.stderr), "", "there is no terminal to show progress on");
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let table = &output.stdout;
+    assert!(table.contains("sample::test_one") && table.contains("125 ms"), "{table}");
+    assert!(table.contains("SUCCESS: 1 of 1"), "{table}");
+    assert_eq!(output.stderr, "", "there is no terminal to show progress on");
     assert!(!Path::new(&folder).join("built").exists(), "the tests wrote into the person's own folder");
 }
 
@@ -87,24 +79,17 @@ fn a_folder_is_tested_as_it_is_and_left_alone() {
 fn a_failure_shows_why_and_exits_with_one() {
     let desk = Desk::new();
     let output = desk.run(&[&desk.program(r#"printf %s "$FAIL" > "$REPORT"; exit 1"#)]);
-    assert_eq!(output.status.code(), Some(1));
-    let table = text(&output.stdout);
-    assert!(table.contains("FAILED  sample::test_one") && table.contains("E   assert 1 == 2"), "{table}");
-    assert!(table.contains("FAILURE: 0 of 1 tests passed"), "{table}");
+    assert_eq!(output.code, Some(1));
+    let table = &output.stdout;
+    assert!(table.contains("sample::test_one") && table.contains("E   assert 1 == 2"), "{table}");
+    assert!(table.contains("FAILURE: 0 of 1"), "{table}");
 }
 
 #[test]
 fn json_is_the_body_that_would_be_posted() {
     let desk = Desk::new();
-    let output = desk.run(&[
-        &desk.program(r#"printf %s "$PASS" > "$REPORT""#),
-        "--json",
-        "--lab",
-        "2",
-        "--tests",
-        "a,b",
-    ]);
-    let body: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let output = desk.run(&[&desk.program(PASS), "--json", "--lab", "2", "--tests", "a,b"]);
+    let body: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((&body["isPassed"], &body["id"]), (&true.into(), &serde_json::Value::Null));
 }
 
@@ -113,21 +98,21 @@ fn a_url_is_checked_out_by_branch() {
     let desk = Desk::new();
     let repository: Repository = student(&desk.folder.path().join("repository"), "exit 9");
     repository.branch("lab1");
-    repository.commit(&[("run.sh", r#"printf %s "$PASS" > "$REPORT""#)]);
+    repository.commit(&[("run.sh", PASS)]);
     let url = repository.url();
-    assert_eq!(desk.run(&[&url, "--branch", "lab1"]).status.code(), Some(0));
-    assert_eq!(desk.run(&[&url, "--branch", "main"]).status.code(), Some(1));
+    assert_eq!(desk.run(&[&url, "--branch", "lab1"]).code, Some(0));
+    assert_eq!(desk.run(&[&url, "--branch", "main"]).code, Some(1));
     let output = desk.run(&[&url, "--branch", "nowhere"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stdout).contains("nowhere"), "{}", text(&output.stdout));
+    assert_eq!(output.code, Some(2));
+    assert!(output.stdout.contains("nowhere"), "{}", output.stdout);
 }
 
 #[test]
 fn what_is_not_there_is_one_line_and_two() {
     let desk = Desk::new();
     let output = desk.run(&["/no/such/folder"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("/no/such/folder"));
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("/no/such/folder"));
 }
 
 #[test]
@@ -135,7 +120,7 @@ fn what_a_program_writes_does_not_steer_the_terminal() {
     let desk = Desk::new();
     let script = r"printf '\033]0;title\007\033[2Jlast words' >&2; kill -9 $PPID";
     let output = desk.run(&[&desk.program(script)]);
-    let table = text(&output.stdout);
+    let table = &output.stdout;
     assert!(table.contains("last words"), "{table}");
     assert!(!table.contains(['\u{1b}', '\u{7}']), "{table:?}");
 }

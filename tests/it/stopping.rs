@@ -6,49 +6,50 @@ use mock_backend::{Endpoint, Fault, FaultKind, Settings};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{World, command, eventually, have, running};
+use crate::support::{PASS, World, command, eventually, have, running};
 
 #[tokio::test]
 async fn a_drain_has_a_limit() {
     let mut world = World::with(Settings::default(), &["--drain-timeout", "1"]).await;
     let id = world.submit("sleep 300");
-    eventually("it runs", || world.runner.log().contains("task started")).await;
+    eventually("it runs", || world.runner.logged("task_started")).await;
     world.runner.signal(Signal::SIGTERM);
     let answer = world.answer(&id).await;
-    assert!(answer["errorDetails"].as_str().unwrap().contains("the runner was stopped"), "{answer}");
+    assert_eq!(world.fault(&id), "execute/interruption", "{answer}");
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());
-    assert!(world.runner.log().contains("drain has lasted too long"));
+    assert!(world.runner.logged("drain_timed_out"));
 }
 
 #[tokio::test]
 async fn what_is_left_at_the_stop_is_said() {
     let arguments = ["--drain-timeout", "500ms", "--on-interrupt", "resume"];
     let mut world = World::with(Settings::default(), &arguments).await;
-    let claimed = "stopped: claims that are not answered wait in the spool";
-    let results = "stopped: results that the backend has not taken wait in the spool";
     world.submit("sleep 300");
-    eventually("it runs", || world.runner.log().contains("task started")).await;
+    eventually("it runs", || world.runner.logged("task_started")).await;
     stop(&mut world).await;
-    let log = world.runner.log();
-    let line = log.lines().find(|line| line.contains(claimed)).unwrap_or_default();
-    assert!(line.contains("left=1") && line.contains("run again at the next start"), "{log}");
-    assert!(!log.contains("stopped: everything") && !log.contains(results), "{log}");
+    assert_eq!(stops(&world), [("stopped_with_claims".to_owned(), 1)]);
 
     let mut world = World::with(Settings::default(), &arguments).await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(500)).forever());
-    world.submit(r#"printf %s "$PASS" > "$REPORT""#);
-    eventually("its result is refused", || world.runner.log().contains("was not taken")).await;
+    world.submit(PASS);
+    eventually("its result is refused", || world.runner.logged("delivery_retried")).await;
     stop(&mut world).await;
-    let log = world.runner.log();
-    assert!(log.contains(results) && !log.contains("stopped: everything") && !log.contains(claimed), "{log}");
+    assert_eq!(stops(&world), [("stopped_with_results".to_owned(), 1)]);
 
     world.backend.clear_faults();
     world.restart();
     eventually("it is delivered", || !world.backend.results().is_empty()).await;
     stop(&mut world).await;
-    let log = world.runner.log();
-    assert!(log.contains("stopped: everything that was taken is answered"), "{log}");
-    assert!(!log.contains("wait in the spool"), "{log}");
+    assert_eq!(stops(&world), [("stopped_clean".to_owned(), 0)]);
+}
+
+/// The events of the runner's end, with how much each says is left.
+fn stops(world: &World) -> Vec<(String, u64)> {
+    let all = ["stopped_clean", "stopped_with_claims", "stopped_with_results", "stopped_with_unspooled"];
+    let events = all.iter().flat_map(|name| world.runner.events(name));
+    events
+        .map(|event| (event["event"].as_str().unwrap().to_owned(), event["left"].as_u64().unwrap_or(0)))
+        .collect()
 }
 
 async fn stop(world: &mut World) {
@@ -73,7 +74,7 @@ async fn what_it_gives_up_has_ended_before_it_does() {
     // It would end at once.
     signal(Signal::SIGSTOP);
     world.runner.signal(Signal::SIGTERM);
-    eventually("it stops", || world.runner.log().contains("stopped: everything")).await;
+    eventually("it stops", || world.runner.logged("stopped_clean")).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(world.runner.is_alive(), "it has left its supervisor alone");
     signal(Signal::SIGCONT);

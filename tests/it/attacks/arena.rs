@@ -105,7 +105,7 @@ impl Arena {
 
     async fn ready(&self) {
         let end = tokio::time::Instant::now() + PREPARATION;
-        while !self.runner.log().contains("the suite is ready") {
+        while !self.runner.logged("suite_ready") {
             assert!(tokio::time::Instant::now() < end, "the suite is not ready\n{}", self.runner.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -8,6 +8,7 @@ use super::TURN;
 use super::arena::{Answer, Arena};
 use super::level::Level;
 use crate::observing::{address, get};
+use crate::support::events_in;
 
 /// A student's program, and what must be said of it.
 struct Cause {
@@ -94,10 +95,11 @@ async fn problems(arena: &Arena, id: &str, answer: &Answer, says: &str, cause: &
     }
     let limit = says.trim_start_matches("killed: ");
     let log = arena.runner.log();
-    let line = log.lines().find(|line| line.contains("task ended") && line.contains(id)).unwrap_or_default();
-    let wanted = cause.exit.map_or_else(|| format!("limits=\"{limit}"), |exit| format!("exit=\"{exit}\""));
-    if !line.contains(&wanted) {
-        problems.push(format!("the log does not say {wanted}: {line}"));
+    let ends = events_in(&log, "task_ended");
+    let end = ends.iter().find(|event| event["task.id"] == id).unwrap_or(&Value::Null);
+    let (field, wanted) = cause.exit.map_or(("limits", limit), |exit| ("exit", exit));
+    if !end[field].as_str().is_some_and(|found| found.starts_with(wanted)) {
+        problems.push(format!("the log does not say {wanted}: {end}"));
     }
     let address = address(&arena.runner).await;
     let status: Value = serde_json::from_str(&get(address, "/status").await.1).unwrap();

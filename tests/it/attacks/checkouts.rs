@@ -9,9 +9,7 @@ use mock_backend::{NewTask, Settings};
 
 use super::TURN;
 use super::level::Level;
-use crate::support::{Repository, World, eventually, student, text};
-
-const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
+use crate::support::{PASS, Repository, World, student, text};
 
 /// The levels that can be had here.
 fn levels() -> impl Iterator<Item = Level> {
@@ -21,10 +19,10 @@ fn levels() -> impl Iterator<Item = Level> {
 /// `world` with its runner at `level`, which is what its log says.
 async fn confine(world: World, level: Level) -> World {
     let world = world.confined(level.sandbox(), level.user());
-    let says = format!("level=\"{}\"", level.sandbox());
-    eventually("it is confined", || world.runner.log().contains(&says)).await;
+    assert_eq!(world.runner.logs("sandbox_chosen").await["field.level"], level.sandbox());
     let drops = matches!(level, Level::BwrapRoot | Level::BasicRoot);
-    assert!(world.runner.log().contains(if drops { "uid-drop=yes" } else { "uid-drop=no" }), "{level:?}");
+    let found = world.runner.enforces("uid-drop").await;
+    assert_eq!(found.as_deref(), Some(if drops { "yes" } else { "no" }), "{level:?}");
     world
 }
 

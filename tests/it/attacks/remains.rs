@@ -212,12 +212,12 @@ async fn a_control_group_that_is_left_is_found() {
         return;
     }
     let mut world = World::with(Settings::default(), &[]).await.confined("auto", None);
-    eventually("it is confined", || world.runner.log().contains("level=\"bwrap\"")).await;
-    if !world.runner.log().contains("memory=cgroup") {
+    assert_eq!(world.runner.logs("sandbox_chosen").await["field.level"], "bwrap");
+    if world.runner.enforces("memory").await.as_deref() != Some("cgroup") {
         eprintln!("\n!!! SKIPPED: there are no control groups here\n");
         return;
     }
-    eventually("its suite is ready", || world.runner.log().contains("the suite is ready")).await;
+    eventually("its suite is ready", || world.runner.logged("suite_ready")).await;
     let mut remains = Remains::before(Level::BwrapRoot, world.runner.pid(), world.folder());
     let groups = |remains: &Remains| -> Vec<PathBuf> {
         let found = remains.look("");

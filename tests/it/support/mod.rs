@@ -1,12 +1,16 @@
 //! The world of a test: a mock backend, a suite, students' repositories and a real runner between them.
 
 mod disk;
+mod events;
+mod output;
 mod prepared;
 mod repositories;
 mod runner;
 mod terminal;
 
 pub use disk::SmallDisk;
+pub use events::{events_in, fault_in};
+pub use output::Ran;
 pub use prepared::{SYSTEM_PATH, lay_environment};
 pub use repositories::{Repository, scripted_suite, student};
 pub use runner::{BINARY, Runner, command};
@@ -22,6 +26,9 @@ use tempfile::TempDir;
 
 /// The longest that anything in a test may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A student's script that passes its one test.
+pub const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
 /// Whether what a test needs is here. Where it is not, the test is skipped with a loud line; in CI it fails.
 pub fn have(program: &str, package: &str) -> bool {

@@ -19,6 +19,7 @@ pub struct Runner {
     child: Child,
     log: PathBuf,
     line: String,
+    folder: PathBuf,
 }
 
 /// The program with an environment that no developer's settings reach.
@@ -100,7 +101,12 @@ impl Runner {
         let log = folder.join(format!("runner-{}.log", fastrand::u32(..)));
         let open = || fs::File::options().create(true).append(true).open(&log).unwrap();
         command.stdout(open()).stderr(open());
-        Self { line: format!("{command:?}"), child: spawn(&mut command), log }
+        // Tests read the names and fields of events; see `events`. Arguments and environment may say otherwise.
+        if !command.get_envs().any(|(name, _)| name == "RUNNER_LOG_FORMAT") {
+            command.env("RUNNER_LOG_FORMAT", "json");
+        }
+        let (line, folder) = (format!("{command:?}"), folder.to_owned());
+        Self { line, folder, child: spawn(&mut command), log }
     }
 
     /// Its process id.
@@ -148,7 +154,7 @@ impl Drop for Runner {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            eprintln!("--- {}\n{}\n---", self.line, self.log());
+            eprintln!("--- {}\n--- in {}\n{}\n---", self.line, self.folder.display(), self.log());
         }
     }
 }
