@@ -159,7 +159,7 @@ impl Daemon {
                 Ok(()) => return true,
                 Err(_) if stop.drain.is_cancelled() => return false,
                 Err(fault) => {
-                    tracing::error!(name: "suite_not_ready", stage = %fault.stage, cause = ?fault.cause, %fault, again_in = ?pause, "the suite is not ready; no task is taken before it is");
+                    tracing::error!(name: "suite_not_ready", progress = %fault.progress, cause = ?fault.cause, %fault, again_in = ?pause, "the suite is not ready; no task is taken before it is");
                 }
             }
             tokio::select! {

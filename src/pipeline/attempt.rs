@@ -68,7 +68,7 @@ impl Attempts {
         let watched = Arc::new(self.observe.task(recorded.id(), again));
         let (report, clearing) = match task.and_then(|task| died_before(&recorded).map_or(Ok(task), Err)) {
             Err(fault) => {
-                tracing::warn!(name: "task_not_run", { task.id = recorded.id().for_log(), stage = %fault.stage, cause = ?fault.cause, %fault }, "a task that is not run; answered with an error");
+                tracing::warn!(name: "task_not_run", { task.id = recorded.id().for_log(), progress = %fault.progress, cause = ?fault.cause, %fault }, "a task that is not run; answered with an error");
                 (Report::of_fault(fault, started.elapsed()), Clearing::default())
             }
             Ok(task) => {

@@ -50,7 +50,7 @@ fn silent() -> TcpListener {
 }
 
 #[tokio::test]
-async fn a_checkout_that_fails_takes_it_along() {
+async fn sandbox_ends_with_failed_checkout() {
     for user in [None, Some(USER)] {
         let arguments = ["--checkout-timeout", "1s", "--attempts", "1"];
         let Some(world) = world(user, &arguments).await else { return };
@@ -65,7 +65,7 @@ async fn a_checkout_that_fails_takes_it_along() {
 }
 
 #[tokio::test]
-async fn an_interrupt_takes_it_along() {
+async fn sandbox_ends_with_interrupt() {
     let Some(mut world) = world(None, &[]).await else { return };
     let server = silent();
     let (id, suite) = stuck(&world, &server).await;
@@ -80,7 +80,7 @@ async fn an_interrupt_takes_it_along() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_takes_it_along() {
+async fn sandbox_ends_with_killed_runner() {
     let Some(mut world) = world(None, &[]).await else { return };
     let server = silent();
     let (_, suite) = stuck(&world, &server).await;
@@ -89,7 +89,7 @@ async fn a_runner_that_is_killed_takes_it_along() {
 }
 
 #[tokio::test]
-async fn a_suite_that_has_changed_meanwhile_is_the_one_that_runs() {
+async fn changed_suite_replaces_prepared_one() {
     let Some(world) = world(None, &["--suite-max-age", "0"]).await else { return };
     let suite = world.folder().join("suite");
     let text = std::fs::read_to_string(suite.join("run_tests.py")).unwrap();
@@ -115,7 +115,7 @@ fn touches(file: &Path) -> Spec {
 }
 
 #[tokio::test]
-async fn a_held_step_begins_with_the_word_and_not_before() {
+async fn held_command_starts_only_when_released() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     let held = launcher().hold(touches(&file)).await.unwrap();
@@ -128,7 +128,7 @@ async fn a_held_step_begins_with_the_word_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_step_that_is_given_up_never_begins() {
+async fn abandoned_command_never_starts() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     let launcher = launcher();

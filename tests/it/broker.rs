@@ -30,7 +30,7 @@ os.execv(__file__ + "-itself", sys.argv)
 
 /// Where the system hands no calls over, a change is not prevented: it ends the run, and the log says what is in force.
 #[tokio::test]
-async fn without_one_a_change_ends_the_run() {
+async fn change_to_suite_ends_run_without_broker() {
     if !have("python3", "python3 python3-venv") {
         return;
     }
@@ -97,7 +97,7 @@ def test_forked(tmp_path):
 
 /// Nobody can look into them, so that nobody can make their calls for them: they are trusted.
 #[tokio::test]
-async fn interpreters_and_workers_of_xdist_have_their_files() {
+async fn broker_lets_interpreters_and_xdist_workers_write() {
     if !have("python3", "python3 python3-venv") {
         return;
     }
@@ -132,7 +132,7 @@ async fn interpreters_and_workers_of_xdist_have_their_files() {
 
 /// With a broker between, too, the suite is told to have ended by the signal that it did.
 #[tokio::test]
-async fn an_end_by_a_signal_is_told_as_one() {
+async fn signal_of_suite_is_reported_through_broker() {
     if !have("python3", "python3 python3-venv") {
         return;
     }

@@ -12,7 +12,7 @@ async fn details(world: &World, url: &str, branch: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_branch_is_the_one_that_was_asked_for() {
+async fn checks_out_requested_branch() {
     let world = World::start().await;
     let repository = student(&world.fresh("student"), "exit 7");
     repository.branch("lab/2");
@@ -24,7 +24,7 @@ async fn the_branch_is_the_one_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn each_failure_is_its_own_sentence() {
+async fn checkout_failures_name_what_failed() {
     let world =
         World::with(mock_backend::Settings::default(), &["--attempts", "1", "--max-repository", "1M"]).await;
     let repository = student(&world.fresh("student"), PASS);
@@ -48,7 +48,7 @@ async fn each_failure_is_its_own_sentence() {
 }
 
 #[tokio::test]
-async fn a_password_in_a_url_is_never_shown() {
+async fn hides_password_of_repository_url() {
     let world = World::with(mock_backend::Settings::default(), &["--attempts", "1"]).await;
     let details = details(&world, "http://user:s3cret-word@127.0.0.1:9/x.git", "main").await;
     assert!(!details.contains("s3cret-word"), "{details}");
@@ -56,7 +56,7 @@ async fn a_password_in_a_url_is_never_shown() {
 }
 
 #[tokio::test]
-async fn the_operators_instead_of_leads_elsewhere() {
+async fn applies_operators_instead_of() {
     // The scheme is checked as the task gives it, so that https may be rewritten to a path of the operator's.
     let world = World::with_git_config(|folder| {
         format!("[url \"file://{}/\"]\n\tinsteadOf = https://git.example/\n", folder.display())
@@ -73,7 +73,7 @@ async fn the_operators_instead_of_leads_elsewhere() {
 }
 
 #[tokio::test]
-async fn submodules_come_along_and_hostile_ones_do_not() {
+async fn checks_out_submodules_but_no_hostile_ones() {
     let world = World::start().await;
     let library = Repository::init(&world.fresh("library"));
     let commit = library.commit(&[("pass.sh", PASS)]);
@@ -89,7 +89,7 @@ async fn submodules_come_along_and_hostile_ones_do_not() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_left_at_the_deadline() {
+async fn checkout_deadline_ends_wait_for_silent_server() {
     let world = World::with(mock_backend::Settings::default(), &["--timeout", "1"]).await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("git://127.0.0.1:{}/x.git", silent.local_addr().unwrap().port());

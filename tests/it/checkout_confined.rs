@@ -123,7 +123,7 @@ fn can_look() -> bool {
 }
 
 #[tokio::test]
-async fn a_checkout_is_confined_and_knows_nothing_of_the_runners() {
+async fn checkout_is_confined_without_runners_secrets() {
     if !can_look() {
         return;
     }
@@ -142,7 +142,7 @@ async fn a_checkout_is_confined_and_knows_nothing_of_the_runners() {
 
 /// The looks above can fail.
 #[tokio::test]
-async fn a_checkout_without_a_sandbox_is_seen_as_such() {
+async fn detects_checkout_without_sandbox() {
     if !can_look() {
         return;
     }

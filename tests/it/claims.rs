@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::support::{PASS, Runner, World, eventually, student, text};
 
 #[tokio::test]
-async fn an_id_comes_back_as_the_very_bytes_that_came() {
+async fn id_is_returned_byte_for_byte() {
     let world = World::start().await;
     for raw in
         ["21", "12345678901234567890123", "1.0", r#""3fa85f64""#, r#""a\u0041/../\"x""#, r#"{"a": [1,2 ]}"#]
@@ -21,7 +21,7 @@ async fn an_id_comes_back_as_the_very_bytes_that_came() {
 }
 
 #[tokio::test]
-async fn a_task_that_cannot_be_run_is_answered_with_what_is_wrong() {
+async fn malformed_task_is_answered_with_bad_field() {
     let world = World::start().await;
     let cases: [(&str, Option<&str>, &str); 8] = [
         ("repositoryUrl", None, "repositoryUrl"),
@@ -47,7 +47,7 @@ async fn a_task_that_cannot_be_run_is_answered_with_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn absent_fields_and_a_missing_status_are_no_obstacle() {
+async fn optional_claim_fields_may_be_absent() {
     let world = World::start().await;
     let id = world.submit_with(PASS, |task| {
         task.without("status")
@@ -59,7 +59,7 @@ async fn absent_fields_and_a_missing_status_are_no_obstacle() {
 }
 
 #[tokio::test]
-async fn what_has_no_id_is_logged_in_full_and_holds_nothing_up() {
+async fn claim_without_id_is_logged_in_full() {
     let world = World::start().await;
     world
         .backend
@@ -75,7 +75,7 @@ async fn what_has_no_id_is_logged_in_full_and_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_claim_that_arrives_cut_is_answered_where_its_id_has_arrived() {
+async fn cut_claim_is_answered_if_id_arrived() {
     let world = World::start().await;
     // The fault sends half of each answer.
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::CutBody).forever());
@@ -114,7 +114,7 @@ async fn a_claim_that_arrives_cut_is_answered_where_its_id_has_arrived() {
 }
 
 #[tokio::test]
-async fn local_repositories_need_the_operators_word() {
+async fn local_repositories_need_permission() {
     let world = World::with(mock_backend::Settings::default(), &["--allow-local-repositories"]).await;
     let repository = student(&world.fresh("student"), PASS);
     let id = world.backend.submit(mock_backend::NewTask::new(&repository.url(), "main"));
@@ -129,7 +129,7 @@ async fn local_repositories_need_the_operators_word() {
 }
 
 #[tokio::test]
-async fn odd_answers_to_the_question_hold_nothing_up() {
+async fn malformed_claim_answers_do_not_block() {
     let world = World::with(mock_backend::Settings::default(), &["--claim-timeout", "1"]).await;
     for kind in [
         FaultKind::Html200,
@@ -154,7 +154,7 @@ async fn odd_answers_to_the_question_hold_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_backend_that_has_no_address_is_said_and_a_stop_is_heard() {
+async fn unresolvable_backend_is_logged_and_stop_works() {
     let home = tempfile::tempdir().unwrap();
     let mut runner =
         Runner::start(home.path(), "http://no-such-host.invalid", &["--mock", "--check-interval", "100ms"]);

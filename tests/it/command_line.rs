@@ -20,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn help_names_every_flag_of_the_reference_and_fits_the_terminal() {
+fn help_lists_reference_flags_and_fits_terminal() {
     let help = runner(&["--help"]);
     assert!(help.status.success());
     let help = text(&help.stdout);
@@ -68,7 +68,7 @@ fn help_names_every_flag_of_the_reference_and_fits_the_terminal() {
 }
 
 #[test]
-fn a_wrong_value_is_one_line_that_names_flag_value_and_what_is_taken() {
+fn wrong_value_error_is_one_line() {
     for (arguments, name) in [
         (vec!["--timeout", "soon"], "--timeout <DURATION>"),
         (vec!["--concurrent", "0"], "--concurrent <COUNT>"),
@@ -90,7 +90,7 @@ fn a_wrong_value_is_one_line_that_names_flag_value_and_what_is_taken() {
 }
 
 #[test]
-fn the_environment_gives_every_setting_too() {
+fn wrong_variable_error_names_variable_and_flag() {
     let home = tempfile::tempdir().unwrap();
     let error = |arguments: &[&str], name: &str, value: &str| {
         let output = command(home.path()).args(arguments).env(name, value).output().unwrap();
@@ -119,7 +119,7 @@ fn the_environment_gives_every_setting_too() {
 }
 
 #[test]
-fn of_bytes_that_are_no_utf_8_the_place_is_named() {
+fn names_setting_that_is_not_utf8() {
     use std::os::unix::ffi::OsStrExt;
     let home = tempfile::tempdir().unwrap();
     let bytes = std::ffi::OsStr::from_bytes(b"caf\xe9");
@@ -144,7 +144,7 @@ fn of_bytes_that_are_no_utf_8_the_place_is_named() {
 }
 
 #[test]
-fn parse_report_prints_the_body_and_exits_by_the_verdict() {
+fn parse_report_exits_by_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
         let path = folder.path().join(name);
@@ -171,7 +171,7 @@ fn parse_report_prints_the_body_and_exits_by_the_verdict() {
 }
 
 #[tokio::test]
-async fn the_log_file_is_appended_to_and_opened_anew_on_sighup() {
+async fn sighup_reopens_log_file() {
     let folder = tempfile::tempdir().unwrap();
     let (log, moved) = (folder.path().join("runner.log"), folder.path().join("runner.log.1"));
     fs::write(&log, "before\n").unwrap();
@@ -190,7 +190,7 @@ async fn the_log_file_is_appended_to_and_opened_anew_on_sighup() {
 }
 
 #[tokio::test]
-async fn levels_by_the_reference_names() {
+async fn error_level_logs_nothing_on_success() {
     let world = World::with(Settings::default(), &["--logger-level", "error"]).await;
     let id = world.submit(PASS);
     world.answer(&id).await;
@@ -199,7 +199,7 @@ async fn levels_by_the_reference_names() {
 }
 
 #[test]
-fn the_version_names_commit_and_date() {
+fn version_names_commit_and_date() {
     let version = text(&runner(&["--version"]).stdout);
     let plain = format!("runner {}", env!("CARGO_PKG_VERSION"));
     assert!(version.starts_with(&plain), "{version}");
@@ -214,7 +214,7 @@ fn the_version_names_commit_and_date() {
 }
 
 #[test]
-fn shells_and_man_know_every_option_and_command() {
+fn completions_and_manual_list_every_option() {
     let help = text(&runner(&["--help"]).stdout);
     let options: Vec<_> = help
         .lines()
@@ -242,7 +242,7 @@ fn shells_and_man_know_every_option_and_command() {
 }
 
 #[test]
-fn bash_takes_the_completion() {
+fn bash_loads_completion() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("runner.bash");
     fs::write(&script, runner(&["completions", "bash"]).stdout).unwrap();
@@ -254,7 +254,7 @@ fn bash_takes_the_completion() {
 }
 
 #[test]
-fn help_is_coloured_on_a_terminal_unless_no_color_says_otherwise() {
+fn help_colours_obey_terminal_and_no_color() {
     if !have("script", "bsdutils") {
         return;
     }

@@ -61,7 +61,7 @@ fn error(output: &Output) -> String {
 }
 
 #[test]
-fn flags_go_before_the_environment_and_that_before_the_file() {
+fn flags_override_environment_overrides_file() {
     let desk =
         Desk::with("# a comment\ntimeout = \"7m\"\nauth = true\nsandbox-readable = [\"/opt\", \"/srv\"]\n");
     let show = || desk.runner("config show");
@@ -91,7 +91,7 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
 }
 
 #[test]
-fn the_values_reach_the_work_and_not_only_the_table() {
+fn file_values_take_effect() {
     let desk = Desk::with("max_error_details = 40\n");
     fs::write(desk.path().join("none.txt"), "no report").unwrap();
     let details = |command: &mut Command| {
@@ -106,7 +106,7 @@ fn the_values_reach_the_work_and_not_only_the_table() {
 }
 
 #[test]
-fn what_is_wrong_in_the_file_is_one_line_with_place_key_value_and_what_is_taken() {
+fn wrong_file_error_names_line_and_key() {
     let cases: [(&str, &[&str]); 17] = [
         ("\ntimeout = \"soon\"", &["FILE:2: timeout: ", "'soon'", "--timeout", "5, 0.1"]),
         ("concurrent = 0", &["FILE:1: concurrent: ", "'0'", "--concurrent", "1"]),
@@ -138,7 +138,7 @@ fn what_is_wrong_in_the_file_is_one_line_with_place_key_value_and_what_is_taken(
 }
 
 #[test]
-fn the_daemon_too_refuses_a_wrong_file_and_one_that_is_not_there() {
+fn every_command_refuses_wrong_file() {
     let desk = Desk::with("nonsense = 1");
     // The folder ends a daemon that takes the file after all.
     for words in ["--state-dir /dev/null/x", "spool list", "config show"] {
@@ -151,7 +151,7 @@ fn the_daemon_too_refuses_a_wrong_file_and_one_that_is_not_there() {
 }
 
 #[test]
-fn check_says_in_one_line_that_all_is_right() {
+fn check_counts_settings_by_origin() {
     let desk = Desk::with("timeout = 5\nauth = true\n");
     let mut check = desk.runner("config check --concurrent 3");
     let ran = Ran::of(check.env("RUNNER_ATTEMPTS", "2")).ends_with(0);
@@ -167,7 +167,7 @@ fn check_says_in_one_line_that_all_is_right() {
 }
 
 #[test]
-fn check_refuses_what_the_daemon_refuses_and_makes_nothing() {
+fn check_refuses_what_daemon_refuses() {
     let desk = Desk::with("timeout = 5\n");
     let here = desk.path().display().to_string();
     std::os::unix::fs::symlink("/no/such/folder", desk.path().join("link")).unwrap();
@@ -209,7 +209,7 @@ fn check_refuses_what_the_daemon_refuses_and_makes_nothing() {
 }
 
 #[test]
-fn a_read_only_state_folder_is_said_once() {
+fn read_only_state_folder_is_reported_once() {
     let Some(disk) = crate::support::SmallDisk::new("4m") else { return };
     let state = disk.path().join("state");
     fs::create_dir_all(state.join("work")).unwrap();
@@ -221,7 +221,7 @@ fn a_read_only_state_folder_is_said_once() {
 }
 
 #[test]
-fn show_can_be_kept_as_a_file_and_read_as_json() {
+fn show_output_is_a_valid_file_and_json() {
     let desk = Desk::with("test_command = '''sh \"it's\" {src} {report}'''\nkeep_tasks = 5\n");
     let output = desk.runner("config show").output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
@@ -253,7 +253,7 @@ fn show_can_be_kept_as_a_file_and_read_as_json() {
 }
 
 #[test]
-fn a_password_is_never_shown() {
+fn config_never_shows_passwords() {
     let desk = Desk::with(
         "password = \"word-in-file\"\nauth = true\ntests_url = \"https://u:word-in-url@h/x.git?t=word-in-query\"\nget_api = \"/a?token=word-in-path\"\n",
     );
@@ -285,7 +285,7 @@ fn a_password_is_never_shown() {
 }
 
 #[test]
-fn a_file_with_a_password_is_its_owners_alone() {
+fn file_with_password_must_be_private() {
     let desk = Desk::with("timeout = 5\npassword = \"word\"\n");
     for mode in [0o640, 0o604, 0o660, 0o644, 0o601] {
         desk.mode(mode);
@@ -301,7 +301,7 @@ fn a_file_with_a_password_is_its_owners_alone() {
 }
 
 #[test]
-fn a_file_without_an_end_and_a_pipe_without_a_writer_are_one_line() {
+fn endless_files_and_silent_pipes_are_refused() {
     let desk = Desk::with("timeout = 5\n");
     let pipe = desk.path().join("pipe").display().to_string();
     let made = nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::from_bits_truncate(0o600));
@@ -324,7 +324,7 @@ fn a_file_without_an_end_and_a_pipe_without_a_writer_are_one_line() {
 }
 
 #[test]
-fn a_pipe_is_a_file_too() {
+fn settings_may_come_from_pipes() {
     let desk = Desk::with("timeout = 5\n");
     let script = r#"
         set -e
@@ -359,7 +359,7 @@ fn with_a_user(password: &str) -> Settings {
 }
 
 #[tokio::test]
-async fn systemds_credential_is_found_by_itself() {
+async fn finds_systemd_credential() {
     let credentials = tempfile::tempdir().unwrap();
     let folder = credentials.path().to_str().unwrap();
     let mut world = World::with(with_a_user("from-systemd"), &["--auth"]).await;
@@ -384,7 +384,7 @@ async fn works_with(world: &mut World, environment: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn a_password_on_the_command_line_is_taken_and_warned_about_once() {
+async fn password_on_command_line_warns_once() {
     let world = World::with(with_a_user("on-the-line"), &["--auth", "--password", "on-the-line"]).await;
     world.answer(&world.submit(PASS)).await;
     assert_eq!(world.runner.events("password_on_command_line").len(), 1);
@@ -395,7 +395,7 @@ async fn a_password_on_the_command_line_is_taken_and_warned_about_once() {
 }
 
 #[tokio::test]
-async fn a_wrong_file_makes_no_running_runner_look_ill() {
+async fn wrong_file_does_not_fail_healthcheck() {
     let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
     let address = crate::observing::address(&world.runner).await;
     let desk = Desk::with("timout = 5\n");

@@ -159,7 +159,7 @@ fn delay(endpoint: Endpoint, milliseconds: u64) -> Fault {
 }
 
 #[tokio::test]
-async fn while_the_backend_is_asked() {
+async fn while_claiming() {
     // Nothing is handed out: what the backend hands to the dead is lost by the contract.
     let faults = [delay(Endpoint::Claim, 300), Fault::new(Endpoint::Claim, FaultKind::DropBefore)];
     die_when("a question is on its way", &faults, Duplicates::None, |scene| scene.struck(Endpoint::Claim))
@@ -167,23 +167,23 @@ async fn while_the_backend_is_asked() {
 }
 
 #[tokio::test]
-async fn when_the_claim_is_on_disk() {
+async fn after_claim_is_on_disk() {
     die_when("claimed/ holds it", &[], Duplicates::None, |scene| scene.spool("claimed") == 1).await;
 }
 
 #[tokio::test]
-async fn when_the_task_has_its_folder() {
+async fn after_task_folder_exists() {
     die_when("task-* is there", &[], Duplicates::None, |scene| scene.task_folder().is_some()).await;
 }
 
 #[tokio::test]
-async fn when_the_checkout_has_begun() {
+async fn after_checkout_started() {
     die_when("checkout/src/ is there", &[], Duplicates::None, |scene| scene.in_task_folder("checkout/src"))
         .await;
 }
 
 #[tokio::test]
-async fn when_the_checkout_is_filled() {
+async fn after_checkout_finished() {
     die_when("checkout/src/run.sh is there", &[], Duplicates::None, |scene| {
         scene.in_task_folder("checkout/src/run.sh")
     })
@@ -191,24 +191,24 @@ async fn when_the_checkout_is_filled() {
 }
 
 #[tokio::test]
-async fn when_the_suite_is_copied() {
+async fn after_suite_is_copied() {
     die_when("suite/ is there", &[], Duplicates::None, |scene| scene.in_task_folder("suite")).await;
 }
 
 #[tokio::test]
-async fn when_the_suite_runs() {
+async fn while_suite_runs() {
     die_when("its script runs", &[], Duplicates::None, |scene| begun(scene.runs) && running(scene.mark))
         .await;
 }
 
 #[tokio::test]
-async fn when_the_report_is_written() {
+async fn after_report_is_written() {
     die_when("report.xml is there", &[], Duplicates::None, |scene| scene.in_task_folder("out/report.xml"))
         .await;
 }
 
 #[tokio::test]
-async fn when_the_suite_has_ended() {
+async fn after_suite_ended() {
     let mut seen = HashSet::new();
     die_when("its processes are gone", &[], Duplicates::Same, |scene| {
         let runs = running(scene.mark);
@@ -221,26 +221,26 @@ async fn when_the_suite_has_ended() {
 }
 
 #[tokio::test]
-async fn when_the_result_is_on_disk() {
+async fn after_result_is_on_disk() {
     let faults = [delay(Endpoint::Result, 500)];
     die_when("results/ holds it", &faults, Duplicates::Same, |scene| scene.spool("results") == 1).await;
 }
 
 #[tokio::test]
-async fn when_the_claim_is_forgotten() {
+async fn after_claim_is_removed() {
     let faults = [delay(Endpoint::Result, 500)];
     let forgotten = |scene: &Scene<'_>| scene.spool("results") == 1 && scene.spool("claimed") == 0;
     die_when("claimed/ is empty again", &faults, Duplicates::Same, forgotten).await;
 }
 
 #[tokio::test]
-async fn while_the_result_is_on_its_way() {
+async fn while_result_is_sent() {
     let faults = [delay(Endpoint::Result, 500)];
     die_when("its POST is held", &faults, Duplicates::Same, |scene| scene.struck(Endpoint::Result)).await;
 }
 
 #[tokio::test]
-async fn when_the_backend_has_the_result_and_the_runner_does_not_know() {
+async fn after_backend_stored_unconfirmed_result() {
     let faults = [Fault::new(Endpoint::Result, FaultKind::Late(Duration::from_secs(20)))];
     let stored = |scene: &Scene<'_>| {
         let attempts = scene.world.backend.attempts();
@@ -250,7 +250,7 @@ async fn when_the_backend_has_the_result_and_the_runner_does_not_know() {
 }
 
 #[tokio::test]
-async fn while_a_delivery_waits_for_its_next_attempt() {
+async fn while_delivery_waits_for_retry() {
     let faults = [Fault::new(Endpoint::Result, FaultKind::retry_after(503, 200)).forever()];
     die_when("the backend has turned it away", &faults, Duplicates::None, |scene| {
         let requests = scene.world.backend.requests();
@@ -260,7 +260,7 @@ async fn while_a_delivery_waits_for_its_next_attempt() {
 }
 
 #[tokio::test]
-async fn when_the_result_is_delivered() {
+async fn after_result_is_delivered() {
     let mut seen = HashSet::new();
     die_when("results/ is empty again", &[], Duplicates::Same, |scene| {
         let holds = scene.spool("results") == 1;
@@ -277,7 +277,7 @@ fn last(backend: &MockBackend) -> TaskId {
 }
 
 #[tokio::test]
-async fn while_it_drains() {
+async fn while_draining() {
     let mut told = HashSet::new();
     die_when("it was told to stop while the suite runs", &[], Duplicates::None, |scene| {
         if !begun(scene.runs) {
@@ -292,7 +292,7 @@ async fn while_it_drains() {
 }
 
 #[tokio::test]
-async fn while_it_takes_up_what_an_earlier_run_left() {
+async fn while_resuming_after_earlier_crash() {
     let mut world = World::start().await;
     for round in 0..rounds() {
         let (mark, runs) = (format!("mark-{}", fastrand::u64(..)), world.fresh("runs"));

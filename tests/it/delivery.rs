@@ -5,7 +5,7 @@ use mock_backend::{Endpoint, Fault, FaultKind};
 use crate::support::{PASS, World, eventually};
 
 #[tokio::test]
-async fn a_result_is_sent_until_the_backend_has_it() {
+async fn result_is_retried_until_accepted() {
     let world = World::start().await;
     for kind in [
         FaultKind::status(500),
@@ -23,7 +23,7 @@ async fn a_result_is_sent_until_the_backend_has_it() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_stored_but_not_confirmed_is_sent_again_the_same() {
+async fn unconfirmed_result_is_resent_unchanged() {
     let world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::DropAfter));
     let id = world.submit(PASS);
@@ -33,7 +33,7 @@ async fn an_answer_that_was_stored_but_not_confirmed_is_sent_again_the_same() {
 }
 
 #[tokio::test]
-async fn a_result_that_is_refused_for_good_holds_up_no_other() {
+async fn refused_result_does_not_block_others() {
     let world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(400)).times(2));
     let poisoned = world.submit(PASS);
@@ -48,7 +48,7 @@ async fn a_result_that_is_refused_for_good_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn the_storages_limits_hold() {
+async fn result_obeys_storage_limits() {
     let world = World::with(mock_backend::Settings::default(), &["--max-cases", "50"]).await;
     let script = r#"
         { printf '<testsuite>'
@@ -74,7 +74,7 @@ async fn the_storages_limits_hold() {
 }
 
 #[tokio::test]
-async fn a_backend_that_confirms_with_empty_answers_is_understood() {
+async fn repeated_empty_answers_count_as_receipts() {
     let mut world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::Empty).forever());
     world.submit(PASS);
@@ -86,7 +86,7 @@ async fn a_backend_that_confirms_with_empty_answers_is_understood() {
 }
 
 #[tokio::test]
-async fn one_empty_answer_is_no_receipt() {
+async fn single_empty_answer_is_not_a_receipt() {
     let world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::Empty));
     let id = world.submit(PASS);
@@ -99,7 +99,7 @@ fn posts(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_result_that_is_too_large_is_made_smaller_at_once() {
+async fn too_large_result_shrinks_without_pause() {
     let limits = mock_backend::Limits { body: Some(3_000), ..mock_backend::Limits::default() };
     let world = World::with(mock_backend::Settings { limits, ..Default::default() }, &[]).await;
     let script = r#"
@@ -113,7 +113,7 @@ async fn a_result_that_is_too_large_is_made_smaller_at_once() {
 }
 
 #[tokio::test]
-async fn a_result_that_is_too_large_at_every_size_is_said_loudly_and_tried_rarely() {
+async fn unshrinkable_result_is_critical_and_retried_rarely() {
     let mut world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(413)).forever());
     let id = world.submit(PASS);

@@ -56,7 +56,7 @@ fn auth() -> Settings {
 }
 
 #[tokio::test]
-async fn where_all_is_well_nothing_fails_no_task_is_taken_and_nothing_is_left() {
+async fn healthy_machine_passes_and_claims_nothing() {
     let ground = Ground::new(auth()).await;
     let id = ground.backend.submit(NewTask::new("https://example.org/x.git", "main"));
     let (code, said) = ground.doctor(&["--auth"]).await;
@@ -90,7 +90,7 @@ async fn where_all_is_well_nothing_fails_no_task_is_taken_and_nothing_is_left() 
 }
 
 #[tokio::test]
-async fn a_runner_on_the_same_folder_works_on() {
+async fn doctor_does_not_disturb_running_runner() {
     let world = World::with(auth(), &["--auth", "--refresh-time", "1"]).await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     let (state, suite) = (world.folder().join("state"), format!("file://{}/suite", world.folder().display()));
@@ -122,7 +122,7 @@ async fn a_runner_on_the_same_folder_works_on() {
 }
 
 #[tokio::test]
-async fn missing_programs_are_named_with_what_installs_them() {
+async fn missing_programs_are_named_with_install_command() {
     let ground = Ground::new(Settings::default()).await;
     let url = ground.backend.url();
     let arguments = ["--backend-url", &url, "--tests-url", &ground.suite, "--sandbox", "none"];
@@ -146,7 +146,7 @@ async fn missing_programs_are_named_with_what_installs_them() {
 }
 
 #[tokio::test]
-async fn a_python_without_venv_is_told_apart() {
+async fn detects_python_without_venv() {
     let ground = Ground::new(Settings::default()).await;
     let path = ground.home.path().join("bin");
     std::fs::create_dir(&path).unwrap();
@@ -164,7 +164,7 @@ async fn a_python_without_venv_is_told_apart() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_backend_is_said() {
+async fn detects_backend_problems() {
     let users = vec![User::admin("plain", "p").role("USER"), User::admin("dora_explorer", "right")];
     let clock_offset_ms = -3_600_000;
     let ground = Ground::new(Settings { users, clock_offset_ms, ..auth() }).await;
@@ -205,7 +205,7 @@ async fn what_is_wrong_with_the_backend_is_said() {
 }
 
 #[tokio::test]
-async fn a_state_folder_may_be_named_from_where_one_stands() {
+async fn accepts_relative_state_folder() {
     let ground = Ground::new(Settings::default()).await;
     let url = ground.backend.url();
     for (folder, value) in [("ds", "/ds"), ("./ds", "/ds"), ("ds", "700")] {
@@ -226,7 +226,7 @@ async fn a_state_folder_may_be_named_from_where_one_stands() {
 }
 
 #[tokio::test]
-async fn a_full_or_read_only_disk_is_said() {
+async fn detects_full_and_read_only_disk() {
     let Some(disk) = SmallDisk::new("40m") else { return };
     let ground = Ground::new(Settings::default()).await;
     std::fs::create_dir(disk.path().join("state")).unwrap();
@@ -252,7 +252,7 @@ async fn a_full_or_read_only_disk_is_said() {
 
 /// What an ordinary user is told, who may write to none of these folders.
 #[tokio::test]
-async fn no_mend_takes_a_folder_from_its_owner() {
+async fn fix_never_takes_folder_from_owner() {
     const USER: u32 = 12_345;
     let home = tempfile::tempdir().unwrap();
     let mode = |path: &Path, mode| {
@@ -308,7 +308,7 @@ async fn no_mend_takes_a_folder_from_its_owner() {
 }
 
 #[tokio::test]
-async fn the_settings_of_the_daemon_s_file_are_what_is_looked_at() {
+async fn doctor_reads_settings_file() {
     let ground = Ground::new(auth()).await;
     let home = ground.home.path();
     let file = home.join("runner.toml");
@@ -354,7 +354,7 @@ async fn in_world(prepare: &[&str], home: &Path, environment: &[(&str, &str)]) -
 }
 
 #[tokio::test]
-async fn a_bubblewrap_that_is_not_there_is_to_be_installed() {
+async fn missing_bubblewrap_should_be_installed() {
     if !have("bwrap", "bubblewrap") {
         return;
     }
@@ -372,7 +372,7 @@ async fn a_bubblewrap_that_is_not_there_is_to_be_installed() {
 }
 
 #[tokio::test]
-async fn what_forbids_namespaces_is_named_where_bubblewrap_is_installed() {
+async fn names_cause_that_forbids_namespaces() {
     if !have("bwrap", "bubblewrap") || !have("unshare", "util-linux") {
         return;
     }
@@ -401,7 +401,7 @@ async fn sandbox_in(prepare: &[&str], home: &Path) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_too_low_is_what_is_to_be_lifted() {
+async fn names_limit_that_is_too_low() {
     if !have("prlimit", "util-linux") {
         return;
     }
@@ -418,7 +418,7 @@ async fn a_limit_that_is_too_low_is_what_is_to_be_lifted() {
 }
 
 #[tokio::test]
-async fn a_disk_that_refuses_is_named_and_not_the_container() {
+async fn names_read_only_disk_as_cause() {
     let Some(disk) = SmallDisk::new("4m") else { return };
     let ground = Ground::new(Settings::default()).await;
     let state = disk.path().join("state");
@@ -442,7 +442,7 @@ async fn a_disk_that_refuses_is_named_and_not_the_container() {
 }
 
 #[tokio::test]
-async fn without_a_folder_to_try_in_all_else_is_looked_at() {
+async fn checks_the_rest_without_scratch_folder() {
     if !have("bwrap", "bubblewrap") {
         return;
     }

@@ -22,7 +22,7 @@ fn programs(folder: &Path, scripts: &[(&str, &str)]) -> PathBuf {
 }
 
 #[tokio::test]
-async fn programs_that_are_there_and_broken_are_failures() {
+async fn broken_programs_are_failures() {
     let ground = Ground::new(Settings::default()).await;
     let no_venv =
         r#"case "$3" in *ensurepip*) echo 'No module named ensurepip' >&2; exit 1;; esac; echo 3.4.2"#;
@@ -65,7 +65,7 @@ async fn programs_that_are_there_and_broken_are_failures() {
 }
 
 #[tokio::test]
-async fn a_state_folder_that_is_a_file_fails() {
+async fn state_folder_that_is_file_fails() {
     let ground = Ground::new(Settings::default()).await;
     let file = ground.home.path().join("file");
     fs::write(&file, "").unwrap();
@@ -101,7 +101,7 @@ type Leave = fn(&Path);
 const USER: u32 = 12_345;
 
 #[tokio::test]
-async fn what_root_has_left_in_a_state_folder_is_given_back() {
+async fn roots_files_in_state_folder_fail() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("\n!!! SKIPPED: only root can leave things to root\n");
         return;
@@ -159,7 +159,7 @@ async fn what_root_has_left_in_a_state_folder_is_given_back() {
 }
 
 #[tokio::test]
-async fn the_disk_of_the_work_folder_is_looked_at_too() {
+async fn checks_disk_of_work_folder() {
     let Some(disk) = SmallDisk::new("40m") else { return };
     let ground = Ground::new(Settings::default()).await;
     let work = disk.path().join("work").display().to_string();
@@ -176,7 +176,7 @@ async fn the_disk_of_the_work_folder_is_looked_at_too() {
 }
 
 #[tokio::test]
-async fn what_was_not_looked_at_is_said() {
+async fn lists_skipped_checks() {
     let ground = Ground::new(Settings::default()).await;
     let (code, said) = ground.doctor(&["--work-dir", "/proc/x"]).await;
     let (state, says, mend) = check(&said, "settings");
@@ -214,7 +214,7 @@ async fn web_server(options: &'static str, read: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_backend_is_warned_of() {
+async fn warns_of_server_that_is_no_backend() {
     for (options, read, is_backend) in [
         ("501 Unsupported method", "404 File not found", false),
         ("405 Not Allowed", "404 Not Found", false),
@@ -232,7 +232,7 @@ async fn what_is_no_backend_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_clock_that_goes_ahead_is_said() {
+async fn warns_of_clock_ahead() {
     let ground = Ground::new(Settings { clock_offset_ms: 3_600_000, ..Settings::default() }).await;
     let (_, said) = ground.doctor(&["--mock"]).await;
     let (state, says, mend) = check(&said, "clock");

@@ -45,7 +45,7 @@ async fn same_words_at(sandbox: &str, user: Option<u32>) -> Value {
 }
 
 #[tokio::test]
-async fn the_status_the_page_and_the_kept_report_say_what_the_log_says() {
+async fn enforced_features_agree_everywhere() {
     if !have("bwrap", "bubblewrap") {
         return;
     }
@@ -55,7 +55,7 @@ async fn the_status_the_page_and_the_kept_report_say_what_the_log_says() {
 }
 
 #[tokio::test]
-async fn the_kept_report_says_how_memory_was_measured() {
+async fn kept_report_names_memory_method() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("\n!!! SKIPPED: only root can start a runner as another user\n");
         return;

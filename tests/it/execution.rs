@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{World, running, text};
 
 #[tokio::test]
-async fn a_suite_that_passes_is_a_success() {
+async fn passing_suite_is_success() {
     let world = World::start().await;
     let id = world.submit(r#"printf %s "$PASS" > "$REPORT""#);
     let answer = world.answer(&id).await;
@@ -21,7 +21,7 @@ async fn a_suite_that_passes_is_a_success() {
 }
 
 #[tokio::test]
-async fn how_little_is_kept_of_a_suites_output_is_nothing_to_the_checkout() {
+async fn keep_output_does_not_affect_checkout() {
     for size in ["1", "50", "200"] {
         let world = World::with(mock_backend::Settings::default(), &["--keep-output", size]).await;
         let script = r#"seq 1000; printf %s "$PASS" > "$REPORT""#;
@@ -34,7 +34,7 @@ async fn how_little_is_kept_of_a_suites_output_is_nothing_to_the_checkout() {
 }
 
 #[tokio::test]
-async fn a_failure_is_a_result_and_no_error() {
+async fn failing_test_is_failure_not_error() {
     let world = World::start().await;
     let id = world.submit(r#"printf %s "$FAIL" > "$REPORT"; exit 1"#);
     let answer = world.answer(&id).await;
@@ -45,7 +45,7 @@ async fn a_failure_is_a_result_and_no_error() {
 }
 
 #[tokio::test]
-async fn a_passing_report_does_not_hide_a_suite_that_failed() {
+async fn passing_report_does_not_hide_failed_exit() {
     let world = World::start().await;
     let id = world.submit(r#"printf %s "$PASS" > "$REPORT"; echo "internal error" >&2; exit 3"#);
     let answer = world.answer(&id).await;
@@ -56,7 +56,7 @@ async fn a_passing_report_does_not_hide_a_suite_that_failed() {
 }
 
 #[tokio::test]
-async fn no_report_says_how_the_suite_ended_and_its_last_words() {
+async fn missing_report_shows_exit_and_last_output() {
     let world = World::start().await;
     let id = world.submit("echo 'collected 0 items'; echo 'fatal: no such module' >&2; exit 4");
     let answer = world.answer(&id).await;
@@ -69,7 +69,7 @@ async fn no_report_says_how_the_suite_ended_and_its_last_words() {
 }
 
 #[tokio::test]
-async fn reports_that_are_no_files_are_named_and_never_opened_blindly() {
+async fn rejects_reports_that_are_no_files() {
     let world = World::start().await;
     for script in [
         r#"ln -s /etc/passwd "$REPORT""#,
@@ -88,7 +88,7 @@ async fn reports_that_are_no_files_are_named_and_never_opened_blindly() {
 }
 
 #[tokio::test]
-async fn a_cut_report_keeps_the_cases_read_so_far() {
+async fn cut_report_keeps_complete_cases() {
     let world = World::start().await;
     let id = world
         .submit(r#"printf '<testsuite><testcase name="a"/><testcase name="b"/><testcase na' > "$REPORT""#);
@@ -100,7 +100,7 @@ async fn a_cut_report_keeps_the_cases_read_so_far() {
 }
 
 #[tokio::test]
-async fn the_command_line_carries_tests_laboratories_and_the_proxys_time() {
+async fn command_line_carries_task_and_proxy_timeout() {
     let world = World::with(mock_backend::Settings::default(), &["--proxy-timeout", "2500ms"]).await;
     let show = r#"printf '<testsuite><testcase name="x"><failure>%s</failure></testcase></testsuite>' "$(echo "$ARGUMENTS" | tr '<>&' '...')" > "$REPORT""#;
     let arguments =
@@ -114,7 +114,7 @@ async fn the_command_line_carries_tests_laboratories_and_the_proxys_time() {
 }
 
 #[tokio::test]
-async fn a_selection_that_matches_nothing_is_an_error_and_an_empty_suite_a_failure() {
+async fn empty_selection_is_error_empty_suite_failure() {
     let world = World::start().await;
     let empty = r#"printf '<testsuite tests="0"/>' > "$REPORT""#;
     let chosen = world.submit_with(empty, |task| task.tests(["test_gone"]));
@@ -127,7 +127,7 @@ async fn a_selection_that_matches_nothing_is_an_error_and_an_empty_suite_a_failu
 }
 
 #[tokio::test]
-async fn a_name_that_would_be_an_expression_is_refused_clearly() {
+async fn refuses_test_name_that_is_expression() {
     let world = World::start().await;
     let id = world.submit_with("exit 0", |task| task.tests(["fine", "a or b"]));
     let answer = world.answer(&id).await;
@@ -137,7 +137,7 @@ async fn a_name_that_would_be_an_expression_is_refused_clearly() {
 }
 
 #[tokio::test]
-async fn a_timeout_posts_what_had_finished_and_leaves_nothing_behind() {
+async fn timeout_reports_finished_tests_and_kills_rest() {
     let world = World::with(mock_backend::Settings::default(), &["--timeout", "1500ms"]).await;
     let mark = format!("mark-{}", fastrand::u64(..));
     // As pytest does, the report lists the test that was interrupted as if it had passed.
@@ -159,14 +159,14 @@ async fn a_timeout_posts_what_had_finished_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn no_limit_is_no_limit() {
+async fn timeout_zero_means_no_limit() {
     let world = World::with(mock_backend::Settings::default(), &["--timeout", "0"]).await;
     let id = world.submit(r#"sleep 1; printf %s "$PASS" > "$REPORT""#);
     assert_eq!(world.answer(&id).await["isPassed"], true);
 }
 
 #[tokio::test]
-async fn a_suite_that_is_killed_is_an_error_with_the_signal_in_it() {
+async fn killed_suite_is_error_with_signal() {
     let world = World::start().await;
     let id = world.submit(r#"printf %s "$PASS" > "$REPORT"; kill -9 $PPID"#);
     let answer = world.answer(&id).await;
@@ -177,7 +177,7 @@ async fn a_suite_that_is_killed_is_an_error_with_the_signal_in_it() {
 }
 
 #[tokio::test]
-async fn each_task_has_its_own_copy_of_the_suite_and_no_secret_in_its_environment() {
+async fn tasks_get_own_suite_and_no_secrets() {
     let world = World::with(
         mock_backend::Settings { auth: true, ..mock_backend::Settings::default() },
         &["--auth", "--password", "dora_explorer"],
@@ -194,7 +194,7 @@ async fn each_task_has_its_own_copy_of_the_suite_and_no_secret_in_its_environmen
 }
 
 #[tokio::test]
-async fn a_check_ends_a_run_whose_checkout_is_gone() {
+async fn removed_checkout_ends_run() {
     let world = World::start().await;
     let id = world.submit(r#"cd /; rm -rf "$OLDPWD"; sleep 300"#);
     let started = std::time::Instant::now();
@@ -204,7 +204,7 @@ async fn a_check_ends_a_run_whose_checkout_is_gone() {
 }
 
 #[tokio::test]
-async fn a_free_command_line_runs_as_it_is_given() {
+async fn runs_free_command_line_as_given() {
     let command = "sh -c 'cp {src}/report.xml {report}; test \"$0\" = lab7' lab{lab}";
     let world = World::with(mock_backend::Settings::default(), &["--test-command", command]).await;
     let repository = crate::support::Repository::init(&world.fresh("student"));
@@ -219,7 +219,7 @@ async fn a_free_command_line_runs_as_it_is_given() {
 }
 
 #[tokio::test]
-async fn thousands_of_chosen_tests_are_picked_from_the_report() {
+async fn picks_thousands_of_tests_from_report() {
     let world = World::start().await;
     let script = r#"case "$ARGUMENTS" in *'"-k"'*) exit 9;; esac
         printf '<testsuite><testcase classname="tests.a" name="test_7"/><testcase name="other"><failure/></testcase></testsuite>' > "$REPORT"; exit 1"#;

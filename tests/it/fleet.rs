@@ -105,7 +105,7 @@ async fn opened(state: &Path) {
 }
 
 #[tokio::test]
-async fn who_looks_at_the_folder_of_several_is_told_of_each() {
+async fn shared_state_folder_lists_each_runner() {
     let fleet = Fleet::new().await;
     let (home, url) = (fleet.folder.path(), fleet.backend.url());
     let shared = home.join("shared");
@@ -158,7 +158,7 @@ fn in_hand(runner: &Runner) -> usize {
 }
 
 #[tokio::test]
-async fn a_rolling_restart_under_load_loses_no_task_and_answers_each_once() {
+async fn rolling_restart_answers_each_task_once() {
     let mut fleet = Fleet::new().await;
     fleet.load();
     let mut runners: Vec<Runner> = (0..RUNNERS).map(|number| fleet.start(number)).collect();

@@ -6,7 +6,7 @@ use crate::sandbox::{Bench, has, memory, text};
 use crate::support::{World, command, have};
 
 #[test]
-fn without_settings_they_are_what_a_courses_labs_need() {
+fn default_limits_suit_course_labs() {
     let home = tempfile::tempdir().unwrap();
     let output = command(home.path()).args(["config", "show"]).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
@@ -32,7 +32,7 @@ const LIMITS: &str = "code = 'import resource as r; \
      assert False, 'told: ' + told.stdout";
 
 #[test]
-fn a_program_meets_those_of_files_and_none_of_address_space() {
+fn program_has_file_limits_but_no_address_limit() {
     let Some(bench) = Bench::new() else { return };
     let suite = bench.suite(&[("limits", LIMITS)], &[]);
     for level in ["basic", "auto"] {
@@ -69,7 +69,7 @@ fn percent(answer: &Value) -> u32 {
 }
 
 #[test]
-fn half_a_processor_is_half_a_processor() {
+fn limits_share_of_processor() {
     let Some(bench) = Bench::new() else { return };
     let of_rounds = |rounds: &str| bench.suite(&[("share", &SHARE.replace("ROUNDS", rounds))], &[]);
     let (answer, log) = bench.run(&of_rounds("2"), &["--cpus", "0.5"]);
@@ -86,7 +86,7 @@ fn half_a_processor_is_half_a_processor() {
 }
 
 #[test]
-fn what_a_program_writes_to_its_disk_of_memory_counts_as_memory() {
+fn memory_disk_counts_as_memory() {
     let Some(bench) = Bench::new() else { return };
     // In a program, whose own memory has gone when the case ends.
     let write = |megabytes: u32| {
@@ -123,7 +123,7 @@ printf %s "$PASS" >"$REPORT"
 "#;
 
 #[tokio::test]
-async fn the_checks_of_a_compiler_work_under_the_limits() {
+async fn address_sanitizer_works_under_limits() {
     if !have("/usr/bin/gcc", "gcc") || !has_sanitizer() {
         return;
     }

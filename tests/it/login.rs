@@ -14,14 +14,14 @@ fn with_auth() -> Settings {
 }
 
 #[tokio::test]
-async fn the_default_user_logs_in_and_works() {
+async fn default_user_logs_in() {
     let world = World::with(with_auth(), &["--auth"]).await;
     let id = world.submit(PASS);
     assert_eq!(world.answer(&id).await["isPassed"], true);
 }
 
 #[tokio::test]
-async fn tokens_that_expire_are_refreshed_before_they_do() {
+async fn refreshes_tokens_before_expiry() {
     let lifetime = Duration::from_secs(3);
     let world = World::with(Settings { access_lifetime: lifetime, ..with_auth() }, &["--auth"]).await;
     tokio::time::sleep(lifetime * 2).await;
@@ -38,7 +38,7 @@ async fn tokens_that_expire_are_refreshed_before_they_do() {
 }
 
 #[tokio::test]
-async fn a_backend_that_forgets_everything_is_logged_in_to_again() {
+async fn logs_in_again_after_backend_forgets() {
     let world = World::with(with_auth(), &["--auth", "--refresh-time", "1"]).await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     world.backend.expire_tokens();
@@ -47,7 +47,7 @@ async fn a_backend_that_forgets_everything_is_logged_in_to_again() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_an_hour_off_is_no_obstacle() {
+async fn tolerates_clock_an_hour_off() {
     for offset in [-3_600_000, 3_600_000] {
         let world = World::with(Settings { clock_offset_ms: offset, ..with_auth() }, &["--auth"]).await;
         assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
@@ -58,7 +58,7 @@ async fn a_clock_that_is_an_hour_off_is_no_obstacle() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_said_and_tried_again_until_it_is_right() {
+async fn wrong_password_is_logged_and_retried() {
     let mut world = World::with(with_auth(), &["--auth", "--password", "wrong-word"]).await;
     eventually("the refusal is in the log", || world.runner.logged("login_refused")).await;
     assert!(!world.runner.log().contains("wrong-word"));
@@ -69,7 +69,7 @@ async fn a_wrong_password_is_said_and_tried_again_until_it_is_right() {
 }
 
 #[tokio::test]
-async fn a_user_without_the_role_is_named_once() {
+async fn user_without_role_is_logged_once() {
     let settings = Settings { users: vec![User::admin("plain", "p").role("USER")], ..with_auth() };
     let world = World::with(settings, &["--auth", "--login", "plain", "--password", "p"]).await;
     let claims = |world: &World| {
@@ -81,7 +81,7 @@ async fn a_user_without_the_role_is_named_once() {
 }
 
 #[tokio::test]
-async fn a_backend_that_forbids_who_did_not_log_in_is_said_once() {
+async fn forbidden_without_login_is_logged_once() {
     let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::status(403)).forever());
     let refused =
@@ -94,7 +94,7 @@ async fn a_backend_that_forbids_who_did_not_log_in_is_said_once() {
 }
 
 #[tokio::test]
-async fn the_password_comes_from_a_file_and_stands_nowhere_in_view() {
+async fn logs_in_with_password_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "dora_explorer\n").unwrap();
@@ -103,7 +103,7 @@ async fn the_password_comes_from_a_file_and_stands_nowhere_in_view() {
 }
 
 #[tokio::test]
-async fn a_password_on_the_command_line_is_gone_at_once() {
+async fn password_vanishes_from_command_line() {
     let settings = Settings { users: vec![User::admin("u", "visible-word")], ..with_auth() };
     let world = World::with(settings, &["--auth", "--login", "u", "--password", "visible-word"]).await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
@@ -116,7 +116,7 @@ async fn a_password_on_the_command_line_is_gone_at_once() {
 }
 
 #[tokio::test]
-async fn two_runners_with_one_user_live_together() {
+async fn two_runners_share_one_user() {
     // The backend keeps one refresh token a user: each login and refresh of the one spoils the other's.
     let lifetime = Duration::from_secs(3);
     let arguments = &["--auth", "--refresh-time", "1", "--check-interval", "200ms"];
@@ -148,7 +148,7 @@ async fn two_runners_with_one_user_live_together() {
 }
 
 #[tokio::test]
-async fn another_password_in_the_file_is_said_to_need_a_restart() {
+async fn changed_password_file_needs_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "dora_explorer\n").unwrap();

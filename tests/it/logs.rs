@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{PASS, World, command, eventually, have, student};
 
 #[tokio::test]
-async fn json_lines_have_the_tasks_id_and_plain_seconds() {
+async fn json_lines_have_task_id_and_seconds() {
     let world = World::with(Settings::default(), &["--log-format", "json"]).await;
     let hostile = "a\"b\\c\n</x>";
     let repository = student(&world.fresh("student"), PASS);
@@ -38,7 +38,7 @@ async fn json_lines_have_the_tasks_id_and_plain_seconds() {
 }
 
 #[tokio::test]
-async fn lines_for_the_journal_begin_with_their_priority() {
+async fn journal_lines_start_with_priority() {
     use std::os::unix::fs::MetadataExt;
     for (off_by, format, beginnings) in
         [(0, "text", ["<6>2", "<4>2"]), (1, "text", ["2", "2"]), (0, "json", ["{", "{"])]
@@ -81,7 +81,7 @@ fn documented() -> [String; 2] {
 }
 
 #[tokio::test]
-async fn the_documented_command_finds_a_tasks_lines_and_no_others() {
+async fn documented_command_finds_lines_of_one_task() {
     if !have("jq", "jq") {
         return;
     }

@@ -11,7 +11,7 @@ const SUITE: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn each_case_is_told_what_it_took_and_what_grew_before_it() {
+fn measures_memory_of_each_case() {
     let Some(bench) = Bench::new() else { return };
     let suite = bench.suite(&[], SUITE);
     for level in ["none", "basic", "auto"] {
@@ -34,7 +34,7 @@ fn each_case_is_told_what_it_took_and_what_grew_before_it() {
 }
 
 #[test]
-fn what_is_too_much_is_told_in_words() {
+fn memory_limit_ends_one_case() {
     let Some(bench) = Bench::new() else { return };
     let taken = "python('x = bytearray(600 << 20); import time; time.sleep(1)')";
     let suite = bench.suite(&[("too_much", taken), ("after", "pass")], &[]);

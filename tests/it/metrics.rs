@@ -28,7 +28,7 @@ async fn until(world: &World, series: &str, holds: impl Fn(f64) -> bool) -> f64 
 }
 
 #[tokio::test]
-async fn refreshes_are_counted_by_what_came_of_them() {
+async fn counts_token_refreshes_by_outcome() {
     let settings = Settings { auth: true, ..Settings::default() };
     let arguments = [&LISTEN[..], &["--auth", "--refresh-time", "200ms"]].concat();
     let world = World::with(settings, &arguments).await;
@@ -41,7 +41,7 @@ async fn refreshes_are_counted_by_what_came_of_them() {
 }
 
 #[tokio::test]
-async fn the_ages_are_those_of_what_waits_and_of_what_answered() {
+async fn measures_age_of_spool_and_last_answers() {
     let world = World::with(Settings::default(), &LISTEN).await;
     let ages = ["backend_last_answer_age_seconds", "suite_age_seconds"];
     for series in ages {
@@ -77,7 +77,7 @@ fn histograms(metrics: &str) -> BTreeMap<String, Vec<(String, f64)>> {
 }
 
 #[tokio::test]
-async fn the_last_fifty_are_shown_and_every_histogram_adds_up() {
+async fn status_keeps_last_fifty_and_histograms_add_up() {
     let world =
         World::with(Settings::default(), &[&LISTEN[..], &["--concurrent", "4", "--mock"]].concat()).await;
     let ids: Vec<_> = (0..60).map(|_| world.submit(PASS)).collect();

@@ -86,7 +86,7 @@ fn gated(world: &World) -> (TaskId, PathBuf) {
 }
 
 #[tokio::test]
-async fn it_says_when_it_is_ready_what_it_does_and_that_it_drains() {
+async fn notifies_ready_status_and_stopping() {
     let (mut world, mut heard) = managed(&[], &[]).await;
     heard.wait("READY=1", 0).await;
     heard.wait("STATUS=idle: 0 of 2 slots busy", 0).await;
@@ -108,7 +108,7 @@ async fn it_says_when_it_is_ready_what_it_does_and_that_it_drains() {
 }
 
 #[tokio::test]
-async fn interrupted_it_asks_for_the_time_to_wind_up_and_for_no_more() {
+async fn interrupt_extends_stop_timeout_once() {
     let (mut world, mut heard) = managed(&["--grace", "2"], &[]).await;
     let (id, _gate) = gated(&world);
     heard.wait("(execute)", 0).await;
@@ -121,7 +121,7 @@ async fn interrupted_it_asks_for_the_time_to_wind_up_and_for_no_more() {
 }
 
 #[tokio::test]
-async fn signs_of_life_come_in_time_whatever_the_backend_and_the_tasks_do() {
+async fn watchdog_is_fed_when_idle_or_offline() {
     let (mut world, mut heard) = managed(&["--check-interval", "30"], &[("WATCHDOG_USEC", "1000000")]).await;
     heard.wait("WATCHDOG=1", 0).await;
     let idle = heard.signs(Duration::from_secs(4)).await;
@@ -148,7 +148,7 @@ async fn signs_of_life_come_in_time_whatever_the_backend_and_the_tasks_do() {
 }
 
 #[tokio::test]
-async fn a_poll_loop_that_is_stuck_gives_no_sign_of_life() {
+async fn stuck_poll_loop_stops_watchdog() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let mut heard = Heard::at("", UnixDatagram::bind(&path).unwrap());
@@ -171,7 +171,7 @@ async fn a_poll_loop_that_is_stuck_gives_no_sign_of_life() {
 }
 
 #[tokio::test]
-async fn a_runner_that_waits_for_the_reader_of_its_log_gives_no_sign_of_life() {
+async fn blocked_log_stops_watchdog() {
     let world = World::start().await;
     let path = world.fresh("notify");
     let mut heard = Heard::at("", UnixDatagram::bind(&path).unwrap());
@@ -208,7 +208,7 @@ async fn a_runner_that_waits_for_the_reader_of_its_log_gives_no_sign_of_life() {
 }
 
 #[tokio::test]
-async fn a_reload_has_a_beginning_with_its_time_and_an_end() {
+async fn notifies_start_and_end_of_reload() {
     let (world, mut heard) = managed(&[], &[]).await;
     heard.wait("STATUS=idle", 0).await;
     let now = || Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap());
@@ -224,7 +224,7 @@ async fn a_reload_has_a_beginning_with_its_time_and_an_end() {
 }
 
 #[tokio::test]
-async fn a_backend_that_answers_something_else_is_not_called_away() {
+async fn odd_backend_answer_is_not_called_unreachable() {
     let (world, mut heard) = managed(&[], &[]).await;
     heard.wait("STATUS=idle", 0).await;
     let fault = FaultKind::Redirect("/login".to_owned());
@@ -237,7 +237,7 @@ async fn a_backend_that_answers_something_else_is_not_called_away() {
 }
 
 #[tokio::test]
-async fn no_child_learns_of_the_manager() {
+async fn children_do_not_inherit_notify_socket() {
     let mut world = World::start().await;
     let socket = world.fresh("notify");
     let _heard = UnixDatagram::bind(&socket).unwrap();
@@ -273,7 +273,7 @@ async fn no_child_learns_of_the_manager() {
 }
 
 #[tokio::test]
-async fn an_abstract_socket_serves_and_none_that_works_is_no_trouble() {
+async fn supports_abstract_sockets_and_survives_bad_ones() {
     let name = format!("ostest-notify-{:016x}", fastrand::u64(..));
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     let mut heard = Heard::at(&name, UnixDatagram::bind_addr(&address).unwrap());

@@ -157,7 +157,7 @@ async fn metrics_count_what_happened() {
 }
 
 #[tokio::test]
-async fn limits_and_leftovers_are_counted() {
+async fn counts_limits_and_leftovers() {
     // With a PID namespace or a user of the task's own nothing is left over that anybody could count.
     let world = World::with(Settings::default(), &LISTEN).await;
     let id = world.submit(&format!("(setsid sleep 300 >/dev/null 2>&1 &); sleep 0.2; {PASS}"));
@@ -190,7 +190,7 @@ fn every_metric_is_documented(metrics: &str) {
 }
 
 #[tokio::test]
-async fn logins_and_what_they_come_to_are_counted() {
+async fn counts_logins_by_outcome() {
     let settings = Settings { auth: true, ..Settings::default() };
     let arguments = [&LISTEN[..], &["--auth", "--password", "wrong"]].concat();
     let world = World::with(settings, &arguments).await;
@@ -205,7 +205,7 @@ async fn logins_and_what_they_come_to_are_counted() {
 }
 
 #[tokio::test]
-async fn a_backend_that_goes_away_makes_it_unready_and_not_unhealthy() {
+async fn lost_backend_makes_unready_but_healthy() {
     let world = World::with(Settings::default(), &LISTEN).await;
     let address = address(&world.runner).await;
     becomes(address, "/readyz", 200, "ok suite: ").await;
@@ -218,7 +218,7 @@ async fn a_backend_that_goes_away_makes_it_unready_and_not_unhealthy() {
 }
 
 #[tokio::test]
-async fn it_is_ready_after_the_warm_up_and_until_the_drain() {
+async fn ready_from_warm_up_until_drain() {
     let folder = tempfile::tempdir().unwrap();
     let absent = format!("file://{}/suite", folder.path().display());
     let mut world =
@@ -241,7 +241,7 @@ async fn it_is_ready_after_the_warm_up_and_until_the_drain() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_unhealthy_until_there_is_room() {
+async fn full_disk_is_unhealthy_until_freed() {
     let Some(disk) = SmallDisk::new("40m") else { return };
     let state = disk.path().join("state");
     let work = tempfile::tempdir().unwrap();
@@ -263,7 +263,7 @@ async fn a_full_disk_is_unhealthy_until_there_is_room() {
 }
 
 #[tokio::test]
-async fn the_status_shows_what_runs_and_what_ran_and_escapes_strangers() {
+async fn status_shows_tasks_and_escapes_input() {
     let world = World::with(Settings::default(), &LISTEN).await;
     let address = address(&world.runner).await;
     let hostile = "<script>alert(\"x\")</script>&\u{202e}";
@@ -311,7 +311,7 @@ async fn the_status_shows_what_runs_and_what_ran_and_escapes_strangers() {
 }
 
 #[tokio::test]
-async fn slow_and_hostile_clients_disturb_nobody() {
+async fn slow_and_hostile_clients_do_not_block() {
     let world = World::with(Settings::default(), &LISTEN).await;
     let address = address(&world.runner).await;
     let mut slow = Vec::new();
@@ -358,7 +358,7 @@ async fn exchange_lossy(address: SocketAddr, head: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_one_line_and_exit_1_for_it_may_be_free_later() {
+async fn port_in_use_exits_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let home = tempfile::tempdir().unwrap();
@@ -382,7 +382,7 @@ fn healthcheck(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn healthcheck_asks_the_running_runner() {
+async fn healthcheck_asks_running_runner() {
     let mut world = World::with(Settings::default(), &LISTEN).await;
     let address = address(&world.runner).await.to_string();
     assert_eq!(healthcheck(&["--listen", &address]), (Some(0), String::new()));

@@ -56,7 +56,7 @@ fn runner(home: &TempDir, backend: &Odd, more: &[&str]) -> Runner {
 }
 
 #[tokio::test]
-async fn the_doctor_tells_a_refused_login_from_a_backend_in_trouble() {
+async fn doctor_distinguishes_refused_login_from_broken_backend() {
     let home = TempDir::new().unwrap();
     let token = r#"{"type":"Bearer","accessToken":"a","refreshToken":"b"}"#;
     let (passwords, curl) = (&["--login", "--password-file"][..], "curl -i URL/api/v1/login");
@@ -92,7 +92,7 @@ async fn the_doctor_tells_a_refused_login_from_a_backend_in_trouble() {
 }
 
 #[tokio::test]
-async fn what_a_backend_says_is_logged_without_passwords() {
+async fn logs_backend_answers_without_passwords() {
     let home = TempDir::new().unwrap();
     let url = r#""repositoryUrl":"http://u:secretpw@127.0.0.1:1/x.git""#;
     let far = "x".repeat(80);
@@ -134,7 +134,7 @@ async fn what_a_backend_says_is_logged_without_passwords() {
 }
 
 #[tokio::test]
-async fn a_token_that_no_header_takes_is_a_login_that_failed() {
+async fn unusable_token_is_failed_login() {
     let home = TempDir::new().unwrap();
     let backend = Odd::start(|line| match line {
         line if line.contains("/login") => (200, r#"{"accessToken":"aa\nbb","refreshToken":"r"}"#.to_owned()),
@@ -153,7 +153,7 @@ async fn a_token_that_no_header_takes_is_a_login_that_failed() {
 }
 
 #[tokio::test]
-async fn what_answers_no_question_for_a_task_makes_it_unready() {
+async fn unusable_claim_answers_make_unready() {
     let home = TempDir::new().unwrap();
     let now = Arc::new(Mutex::new((302, String::new())));
     let answer = now.clone();
@@ -176,7 +176,7 @@ async fn what_answers_no_question_for_a_task_makes_it_unready() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_right_after_the_login_is_said_once() {
+async fn refused_fresh_token_is_logged_once() {
     let home = TempDir::new().unwrap();
     let backend = Odd::start(|line| match line {
         line if line.contains("/api/v1/") => (200, r#"{"accessToken":"a","refreshToken":"r"}"#.to_owned()),
@@ -192,7 +192,7 @@ async fn a_token_that_is_refused_right_after_the_login_is_said_once() {
 }
 
 #[tokio::test]
-async fn what_a_backend_says_neither_forges_lines_nor_steers_a_terminal() {
+async fn backend_answers_cannot_forge_log_lines() {
     let home = TempDir::new().unwrap();
     let said = "x\n<2>2026-11-22T21:00:00Z ERROR forged \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}1m";
     let backend = Odd::start(move |_| (200, said.to_owned())).await;
@@ -205,7 +205,7 @@ async fn what_a_backend_says_neither_forges_lines_nor_steers_a_terminal() {
 }
 
 #[tokio::test]
-async fn a_backend_that_repeats_what_it_refuses_tells_no_secret() {
+async fn echoed_secrets_are_masked() {
     let home = TempDir::new().unwrap();
     let logged_in = Arc::new(Mutex::new(false));
     let now = logged_in.clone();
@@ -231,7 +231,7 @@ async fn a_backend_that_repeats_what_it_refuses_tells_no_secret() {
 }
 
 #[tokio::test]
-async fn a_branch_of_any_length_is_a_short_line_of_the_log() {
+async fn long_branch_is_shortened_in_log() {
     let home = TempDir::new().unwrap();
     let task = format!(r#"{{"id":1,"branch":"{}","repositoryUrl":"https://h/r.git"}}"#, "b".repeat(50_000));
     let next = Mutex::new(Some(task));

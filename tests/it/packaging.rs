@@ -20,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_restriction_that_is_left_out_has_its_reason() {
+fn unit_explains_each_omitted_restriction() {
     if !have("systemd-analyze", "systemd") {
         return;
     }
@@ -73,7 +73,7 @@ fn version(script: &Path, files: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn an_image_knows_its_commit_without_git() {
+fn build_finds_commit_without_git() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("build");
     let mut compile = tool("rustc");
@@ -104,7 +104,7 @@ fn an_image_knows_its_commit_without_git() {
 }
 
 #[test]
-fn the_package_has_what_a_reader_looks_for() {
+fn package_contains_documents() {
     let manifest = tree("Cargo.toml");
     for file in ["README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"] {
         assert!(
@@ -116,7 +116,7 @@ fn the_package_has_what_a_reader_looks_for() {
 }
 
 #[test]
-fn the_manual_is_clean() {
+fn manual_passes_groff() {
     if !have("groff", "groff") {
         return;
     }
@@ -133,7 +133,7 @@ fn the_manual_is_clean() {
 }
 
 #[test]
-fn the_shells_that_are_here_take_their_completion() {
+fn installed_shells_load_completion() {
     let home = tempfile::tempdir().unwrap();
     for (shell, check) in [("zsh", "-n"), ("fish", "--no-execute"), ("bash", "-n")] {
         // None of them is needed for anything else.
@@ -150,7 +150,7 @@ fn the_shells_that_are_here_take_their_completion() {
 }
 
 #[test]
-fn every_help_fits_a_hundred_columns() {
+fn every_help_fits_100_columns() {
     let home = tempfile::tempdir().unwrap();
     let help = |words: &[&str]| {
         let output = command(home.path()).args(words).arg("--help").env("COLUMNS", "200").output().unwrap();
@@ -182,7 +182,7 @@ fn colours(text: &str) -> usize {
 }
 
 #[test]
-fn no_color_is_heeded_by_help_doctor_and_log() {
+fn help_doctor_and_log_obey_no_color() {
     if !have("script", "bsdutils") {
         return;
     }

@@ -12,7 +12,7 @@ fn claims(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn an_idle_runner_asks_once_an_interval_however_many_workers() {
+async fn idle_runner_polls_once_per_interval() {
     let world = World::with(Settings::default(), &["--concurrent", "8", "--check-interval", "500ms"]).await;
     eventually("it asks", || claims(&world) > 0).await;
     let before = claims(&world);
@@ -22,7 +22,7 @@ async fn an_idle_runner_asks_once_an_interval_however_many_workers() {
 }
 
 #[tokio::test]
-async fn after_a_task_it_asks_at_once() {
+async fn polls_at_once_after_task() {
     let world = World::with(Settings::default(), &["--check-interval", "20", "--concurrent", "1"]).await;
     let ids: Vec<_> = (0..3).map(|_| world.submit(PASS)).collect();
     let started = Instant::now();
@@ -33,7 +33,7 @@ async fn after_a_task_it_asks_at_once() {
 }
 
 #[tokio::test]
-async fn no_more_is_claimed_than_can_be_started() {
+async fn claims_only_for_free_slots() {
     let world = World::with(Settings::default(), &["--concurrent", "2"]).await;
     let ids: Vec<_> = (0..5).map(|_| world.submit(&format!("sleep 1; {PASS}"))).collect();
     let taken = || {
@@ -54,7 +54,7 @@ async fn no_more_is_claimed_than_can_be_started() {
 }
 
 #[tokio::test]
-async fn the_same_id_is_not_run_twice_at_a_time_but_again_later() {
+async fn same_id_runs_once_at_a_time() {
     let world = World::start().await;
     let id = world.submit(&format!("sleep 1; {PASS}"));
     eventually("it runs", || world.runner.logged("task_started")).await;
@@ -69,7 +69,7 @@ async fn the_same_id_is_not_run_twice_at_a_time_but_again_later() {
 }
 
 #[tokio::test]
-async fn an_id_may_come_again_while_what_its_task_has_left_is_removed() {
+async fn same_id_may_return_during_cleanup() {
     let world = World::start().await;
     let id = world.submit(&format!("seq 40000 | xargs touch; {PASS}"));
     let answers = || world.backend.results().iter().filter(|stored| stored.id == id).count();
@@ -84,7 +84,7 @@ async fn an_id_may_come_again_while_what_its_task_has_left_is_removed() {
 }
 
 #[tokio::test]
-async fn sigterm_while_idle_ends_at_once() {
+async fn sigterm_while_idle_exits_at_once() {
     let mut world = World::with(Settings::default(), &["--check-interval", "30"]).await;
     eventually("it asks", || claims(&world) > 0).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -95,7 +95,7 @@ async fn sigterm_while_idle_ends_at_once() {
 }
 
 #[tokio::test]
-async fn the_first_signal_drains_and_the_second_interrupts() {
+async fn first_signal_drains_second_interrupts() {
     let mut world = World::start().await;
     let id = world.submit(&format!("sleep 2; {PASS}"));
     eventually("it runs", || world.runner.logged("task_started")).await;
@@ -121,7 +121,7 @@ async fn the_first_signal_drains_and_the_second_interrupts() {
 }
 
 #[tokio::test]
-async fn an_interrupted_task_is_reported_as_such() {
+async fn reports_interrupted_task() {
     let mut world = World::start().await;
     let id = world.submit("sleep 300");
     eventually("it runs", || world.runner.logged("task_started")).await;
@@ -136,7 +136,7 @@ async fn an_interrupted_task_is_reported_as_such() {
 }
 
 #[tokio::test]
-async fn a_claim_in_flight_is_waited_for_and_its_task_answered() {
+async fn drain_waits_for_claim_in_flight() {
     let mut world = World::with(Settings::default(), &["--check-interval", "100ms"]).await;
     eventually("it asks", || claims(&world) > 0).await;
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::Late(Duration::from_secs(1))));
@@ -148,7 +148,7 @@ async fn a_claim_in_flight_is_waited_for_and_its_task_answered() {
 }
 
 #[tokio::test]
-async fn a_killed_runner_leaves_no_process_behind() {
+async fn killed_runner_leaves_no_process() {
     let world = World::start().await;
     let mark = format!("mark-{}", fastrand::u64(..));
     world.submit(&format!("export MARK={mark}; (setsid sleep 300 &); sleep 300"));
@@ -160,7 +160,7 @@ async fn a_killed_runner_leaves_no_process_behind() {
 }
 
 #[tokio::test]
-async fn a_claim_that_did_not_arrive_whole_is_answered_or_logged() {
+async fn incomplete_claim_is_answered_or_logged() {
     let world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::CutBody));
     let cut = world.submit(PASS);
@@ -174,7 +174,7 @@ async fn a_claim_that_did_not_arrive_whole_is_answered_or_logged() {
 }
 
 #[tokio::test]
-async fn mock_answers_without_running_anything() {
+async fn mock_executor_runs_nothing() {
     let world = World::with(Settings::default(), &["--mock", "--tests-url", "/no/such/suite"]).await;
     let task = |name: &str| mock_backend::NewTask::new(&format!("https://example.org/{name}.git"), "main");
     let passes = world.backend.submit(task("student-passes"));

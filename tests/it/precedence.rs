@@ -99,7 +99,7 @@ fn found<'a>(all: &'a [Value], key: &str) -> (&'a str, &'a str) {
 }
 
 #[test]
-fn of_every_setting_flags_go_before_environment_file_and_default() {
+fn every_setting_obeys_precedence() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("runner.toml");
     let config = vec!["--config".to_owned(), path.display().to_string()];
@@ -151,7 +151,7 @@ fn of_every_setting_flags_go_before_environment_file_and_default() {
 }
 
 #[test]
-fn the_file_itself_is_named_by_a_flag_before_the_environment() {
+fn config_flag_overrides_environment() {
     let home = tempfile::tempdir().unwrap();
     let name = |name: &str| home.path().join(name).display().to_string();
     for (file, timeout) in [("e.toml", 12), ("c.toml", 13)] {
@@ -167,7 +167,7 @@ fn the_file_itself_is_named_by_a_flag_before_the_environment() {
 }
 
 #[test]
-fn a_switch_alone_is_on_and_takes_no_word_that_follows() {
+fn switch_without_value_is_on() {
     let home = tempfile::tempdir().unwrap();
     let all = |words: &[&str]| {
         let words: Vec<_> = words.iter().map(ToString::to_string).collect();

@@ -36,7 +36,7 @@ async fn run(script: &str, limit: Duration, mark: &str) -> Exit {
 const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn a_step_gives_its_code_and_output() {
+async fn returns_exit_code_and_output() {
     let exit = run("echo out; echo err >&2; exit 3", LONG, "x").await;
     assert_eq!((exit.code, exit.signal, exit.stopped), (Some(3), None, None));
     assert_eq!((exit.stdout.text().as_str(), exit.stderr.text().as_str()), ("out\n", "err\n"));
@@ -44,14 +44,14 @@ async fn a_step_gives_its_code_and_output() {
 }
 
 #[tokio::test]
-async fn a_signal_is_told_from_a_code() {
+async fn distinguishes_signal_from_exit_code() {
     let exit = run("kill -9 $$", LONG, "x").await;
     assert_eq!((exit.code, exit.signal), (None, Some(9)));
     assert_eq!(exit.describe(), "signal 9 (SIGKILL)");
 }
 
 #[tokio::test]
-async fn stdin_is_what_was_given_and_then_ends() {
+async fn stdin_ends_after_given_bytes() {
     let spec = Spec { stdin: "secret\n".to_owned(), ..shell("cat; cat", "x") };
     let exit = launcher().run(spec, &Deadline::within(LONG)).await.unwrap();
     assert_eq!(exit.stdout.text(), "secret\n");
@@ -59,7 +59,7 @@ async fn stdin_is_what_was_given_and_then_ends() {
 }
 
 #[tokio::test]
-async fn nothing_is_inherited_but_what_is_given() {
+async fn inherits_only_given_environment() {
     let exit = run("env | sort; ls -l /proc/self/fd | wc -l; ps -o tty= -p $$ || true", LONG, "m").await;
     let text = exit.stdout.text();
     let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
@@ -69,7 +69,7 @@ async fn nothing_is_inherited_but_what_is_given() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_a_clear_error() {
+async fn missing_program_is_typed_error() {
     let spec = Spec { program: "no-such-program".to_owned(), ..shell("", "x") };
     match launcher().run(spec, &Deadline::within(LONG)).await {
         Err(StartError::Program { program, reason }) => {
@@ -84,7 +84,7 @@ async fn a_program_that_is_not_there_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn the_end_is_an_event() {
+async fn end_is_noticed_without_polling() {
     let started = Instant::now();
     for _ in 0..10 {
         run("true", LONG, "x").await;
@@ -94,7 +94,7 @@ async fn the_end_is_an_event() {
 }
 
 #[tokio::test]
-async fn daemons_end_with_the_step_that_started_them() {
+async fn daemons_end_with_their_command() {
     let mark = mark("daemon");
     let exit =
         run("(setsid sh -c 'trap \"\" TERM INT HUP; sleep 300 & sleep 300' &) ; sleep 0.2", LONG, &mark)
@@ -105,7 +105,7 @@ async fn daemons_end_with_the_step_that_started_them() {
 }
 
 #[tokio::test]
-async fn a_chain_of_forks_ends_too() {
+async fn chain_of_forks_ends() {
     let mark = mark("chain");
     // Each link forks the next and dies at once: no process lives long enough to be found in a list.
     let chain =
@@ -115,7 +115,7 @@ async fn a_chain_of_forks_ends_too() {
 }
 
 #[tokio::test]
-async fn a_deadline_interrupts_first_so_that_a_step_can_write_what_it_has() {
+async fn deadline_interrupts_before_it_kills() {
     let exit =
         run("trap 'echo written; exit 7' INT; while :; do sleep 0.05; done", Duration::from_millis(300), "x")
             .await;
@@ -124,7 +124,7 @@ async fn a_deadline_interrupts_first_so_that_a_step_can_write_what_it_has() {
 }
 
 #[tokio::test]
-async fn what_ignores_every_signal_is_killed() {
+async fn kills_program_that_ignores_signals() {
     let mark = mark("deaf");
     let exit =
         run("trap '' INT TERM HUP; while :; do sleep 0.05; done", Duration::from_millis(200), &mark).await;
@@ -134,7 +134,7 @@ async fn what_ignores_every_signal_is_killed() {
 }
 
 #[tokio::test]
-async fn a_stopped_step_is_ended_as_well() {
+async fn ends_stopped_command() {
     let mark = mark("stopped");
     let exit = run("kill -STOP $$; sleep 300", Duration::from_millis(200), &mark).await;
     assert_eq!(exit.stopped, Some(Stopped::Deadline));
@@ -142,7 +142,7 @@ async fn a_stopped_step_is_ended_as_well() {
 }
 
 #[tokio::test]
-async fn a_step_that_stops_or_kills_its_supervisor_gains_nothing() {
+async fn command_cannot_escape_by_attacking_supervisor() {
     for signal in ["STOP", "KILL"] {
         let mark = mark(signal);
         let script = format!("(setsid sleep 300 &); sleep 0.1; kill -{signal} $PPID; sleep 300");
@@ -153,7 +153,7 @@ async fn a_step_that_stops_or_kills_its_supervisor_gains_nothing() {
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_a_step_as_a_deadline_does() {
+async fn interrupt_ends_command_like_deadline() {
     let interrupt = CancellationToken::new();
     let until = Deadline::new(Instant::now(), Duration::ZERO, interrupt.clone());
     let launcher = launcher();
@@ -165,7 +165,7 @@ async fn an_interrupt_ends_a_step_as_a_deadline_does() {
 }
 
 #[tokio::test]
-async fn a_step_that_is_dropped_is_ended() {
+async fn dropped_command_is_ended() {
     let mark = mark("dropped");
     let step = launcher().start(shell("(setsid sleep 300 &); sleep 300", &mark)).await.unwrap();
     eventually("the step runs", || running(&mark)).await;
@@ -174,7 +174,7 @@ async fn a_step_that_is_dropped_is_ended() {
 }
 
 #[tokio::test]
-async fn a_flood_costs_no_memory_and_keeps_both_ends() {
+async fn output_flood_keeps_head_and_tail() {
     let folder = tempfile::tempdir().unwrap();
     // Into files, as a suite's: what a tool answers is kept as a whole.
     let spec = Spec {
@@ -189,7 +189,7 @@ async fn a_flood_costs_no_memory_and_keeps_both_ends() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_holds_the_pipe_open_holds_nothing_up() {
+async fn open_pipe_does_not_block_end() {
     // The grandchild is a daemon with the step's stdout; it is killed, and the output is complete.
     let exit = run("echo said; (setsid sleep 300 &)", LONG, "x").await;
     assert_eq!(exit.stdout.text(), "said\n");

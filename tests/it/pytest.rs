@@ -3,7 +3,7 @@
 use crate::support::{command, have};
 
 #[test]
-fn the_demo_ends_with_the_verdicts_that_it_should() {
+fn demo_ends_with_expected_verdicts() {
     if !have("python3", "python3 python3-venv") || !have("cc", "gcc") || !have("make", "make") {
         return;
     }
@@ -26,7 +26,7 @@ fn the_demo_ends_with_the_verdicts_that_it_should() {
 }
 
 #[test]
-fn the_demo_names_what_is_missing_and_how_to_install_it() {
+fn demo_names_missing_programs() {
     let home = tempfile::tempdir().unwrap();
     let output = command(home.path()).env("PATH", "/nowhere").args(["demo"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -36,7 +36,7 @@ fn the_demo_names_what_is_missing_and_how_to_install_it() {
 }
 
 #[test]
-fn the_samples_are_written_once_and_the_mock_backend_reads_their_tasks() {
+fn samples_are_written_once_and_loadable() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("samples");
     let write = || command(home.path()).args(["demo", "--samples"]).arg(&folder).output().unwrap();

@@ -96,7 +96,7 @@ impl Reloading {
 }
 
 #[tokio::test]
-async fn more_slots_serve_at_once_and_fewer_as_tasks_end() {
+async fn slot_count_changes_while_running() {
     let mut runner = Reloading::with("check_interval = 0.05\nconcurrent = 1\n").await;
     let tasks: Vec<_> = (0..6).map(|_| runner.gated()).collect();
     runner.takes(1).await;
@@ -119,7 +119,7 @@ async fn more_slots_serve_at_once_and_fewer_as_tasks_end() {
 }
 
 #[tokio::test]
-async fn the_level_of_the_log_changes_in_both_directions() {
+async fn log_level_changes_in_both_directions() {
     let mut runner = Reloading::with("check_interval = 0.05\nlogger_level = \"error\"\n").await;
     assert_eq!(runner.log(), "", "nothing went wrong");
     runner.reload("check_interval = 0.05\nlogger_level = \"info\"\n").await;
@@ -139,7 +139,7 @@ async fn the_level_of_the_log_changes_in_both_directions() {
 }
 
 #[tokio::test]
-async fn a_wrong_file_is_one_line_and_everything_stays() {
+async fn wrong_file_changes_nothing() {
     let mut runner = Reloading::with("check_interval = 0.05\nconcurrent = 1\n").await;
     let before = runner.log().lines().count();
     runner.write_and_hang_up("check_interval = 60\nlogger_level = \"debug\"\nconcurrent = 0\n");
@@ -166,7 +166,7 @@ async fn a_wrong_file_is_one_line_and_everything_stays() {
 }
 
 #[tokio::test]
-async fn a_shorter_interval_counts_at_once() {
+async fn new_interval_applies_at_once() {
     let mut runner = Reloading::with("check_interval = 300\n").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(runner.claims(), 1);
@@ -180,7 +180,7 @@ async fn a_shorter_interval_counts_at_once() {
 }
 
 #[tokio::test]
-async fn a_new_task_has_the_new_timeout_and_one_that_runs_its_own() {
+async fn new_timeout_applies_to_new_tasks() {
     let mut runner = Reloading::with("check_interval = 0.05\ntimeout = \"10m\"\ngrace = 1\n").await;
     let (old, gate) = runner.gated();
     runner.takes(1).await;
@@ -193,7 +193,7 @@ async fn a_new_task_has_the_new_timeout_and_one_that_runs_its_own() {
 }
 
 #[tokio::test]
-async fn a_drain_that_takes_too_long_can_be_cut_short() {
+async fn drain_timeout_can_be_shortened() {
     let mut runner = Reloading::with("check_interval = 0.05\ndrain_timeout = 0\ngrace = 1\n").await;
     let (id, _) = runner.gated();
     runner.takes(1).await;
@@ -206,7 +206,7 @@ async fn a_drain_that_takes_too_long_can_be_cut_short() {
 }
 
 #[tokio::test]
-async fn requests_get_their_new_timeouts() {
+async fn new_request_timeouts_apply() {
     let mut runner = Reloading::with("check_interval = 0.05\n").await;
     runner.reload("check_interval = 0.05\nclaim_timeout = 0.3\nrequest_timeout = 0.4\n").await;
     let fault = |endpoint| Fault::new(endpoint, FaultKind::Delay(Duration::from_secs(8)));
@@ -223,7 +223,7 @@ async fn requests_get_their_new_timeouts() {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_named_each_time() {
+async fn names_settings_that_need_restart() {
     let mut runner = Reloading::with("check_interval = 0.05\n").await;
     let changed = "check_interval = 0.1\nmemory = \"256M\"\nlogin = \"other\"\npassword = \"word\"\n";
     fs::set_permissions(&runner.file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
@@ -239,7 +239,7 @@ async fn what_needs_a_restart_is_named_each_time() {
 }
 
 #[tokio::test]
-async fn what_is_shown_of_the_runner_follows() {
+async fn metrics_follow_reload() {
     let mut runner =
         Reloading::with("check_interval = 0.05\nconcurrent = 1\nlisten = \"127.0.0.1:0\"\n").await;
     let address = address(&runner.world.runner).await;
@@ -261,7 +261,7 @@ async fn what_is_shown_of_the_runner_follows() {
 }
 
 #[tokio::test]
-async fn the_level_changes_in_a_log_of_objects_too() {
+async fn log_level_changes_in_json_too() {
     let start = "check_interval = 0.05\nlog_format = \"json\"\nlogger_level = ";
     let mut runner = Reloading::with(&format!("{start}\"error\"\n")).await;
     assert_eq!(runner.log(), "");
@@ -274,7 +274,7 @@ async fn the_level_changes_in_a_log_of_objects_too() {
 }
 
 #[tokio::test]
-async fn what_means_the_same_is_no_change() {
+async fn equal_values_are_no_change() {
     let mut runner = Reloading::with("check_interval = 0.05\ntimeout = 600\nmemory = \"1G\"\n").await;
     let work = runner.world.folder().join("state/work");
     let same = [
@@ -298,7 +298,7 @@ async fn what_means_the_same_is_no_change() {
 }
 
 #[tokio::test]
-async fn a_password_that_cannot_be_read_again_is_one_line_and_the_old_one_stays() {
+async fn unreadable_password_keeps_old_one() {
     let secret = tempfile::tempdir().unwrap();
     let path = secret.path().join("password");
     fs::write(&path, "dora_explorer").unwrap();
@@ -321,7 +321,7 @@ async fn a_password_that_cannot_be_read_again_is_one_line_and_the_old_one_stays(
 }
 
 #[tokio::test]
-async fn a_log_of_objects_has_no_raw_control_characters() {
+async fn json_log_escapes_control_characters() {
     let start = "check_interval = 0.05\nlog_format = \"json\"\n";
     let runner = Reloading::with(start).await;
     runner.write_and_hang_up(&format!("{start}concurrent = \"\\u009b31m\"\n"));

@@ -42,7 +42,7 @@ fn compare(xml: &Path) -> Result<(), String> {
 }
 
 #[test]
-fn every_dialect_becomes_the_body_that_the_contract_asks_for() {
+fn every_report_dialect_becomes_contract_body() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports");
     let (reports, others): (Vec<_>, Vec<_>) =
         files(&folder).into_iter().partition(|path| path.extension().is_some_and(|e| e == "xml"));

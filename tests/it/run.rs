@@ -34,7 +34,7 @@ impl Desk {
 }
 
 #[tokio::test]
-async fn what_a_killed_run_left_is_gone_with_the_next_one() {
+async fn next_run_removes_leftovers_of_killed_one() {
     let desk = Desk::new();
     let folder = desk.program("sleep 60");
     let work = desk.folder.path().join("work");
@@ -63,7 +63,7 @@ async fn what_a_killed_run_left_is_gone_with_the_next_one() {
 }
 
 #[test]
-fn a_folder_is_tested_as_it_is_and_left_alone() {
+fn tests_folder_without_changing_it() {
     let desk = Desk::new();
     let folder = desk.program(r#"echo built > built; printf %s "$PASS" > "$REPORT""#);
     let output = desk.run(&[&folder]);
@@ -76,7 +76,7 @@ fn a_folder_is_tested_as_it_is_and_left_alone() {
 }
 
 #[test]
-fn a_failure_shows_why_and_exits_with_one() {
+fn failure_shows_why_and_exits_1() {
     let desk = Desk::new();
     let output = desk.run(&[&desk.program(r#"printf %s "$FAIL" > "$REPORT"; exit 1"#)]);
     assert_eq!(output.code, Some(1));
@@ -86,7 +86,7 @@ fn a_failure_shows_why_and_exits_with_one() {
 }
 
 #[test]
-fn json_is_the_body_that_would_be_posted() {
+fn json_output_is_result_body() {
     let desk = Desk::new();
     let output = desk.run(&[&desk.program(PASS), "--json", "--lab", "2", "--tests", "a,b"]);
     let body: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
@@ -94,7 +94,7 @@ fn json_is_the_body_that_would_be_posted() {
 }
 
 #[test]
-fn a_url_is_checked_out_by_branch() {
+fn checks_out_url_by_branch() {
     let desk = Desk::new();
     let repository: Repository = student(&desk.folder.path().join("repository"), "exit 9");
     repository.branch("lab1");
@@ -108,7 +108,7 @@ fn a_url_is_checked_out_by_branch() {
 }
 
 #[test]
-fn what_is_not_there_is_one_line_and_two() {
+fn missing_folder_exits_2() {
     let desk = Desk::new();
     let output = desk.run(&["/no/such/folder"]);
     assert_eq!(output.code, Some(2));
@@ -116,7 +116,7 @@ fn what_is_not_there_is_one_line_and_two() {
 }
 
 #[test]
-fn what_a_program_writes_does_not_steer_the_terminal() {
+fn program_output_cannot_control_terminal() {
     let desk = Desk::new();
     let script = r"printf '\033]0;title\007\033[2Jlast words' >&2; kill -9 $PPID";
     let output = desk.run(&[&desk.program(script)]);

@@ -108,7 +108,7 @@ fn details(answer: &Value) -> &str {
 }
 
 #[test]
-fn a_limit_that_ends_a_run_leaves_what_had_finished() {
+fn limits_keep_finished_cases() {
     let Some(bench) = Bench::new() else { return };
     // The environment is made before the clock matters.
     bench.run(&bench.suite(&[("nothing", "pass")], &[]), &[]);
@@ -146,7 +146,7 @@ def pytest_runtest_makereport(item, call):
 ";
 
 #[test]
-fn the_suites_own_configuration_is_used_and_the_students_is_not() {
+fn uses_suites_pytest_configuration_only() {
     let Some(bench) = Bench::new() else { return };
     // As a separate word: pytest then takes the student's folder for one of its arguments.
     let run = RUN.replace("'tests', ", "'tests', '--src', given['--src'], ");
@@ -175,7 +175,7 @@ fn the_suites_own_configuration_is_used_and_the_students_is_not() {
 }
 
 #[test]
-fn processor_time_is_limited_where_it_can_be_counted() {
+fn limits_processor_time() {
     let Some(bench) = Bench::new() else { return };
     let suite = bench.suite(&[("first", "pass"), ("spins", "python('while True: pass')")], &[]);
     let (answer, log) = bench.run(&suite, &["--cpu-time", "1s", "--timeout", "30"]);
@@ -187,7 +187,7 @@ fn processor_time_is_limited_where_it_can_be_counted() {
 }
 
 #[test]
-fn what_is_too_weak_is_refused_and_what_is_in_force_is_said() {
+fn refuses_weaker_sandbox_than_required() {
     let Some(bench) = Bench::new() else { return };
     let suite = bench.suite(&[("nothing", "pass")], &[]);
     let refused = bench.output(&suite, &["--sandbox", "none", "--sandbox-require", "basic"]);
@@ -215,7 +215,7 @@ fn what_is_too_weak_is_refused_and_what_is_in_force_is_said() {
 }
 
 #[test]
-fn root_is_no_user_for_strangers_code() {
+fn root_needs_separate_user_per_task() {
     let Some(bench) = Bench::new() else { return };
     if !nix::unistd::geteuid().is_root() {
         return;
@@ -232,7 +232,7 @@ fn root_is_no_user_for_strangers_code() {
 }
 
 #[test]
-fn what_must_not_be_shown_to_tasks_is_refused() {
+fn refuses_unsafe_readable_folders() {
     let Some(bench) = Bench::new() else { return };
     let suite = bench.suite(&[("nothing", "pass")], &[]);
     let above = bench.folder.path().display().to_string();
@@ -245,7 +245,7 @@ fn what_must_not_be_shown_to_tasks_is_refused() {
 }
 
 #[test]
-fn tests_are_chosen_by_the_names_that_the_table_has() {
+fn chooses_tests_by_table_names() {
     let Some(bench) = Bench::new() else { return };
     let suite = bench.suite(&[("one", "pass"), ("two", "pass"), ("three", "pass")], &[]);
     for chosen in ["test_it::test_one,test_three", "tests/test_it.py::test_one,test_it::test_three"] {
@@ -256,7 +256,7 @@ fn tests_are_chosen_by_the_names_that_the_table_has() {
 }
 
 #[test]
-fn folders_may_lie_in_memory_but_not_where_no_search_path_leads() {
+fn accepts_memory_folder_but_no_colon() {
     let Some(bench) = Bench::new() else { return };
     let suite = bench.suite(&[("nothing", "pass")], &[]);
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -270,7 +270,7 @@ fn folders_may_lie_in_memory_but_not_where_no_search_path_leads() {
 }
 
 #[tokio::test]
-async fn git_configuration_in_the_environment_serves_a_confined_checkout() {
+async fn confined_checkout_uses_git_configuration_variables() {
     let mut world = World::with(mock_backend::Settings::default(), &[]).await.confined("auto", None);
     let here = format!("url.file://{}/.insteadOf", world.folder().display());
     world.restart_with(&[
@@ -320,7 +320,7 @@ def build_wheel(folder, config=None, metadata=None):
 ";
 
 #[test]
-fn a_package_of_the_suite_sees_neither_the_spool_nor_the_password() {
+fn suite_package_cannot_see_spool_or_password() {
     let Some(bench) = Bench::new() else { return };
     let (spool, password) = (bench.path("state/spool"), bench.path("password"));
     fs::create_dir_all(spool.join("claimed")).unwrap();
@@ -357,7 +357,7 @@ fn a_package_of_the_suite_sees_neither_the_spool_nor_the_password() {
 const USER: u32 = 65_531;
 
 #[tokio::test]
-async fn a_closed_folder_is_hardly_ever_opened_while_its_owner_tests_that_it_is_closed() {
+async fn folder_sweep_rarely_opens_closed_folders() {
     let world = World::with(mock_backend::Settings::default(), &[]).await.confined("basic", Some(USER));
     // To open it changes its ctime; to close it again once more.
     let script = "python3 - <<'END' && echo \"$PASS\" >\"$REPORT\"
@@ -386,7 +386,7 @@ impl Drop for Bystander {
 }
 
 #[tokio::test]
-async fn a_user_of_this_machine_is_never_a_tasks_and_keeps_its_processes() {
+async fn task_user_is_never_a_real_user() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("\n!!! SKIPPED: a task has a user of its own where the runner is root\n");
         return;

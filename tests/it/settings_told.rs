@@ -23,7 +23,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn every_value_in_force_is_shown_with_what_it_comes_from() {
+fn shows_every_value_with_origin() {
     let home = tempfile::tempdir().unwrap();
     let show = |json: &[&str], environment: &[(&str, &str)]| {
         let mut show = command(home.path());
@@ -65,7 +65,7 @@ fn every_value_in_force_is_shown_with_what_it_comes_from() {
 }
 
 #[test]
-fn a_name_that_is_nearly_one_is_told() {
+fn suggests_setting_for_misspelt_name() {
     let home = tempfile::tempdir().unwrap();
     for (settings, says) in [
         ("RUNNER_TIMEOUT = 5", " timeout?"),
@@ -86,7 +86,7 @@ fn a_name_that_is_nearly_one_is_told() {
 }
 
 #[tokio::test]
-async fn a_variable_that_no_setting_has_is_warned_of() {
+async fn warns_of_unknown_variable() {
     let home = tempfile::tempdir().unwrap();
     let strangers = [
         ("RUNNER_TIMOUT", "5"),
@@ -114,7 +114,7 @@ async fn a_variable_that_no_setting_has_is_warned_of() {
 }
 
 #[test]
-fn listening_and_the_file_can_be_turned_off() {
+fn listen_and_config_can_be_disabled() {
     let home = tempfile::tempdir().unwrap();
     for (settings, words, environment) in [
         ("listen = \"127.0.0.1:9180\"", "config show --listen none", None),
@@ -146,7 +146,7 @@ fn listening_and_the_file_can_be_turned_off() {
 }
 
 #[test]
-fn no_address_shows_its_secrets() {
+fn addresses_hide_secrets() {
     let home = tempfile::tempdir().unwrap();
     for (settings, right) in [
         ("tests_url = \"https://u:hunter2@h/x#hunter2\"", true),
@@ -178,7 +178,7 @@ fn no_address_shows_its_secrets() {
 }
 
 #[test]
-fn a_file_that_others_read_is_warned_of_where_an_address_holds_a_login() {
+fn warns_of_readable_file_with_login() {
     let home = tempfile::tempdir().unwrap();
     for (settings, mode, warned) in [
         ("tests_url = \"https://u:word@h/x\"", 0o644, true),

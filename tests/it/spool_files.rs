@@ -49,7 +49,7 @@ fn folder() -> TempDir {
 }
 
 #[test]
-fn a_start_finds_claims_and_results_oldest_first() {
+fn start_finds_claims_and_results_in_order() {
     let state = folder();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let _claims: Vec<_> = (1..4).map(|n| claim(&spool, n)).collect();
@@ -70,7 +70,7 @@ fn a_start_finds_claims_and_results_oldest_first() {
 }
 
 #[test]
-fn a_result_wins_over_its_claim() {
+fn result_wins_over_claim() {
     let state = folder();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let file = |place: &str, name: &str| state.path().join(format!("spool/{place}/{name}.json"));
@@ -95,7 +95,7 @@ fn a_result_wins_over_its_claim() {
 }
 
 #[test]
-fn a_claim_that_was_cut_before_its_last_step_is_given_that_step() {
+fn finishes_claim_cut_before_rename() {
     let state = folder();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let text =
@@ -123,7 +123,7 @@ fn a_claim_that_was_cut_before_its_last_step_is_given_that_step() {
 }
 
 #[test]
-fn strangers_in_the_spool_are_set_aside_with_a_reason_and_nothing_is_followed_or_waited_for() {
+fn sets_foreign_files_aside_with_reason() {
     let state = folder();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let (waits, kept) = (claim(&spool, 1).finish(RESULT).unwrap(), claim(&spool, 2));
@@ -170,7 +170,7 @@ fn strangers_in_the_spool_are_set_aside_with_a_reason_and_nothing_is_followed_or
 }
 
 #[test]
-fn a_file_that_is_still_being_copied_is_left_alone_by_a_running_runner() {
+fn running_runner_ignores_file_being_copied() {
     let state = folder();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let waits = claim(&spool, 1).finish(RESULT).unwrap();
@@ -183,7 +183,7 @@ fn a_file_that_is_still_being_copied_is_left_alone_by_a_running_runner() {
 }
 
 #[test]
-fn a_full_disk_stops_the_claiming_and_loses_nothing() {
+fn full_disk_stops_claims_without_loss() {
     let Some(disk) = SmallDisk::new("24M") else { return };
     let (spool, _) = Spool::open(disk.path()).unwrap();
     let (slot, refused) = (spool.reserve().unwrap(), claim(&spool, 2).finish(RESULT).unwrap());
@@ -213,7 +213,7 @@ fn a_full_disk_stops_the_claiming_and_loses_nothing() {
 }
 
 #[test]
-fn a_read_only_state_folder_stops_the_claiming_and_loses_nothing() {
+fn read_only_folder_stops_claims_without_loss() {
     let Some(disk) = SmallDisk::new("24M") else { return };
     let (spool, _) = Spool::open(disk.path()).unwrap();
     let delivered = claim(&spool, 1).finish(RESULT).unwrap();
@@ -363,7 +363,7 @@ impl Journal {
 
 /// Not a test of its own: works on the spool that it is given until it is killed.
 #[test]
-fn the_child_that_is_killed() {
+fn child_to_kill() {
     let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
     let mut journal = OpenOptions::new().append(true).create(true).open(folder.join("journal")).unwrap();
     let mut say = |word: &str, id: u64| journal.write_all(format!("{word} {id}\n").as_bytes()).unwrap();
@@ -400,13 +400,13 @@ fn the_child_that_is_killed() {
 
 #[expect(clippy::disallowed_methods, reason = "a process of its own is what can be killed")]
 #[tokio::test]
-async fn a_kill_at_any_time_loses_no_claim_and_invents_none() {
+async fn kill_at_any_time_keeps_claims_exact() {
     let folder = folder();
     let (state, journal) = (folder.path().join("state"), folder.path().join("journal"));
     let mut killed = 0;
     for round in 0..200 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["spool_files::the_child_that_is_killed", "--exact", "--nocapture"])
+            .args(["spool_files::child_to_kill", "--exact", "--nocapture"])
             .env(CHILD, folder.path())
             .stdout(Stdio::null())
             .spawn()

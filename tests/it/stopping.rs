@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::support::{PASS, World, command, eventually, have, running};
 
 #[tokio::test]
-async fn a_drain_has_a_limit() {
+async fn drain_timeout_interrupts_tasks() {
     let mut world = World::with(Settings::default(), &["--drain-timeout", "1"]).await;
     let id = world.submit("sleep 300");
     eventually("it runs", || world.runner.logged("task_started")).await;
@@ -21,7 +21,7 @@ async fn a_drain_has_a_limit() {
 }
 
 #[tokio::test]
-async fn what_is_left_at_the_stop_is_said() {
+async fn stop_logs_what_is_left() {
     let arguments = ["--drain-timeout", "500ms", "--on-interrupt", "resume"];
     let mut world = World::with(Settings::default(), &arguments).await;
     world.submit("sleep 300");
@@ -58,7 +58,7 @@ async fn stop(world: &mut World) {
 }
 
 #[tokio::test]
-async fn what_it_gives_up_has_ended_before_it_does() {
+async fn waits_for_abandoned_commands_before_exit() {
     // A remote that takes the connection and says nothing: the suite is never ready.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("git://127.0.0.1:{}/suite.git", silent.local_addr().unwrap().port());
@@ -89,7 +89,7 @@ fn runs(pid: &str) -> bool {
 }
 
 #[tokio::test]
-async fn as_pid_1_it_reaps_hands_signals_on_and_gives_the_exit_code() {
+async fn pid_1_reaps_and_forwards_signals() {
     if !have("unshare", "util-linux") {
         return;
     }

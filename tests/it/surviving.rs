@@ -29,7 +29,7 @@ async fn emptied(world: &World) {
 }
 
 #[test]
-fn a_folder_that_has_no_spool_is_not_called_empty() {
+fn folder_without_spool_is_an_error() {
     let home = tempfile::tempdir().unwrap();
     let list = |state: &Path| {
         let output = command(home.path()).args(["spool", "list", "--state-dir"]).arg(state).output().unwrap();
@@ -53,7 +53,7 @@ fn a_folder_that_has_no_spool_is_not_called_empty() {
 }
 
 #[tokio::test]
-async fn a_task_in_hand_survives_a_kill_and_leaves_nothing_behind() {
+async fn running_task_survives_kill() {
     let mut world = World::start().await;
     let mark = format!("mark-{}", fastrand::u64(..));
     let flag = world.fresh("second-time");
@@ -73,7 +73,7 @@ async fn a_task_in_hand_survives_a_kill_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_task_on_which_the_runner_dies_twice_is_answered_with_that() {
+async fn second_crash_on_task_is_answered() {
     let mut world = World::start().await;
     let runs = world.fresh("runs");
     let id = world.submit(&format!("echo x >> {}; sleep 300", runs.display()));
@@ -91,7 +91,7 @@ async fn a_task_on_which_the_runner_dies_twice_is_answered_with_that() {
 }
 
 #[tokio::test]
-async fn a_result_waits_on_disk_for_a_backend_that_is_away() {
+async fn result_waits_on_disk_for_backend() {
     let mut world = World::start().await;
     let id = world.submit(&format!("sleep 0.5; {PASS}"));
     eventually("it runs", || world.runner.logged("task_started")).await;
@@ -107,7 +107,7 @@ async fn a_result_waits_on_disk_for_a_backend_that_is_away() {
 }
 
 #[tokio::test]
-async fn one_state_folder_has_one_runner_and_the_second_says_who() {
+async fn second_runner_names_first_and_exits() {
     let world = World::start().await;
     eventually("it asks", || !world.backend.requests().is_empty()).await;
     let mut second = world.second_runner();
@@ -117,7 +117,7 @@ async fn one_state_folder_has_one_runner_and_the_second_says_who() {
 }
 
 #[tokio::test]
-async fn a_refused_result_is_kept_with_the_answer_and_can_be_sent_again_by_a_person() {
+async fn refused_result_can_be_retried_by_hand() {
     let world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(422)).times(2));
     let id = world.submit(PASS);
@@ -133,7 +133,7 @@ async fn a_refused_result_is_kept_with_the_answer_and_can_be_sent_again_by_a_per
 }
 
 #[tokio::test]
-async fn a_poisonous_result_holds_up_no_other() {
+async fn poisonous_result_does_not_block_others() {
     // As the deployed backend does with 256 characters: a 500, for ever.
     let limits = mock_backend::Limits { error_details: 10, ..mock_backend::Limits::default() };
     let world = World::with(Settings { limits, ..Settings::default() }, &[]).await;
@@ -147,7 +147,7 @@ async fn a_poisonous_result_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_result_that_is_too_large_is_sent_smaller() {
+async fn too_large_result_is_sent_smaller() {
     let limits = mock_backend::Limits { body: Some(6_000), ..mock_backend::Limits::default() };
     let world = World::with(Settings { limits, ..Settings::default() }, &[]).await;
     let script = r#"
@@ -160,7 +160,7 @@ async fn a_result_that_is_too_large_is_sent_smaller() {
 }
 
 #[tokio::test]
-async fn an_interrupted_task_can_be_resumed_instead() {
+async fn interrupted_task_can_be_resumed() {
     let mut world = World::with(Settings::default(), &["--on-interrupt", "resume"]).await;
     let flag = world.fresh("second-time");
     let id = world.submit(&format!("test -e {0} || {{ touch {0}; sleep 300; }}; {PASS}", flag.display()));
@@ -178,7 +178,7 @@ async fn an_interrupted_task_can_be_resumed_instead() {
 }
 
 #[tokio::test]
-async fn foreign_and_torn_files_are_set_aside_and_stop_nothing() {
+async fn foreign_and_torn_files_are_set_aside() {
     let mut world = World::start().await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     emptied(&world).await;
@@ -197,7 +197,7 @@ async fn foreign_and_torn_files_are_set_aside_and_stop_nothing() {
 }
 
 #[tokio::test]
-async fn folders_of_a_killed_run_are_swept_and_those_in_use_are_not() {
+async fn sweeps_unused_task_folders() {
     let mut world = World::start().await;
     world.submit("chmod 000 .; sleep 300");
     eventually("it runs", || fs::read_dir(world.work()).is_ok_and(|mut entries| entries.next().is_some()))
@@ -213,7 +213,7 @@ async fn folders_of_a_killed_run_are_swept_and_those_in_use_are_not() {
 }
 
 #[tokio::test]
-async fn waiting_for_a_token_does_not_hold_up_a_stop() {
+async fn waiting_for_token_does_not_delay_stop() {
     let settings = Settings { auth: true, users: vec![], ..Settings::default() };
     let mut world = World::with(settings, &["--auth"]).await;
     eventually("it is refused", || world.runner.logged("login_refused")).await;
@@ -225,7 +225,7 @@ async fn waiting_for_a_token_does_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
-async fn processes_of_a_run_that_was_killed_with_its_supervisors_are_swept() {
+async fn sweeps_processes_of_killed_supervisors() {
     let mut world = World::start().await;
     let mark = format!("mark-{}", fastrand::u64(..));
     let flag = world.fresh("in-a-session-of-its-own");
@@ -255,7 +255,7 @@ async fn processes_of_a_run_that_was_killed_with_its_supervisors_are_swept() {
 }
 
 #[tokio::test]
-async fn report_and_output_of_the_last_tasks_are_kept_within_bounds() {
+async fn keeps_artifacts_of_last_tasks() {
     let world = World::with(Settings::default(), &["--keep-tasks", "2"]).await;
     for number in 0..4 {
         let id = world.submit(&format!("echo output-{number}; {PASS}"));
@@ -271,7 +271,7 @@ async fn report_and_output_of_the_last_tasks_are_kept_within_bounds() {
 }
 
 #[tokio::test]
-async fn a_full_disk_stops_the_claims_until_there_is_room() {
+async fn full_disk_stops_claims_until_freed() {
     let Some(disk) = SmallDisk::new("64M") else { return };
     let world = World::with(Settings::default(), &["--mock"]).await;
     let suite = format!("file://{}/suite", world.folder().display());
@@ -311,7 +311,7 @@ async fn unwritten(arguments: &[&str], script: &str) -> (World, mock_backend::Ta
 }
 
 #[tokio::test]
-async fn what_only_memory_holds_is_in_the_log_where_nobody_took_it() {
+async fn undelivered_unspooled_result_is_logged() {
     let (mut world, id) = unwritten(&[], PASS).await;
     eventually("it is offered", || world.runner.logged("delivery_retried")).await;
     assert!(!world.runner.logged("result_lost"));
@@ -325,7 +325,7 @@ async fn what_only_memory_holds_is_in_the_log_where_nobody_took_it() {
 }
 
 #[tokio::test]
-async fn what_only_memory_holds_is_answered_and_not_put_off() {
+async fn unspooled_task_is_answered_not_resumed() {
     let (mut world, id) = unwritten(&["--on-interrupt", "resume"], "sleep 300").await;
     eventually("it runs", || world.runner.logged("checked_out")).await;
     world.backend.clear_faults();

@@ -45,7 +45,7 @@ fn colours(bytes: &str) -> usize {
 }
 
 #[tokio::test]
-async fn it_shows_what_is_done_and_nothing_of_that_stays() {
+async fn progress_is_shown_and_erased() {
     let home = tempfile::tempdir().unwrap();
     let mut run = run(&home, r#"sleep 1.5; printf %s "$PASS" > "$REPORT""#, &[]);
     // What is done in less than a tenth of a second may never be seen: a Python that takes longer.
@@ -68,7 +68,7 @@ async fn it_shows_what_is_done_and_nothing_of_that_stays() {
 }
 
 #[tokio::test]
-async fn lines_of_the_log_are_not_torn() {
+async fn progress_does_not_tear_log_lines() {
     let home = tempfile::tempdir().unwrap();
     let script = r#"sleep 0.5; printf %s "$PASS" > "$REPORT""#;
     let run = run(&home, script, &["--logger-level", "debug"]);
@@ -84,7 +84,7 @@ async fn lines_of_the_log_are_not_torn() {
 }
 
 #[tokio::test]
-async fn without_colours_or_without_a_terminal_that_can_it_is_plain() {
+async fn progress_obeys_no_color_and_dumb_terminal() {
     let script = r#"sleep 0.5; printf %s "$PASS" > "$REPORT""#;
     for (variable, value, shown) in [("NO_COLOR", "1", true), ("TERM", "dumb", false)] {
         let home = tempfile::tempdir().unwrap();
@@ -100,7 +100,7 @@ async fn without_colours_or_without_a_terminal_that_can_it_is_plain() {
 }
 
 #[tokio::test]
-async fn nothing_of_it_goes_through_a_pipe() {
+async fn no_progress_in_pipes() {
     let home = tempfile::tempdir().unwrap();
     let mut run = run(&home, r#"sleep 0.5; printf %s "$PASS" > "$REPORT""#, &["--logger-level", "info"]);
     let output = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
@@ -113,7 +113,7 @@ async fn nothing_of_it_goes_through_a_pipe() {
 }
 
 #[tokio::test]
-async fn ctrl_c_leaves_nothing_of_it() {
+async fn ctrl_c_erases_progress() {
     let home = tempfile::tempdir().unwrap();
     let run = run(&home, "sleep 61.5", &["--grace", "1"]);
     let mut terminal = Terminal::start(&run, (50, 100));
@@ -127,7 +127,7 @@ async fn ctrl_c_leaves_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn an_end_at_once_leaves_nothing_of_it() {
+async fn third_signal_erases_progress() {
     let home = tempfile::tempdir().unwrap();
     let run = run(&home, "", &["--grace", "1h"]);
     Repository::open(&home.path().join("suite")).commit(&[("run_tests.py", DEAF)]);
@@ -149,7 +149,7 @@ async fn an_end_at_once_leaves_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn the_demo_shows_how_many_tasks_are_answered() {
+async fn demo_shows_number_of_answered_tasks() {
     if !have("python3", "python3 python3-venv") || !have("cc", "gcc") || !have("make", "make") {
         return;
     }
@@ -170,7 +170,7 @@ async fn the_demo_shows_how_many_tasks_are_answered() {
 }
 
 #[tokio::test]
-async fn the_doctor_shows_what_it_looks_at() {
+async fn doctor_shows_current_check() {
     let home = tempfile::tempdir().unwrap();
     let suite = scripted_suite(&home.path().join("suite"));
     let mut doctor = command(home.path());
@@ -189,7 +189,7 @@ async fn the_doctor_shows_what_it_looks_at() {
 }
 
 #[tokio::test]
-async fn the_log_at_a_terminal_has_colours_where_that_can_show_them() {
+async fn log_colours_obey_terminal() {
     for (term, coloured) in [("xterm", true), ("dumb", false)] {
         let home = tempfile::tempdir().unwrap();
         let mut daemon = command(home.path());

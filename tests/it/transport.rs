@@ -39,7 +39,7 @@ async fn proxy(backend: String) -> String {
 }
 
 #[tokio::test]
-async fn a_proxy_from_the_environment_is_used() {
+async fn uses_proxy_from_environment() {
     let backend = MockBackend::start(Settings::default()).await.unwrap();
     let address = backend.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
     let proxy = proxy(address).await;
@@ -127,7 +127,7 @@ fn tls(folder: &Path, backend: &str) -> Tls {
 }
 
 #[tokio::test]
-async fn a_backend_with_a_certificate_of_its_own_is_refused_until_the_authority_is_named() {
+async fn private_certificate_needs_named_authority() {
     if !have("openssl", "openssl") || !have("python3", "python3") {
         return;
     }

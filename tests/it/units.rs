@@ -10,7 +10,7 @@ fn lines(unit: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_template_is_the_unit_but_for_what_each_instance_has_of_its_own() {
+fn template_differs_only_in_instance_settings() {
     let (unit, template) = (lines("ostest-runner.service"), lines("ostest-runner@.service"));
     let only = |these: &[String], those: &[String]| {
         these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>()
@@ -30,7 +30,7 @@ fn the_template_is_the_unit_but_for_what_each_instance_has_of_its_own() {
 }
 
 #[test]
-fn what_only_a_person_mends_is_not_tried_again() {
+fn unit_does_not_restart_after_exit_2() {
     for unit in ["ostest-runner.service", "ostest-runner@.service"] {
         let lines = lines(unit);
         for line in ["Restart=on-failure", "RestartPreventExitStatus=2"] {
@@ -40,7 +40,7 @@ fn what_only_a_person_mends_is_not_tried_again() {
 }
 
 #[test]
-fn every_setting_of_the_example_is_one_of_the_runner() {
+fn example_names_only_existing_settings() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/environment.example");
     let text = fs::read_to_string(path).unwrap();
     let setting = |line: &str| {

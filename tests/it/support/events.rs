@@ -61,5 +61,5 @@ pub fn fault_in(log: &str, is_meant: impl Fn(&Value) -> bool) -> String {
     let mut ends = ["task_ended", "task_not_run"].into_iter().flat_map(|name| events_in(log, name));
     let event = ends.rfind(is_meant).unwrap_or_else(|| panic!("no such task has ended in\n{log}"));
     let field = |name: &str| event[name].as_str().unwrap_or("none").to_lowercase();
-    format!("{}/{}", field("stage"), field("cause"))
+    format!("{}/{}", field("progress"), field("cause"))
 }
