@@ -21,7 +21,6 @@ mod configuration_table;
 mod crash_points;
 mod delivery;
 mod doctor;
-mod doctor_mends;
 mod documentation;
 mod enforced;
 mod environment;
