@@ -57,7 +57,7 @@ async fn sandbox_ends_with_failed_checkout() {
         let server = silent();
         let (id, suite) = stuck(&world, &server).await;
         let answer = world.answer(&id).await;
-        assert_eq!(world.fault(&id), "checkout/limit", "{answer}");
+        assert_eq!(world.fault(&id), "checkout/infrastructure", "{answer}");
         assert!(!running(&suite), "the sandbox has outlived the answer");
         // Its user and its folder are free again.
         passes(&world).await;

@@ -36,7 +36,7 @@ async fn checkout_failures_name_what_failed() {
         (repository.url(), "no-such-branch", "no-such-branch"),
         (repository.url(), "--upload-pack=x", "--upload-pack=x"),
         (repository.url(), "-b", "-b"),
-        (empty.url(), "main", "main"),
+        (empty.url(), "main", "empty-"),
         (large.url(), "main", "1 MiB"),
         (missing.clone(), "main", missing.trim_start_matches("file://")),
         ("http://127.0.0.1:9/x.git".to_owned(), "main", "127.0.0.1:9"),

@@ -202,7 +202,7 @@ async fn drain_timeout_can_be_shortened() {
     runner.reload("check_interval = 0.05\ndrain_timeout = 0.2\ngrace = 1\n").await;
     assert!(runner.world.runner.ended(Duration::from_secs(10)).await.success());
     let answer = runner.world.answer(&id).await;
-    assert_eq!(runner.world.fault(&id), "execute/interruption", "{answer}");
+    assert!(runner.world.fault(&id).ends_with("/interruption"), "{answer}");
 }
 
 #[tokio::test]
@@ -216,6 +216,8 @@ async fn new_request_timeouts_apply() {
         runner.world.runner.logged("claim_failed") || runner.world.runner.logged("claim_possibly_lost")
     })
     .await;
+    // On a busy machine a claim may take longer than that, and its task would be lost.
+    runner.reload("check_interval = 0.05\nclaim_timeout = 9\nrequest_timeout = 0.4\n").await;
     runner.world.backend.fault(fault(Endpoint::Result));
     runner.world.submit(PASS);
     eventually("the post is tried again", || runner.world.runner.logged("delivery_retried")).await;
