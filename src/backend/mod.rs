@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_and_paths_are_checked_as_they_are_read() {
+    fn checks_urls_and_paths_while_parsing() {
         assert!(backend_url("http://localhost:5000/base").is_ok());
         for wrong in ["localhost:5000", "ftp://x", "http://", "", "http://x/?a=1"] {
             assert!(backend_url(wrong).is_err(), "{wrong}");

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_with_flag_value_and_what_is_taken() {
+    fn error_is_one_line_with_flag_and_value() {
         for (line, says) in [
             (
                 "runner --timeout abc",

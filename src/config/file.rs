@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_nobody_named_need_not_be_there_but_must_be_right() {
+    fn default_file_is_optional_but_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         let command = Command::new("runner").arg(Arg::new("pace").long("pace").global(true));

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_is_for_who_wants_a_login_and_says_nothing_else() {
+    fn credential_applies_only_with_login() {
         let folder = tempfile::tempdir().unwrap();
         let (some, path) = (Some(folder.path()), |name: &str| folder.path().join(name));
         assert_eq!(password("runner --auth", some), "default");

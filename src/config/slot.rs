@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_the_whole_of_the_last_part() {
+    fn slot_number_is_whole_last_component() {
         for path in ["/s/{slot}/x", "/s/a{slot}", "/s"] {
             assert_eq!(shared(Path::new(path)), None, "{path}");
         }

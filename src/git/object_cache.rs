@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_used_least_recently_goes_first_and_what_is_in_use_stays() {
+    fn evicts_least_recent_unless_in_use() {
         let state = tempfile::tempdir().unwrap();
         let cache = ObjectCache::new(state.path().join("repositories"), 2_500);
         let make = |url: &str, age: u64| {

@@ -17,7 +17,7 @@ fn page(observe: &Observe) -> String {
 }
 
 #[test]
-fn a_task_is_seen_on_its_way_and_counted_at_its_end() {
+fn shows_task_progress_and_counts_end() {
     let observe = Observe::default();
     let watched = observe.task(&id("a"), false);
     watched.progress(Progress::Checkout);
@@ -62,7 +62,7 @@ fn only_the_last_fifty_are_remembered() {
 }
 
 #[test]
-fn a_loop_is_stuck_where_a_phase_outlasts_what_it_may() {
+fn loop_is_stuck_after_phase_deadline() {
     let observe = Observe::default();
     let later = |seconds| Instant::now() + Duration::from_secs(seconds);
     assert_eq!(observe.health().stuck_at(later(86_400)), None, "warming up takes what it takes");
@@ -75,7 +75,7 @@ fn a_loop_is_stuck_where_a_phase_outlasts_what_it_may() {
 }
 
 #[test]
-fn an_answer_of_the_backend_mends_what_a_failure_said() {
+fn backend_answer_clears_failure() {
     let observe = Observe::default();
     assert!(!observe.health().backend_asked);
     observe.contact(Err("refused".to_owned()));

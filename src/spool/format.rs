@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_backend_gave_comes_back_byte_for_byte() {
+    fn claim_round_trips_byte_for_byte() {
         let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
         for body in [
             "{ \"id\" : 1e400,\n \"x\": \"\\ud800\" , \"x\": 2 }",
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_spool_file_is_told_with_a_reason() {
+    fn rejects_foreign_file_with_reason() {
         for (text, why) in [
             ("", "EOF"),
             ("{\"id\": 1", "EOF"),

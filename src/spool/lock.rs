@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_is_gone_only_where_that_can_be_known() {
+    fn lock_holder_is_gone_only_if_known() {
         let own = own_name();
         assert!(!is_gone(own.trim()), "{own}");
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();

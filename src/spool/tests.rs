@@ -15,7 +15,7 @@ fn names(state: &Path, place: Place) -> Vec<String> {
 }
 
 #[test]
-fn a_task_goes_from_the_slot_to_its_delivery_and_leaves_nothing() {
+fn task_passes_from_slot_to_delivery() {
     let state = tempfile::tempdir().unwrap();
     let (spool, found) = Spool::open(state.path()).unwrap();
     assert!(found.claims.is_empty() && found.results.is_empty() && found.set_aside.is_empty());
@@ -37,7 +37,7 @@ fn a_task_goes_from_the_slot_to_its_delivery_and_leaves_nothing() {
 }
 
 #[test]
-fn a_slot_has_its_room_and_gives_it_back() {
+fn slot_reserves_and_returns_room() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let room = || {
@@ -59,7 +59,7 @@ fn a_slot_has_its_room_and_gives_it_back() {
 }
 
 #[test]
-fn a_slot_that_was_removed_is_noticed_and_a_claim_in_hand_is_written_all_the_same() {
+fn removed_slot_still_writes_claim() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let slot = spool.reserve().unwrap();
@@ -71,7 +71,7 @@ fn a_slot_that_was_removed_is_noticed_and_a_claim_in_hand_is_written_all_the_sam
 }
 
 #[test]
-fn a_start_is_counted_before_it_runs_and_a_planned_stop_is_not_held_against_it() {
+fn counts_starts_but_no_planned_stops() {
     let state = tempfile::tempdir().unwrap();
     let reopen = || Spool::open(state.path()).unwrap().1.claims.remove(0);
     let (spool, _) = Spool::open(state.path()).unwrap();
@@ -89,7 +89,7 @@ fn a_start_is_counted_before_it_runs_and_a_planned_stop_is_not_held_against_it()
 }
 
 #[test]
-fn a_result_that_is_refused_is_kept_with_the_answer_and_can_be_moved_back() {
+fn refused_result_is_kept_and_restorable() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let claimed = spool.reserve().unwrap().claim(&id("1"), b"{}").unwrap();
@@ -107,7 +107,7 @@ fn a_result_that_is_refused_is_kept_with_the_answer_and_can_be_moved_back() {
 }
 
 #[test]
-fn a_result_that_was_dropped_undelivered_is_found_again() {
+fn dropped_result_is_found_again() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let finished = spool.reserve().unwrap().claim(&id("1"), b"{}").unwrap().finish(b"{}").unwrap();
@@ -131,7 +131,7 @@ fn only_a_json_object_is_a_result() {
 }
 
 #[test]
-fn one_runner_for_one_state_folder_and_the_other_hears_who() {
+fn lock_error_names_other_runner() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let slot = spool.reserve().unwrap();

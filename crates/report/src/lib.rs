@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn no_count_that_a_report_claims_makes_a_pass_of_a_failure() {
+    fn claimed_counts_never_turn_failure_into_pass() {
         use Outcome::{Failed, Passed};
         assert_eq!(report(&[Passed], 0).verdict(), Verdict::Success);
         for unlisted in [1, u64::MAX, u64::MAX - 1] {
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selection_keeps_what_it_cannot_name_against_the_run() {
+    fn selection_counts_hidden_failures() {
         use Outcome::{Failed, Passed};
         let select = |mut report: Report, name: &str| {
             report.select(&[name.to_owned()]);

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_with_deep_paths_and_odd_names_leaves_nothing() {
+    fn removes_deep_paths_and_odd_names() {
         let work = tempfile::tempdir().unwrap();
         let workspace = Workspace::new(&work.path().join("work")).unwrap();
         // Deeper than any path may be long, and than there are descriptors: made step by step.

@@ -24,7 +24,7 @@ fn terminal_sequences_go_as_a_whole() {
 }
 
 #[test]
-fn control_characters_go_and_line_ends_become_one_kind() {
+fn removes_control_characters_and_unifies_line_ends() {
     assert_eq!(clean("a\0b\x08c\x7fd\u{85}e\u{fffe}f\u{ffff}g"), "abcdefg");
     assert_eq!(clean("a\r\nb\rc\n\td"), "a\nb\nc\n\td");
     assert_eq!(clean("рус — 🙂"), "рус — 🙂");

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn it_shrinks_until_nothing_is_left_and_keeps_what_failed() {
+    fn shrinks_to_nothing_keeping_failures_longest() {
         let mut now = body(40, 10_000);
         let mut sizes = vec![now.len()];
         while let Some(smaller) = shrink(&now) {

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_token_is_read_from_it() {
+    fn reads_expiry_from_token() {
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
         assert_eq!(expiry(&jwt(r#"{"sub":"u","exp":1700000000}"#)), at(1_700_000_000.0));
         assert_eq!(expiry(&jwt(r#"{"exp":1700000000.5}"#)), at(1_700_000_000.5));

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn containers_are_known_by_their_marks_and_by_what_is_covered() {
+    fn detects_containers_by_marks_and_mounts() {
         const PLAIN: &str =
             "22 27 0:21 / /proc rw - proc proc rw\n30 22 0:9 / /proc/sys/fs/binfmt_misc rw - x x rw\n";
         let covered = format!("{PLAIN}31 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n");

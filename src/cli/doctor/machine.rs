@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_that_refuses_is_named_with_the_value_that_does_not() {
+    fn names_kernel_settings_with_needed_value() {
         let folder = tempfile::tempdir().unwrap();
         let set = |name: &str, value: &str| {
             let path = folder.path().join(name);

@@ -13,7 +13,7 @@ fn printed(files: &[&Path], id: Option<&str>, stdin: &str) -> (u8, String, Strin
 }
 
 #[test]
-fn the_exit_code_is_the_worst_of_all_files() {
+fn exit_code_is_worst_of_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -49,7 +49,7 @@ fn the_exit_code_is_the_worst_of_all_files() {
 }
 
 #[test]
-fn the_standard_input_and_the_id_go_where_one_expects_them() {
+fn reads_standard_input_and_id() {
     for (id, expected) in [
         (None, "null"),
         (Some("21"), "21"),

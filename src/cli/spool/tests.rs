@@ -26,7 +26,7 @@ fn which(id: &str) -> Which {
 const ALL: Which = Which { id: None, all: true };
 
 #[test]
-fn the_list_shows_every_state_and_the_json_keeps_ids_as_they_came() {
+fn list_shows_every_state_with_raw_ids() {
     let state = tempfile::tempdir().unwrap();
     let list = |json| spool_of(state.path(), &SpoolCommand::List { json });
     let (spool, _) = Spool::open(state.path()).unwrap();
@@ -74,7 +74,7 @@ fn a_file_is_shown_indented_and_without_passwords() {
 }
 
 #[test]
-fn a_refused_result_is_retried_beside_a_running_runner() {
+fn retries_refused_result_beside_running_runner() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     for id in ["1", "2"] {
@@ -91,7 +91,7 @@ fn a_refused_result_is_retried_beside_a_running_runner() {
 }
 
 #[test]
-fn an_id_is_found_as_a_person_writes_it() {
+fn finds_id_with_or_without_quotes() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     for id in [r#""\u00e9""#, r#""caf\u00e9 \"1\"""#] {
@@ -104,7 +104,7 @@ fn an_id_is_found_as_a_person_writes_it() {
 }
 
 #[test]
-fn a_running_runners_claim_is_not_dropped_and_everything_else_is() {
+fn drops_all_but_claims_in_progress() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let claim = spooled(&spool, "7");
@@ -123,7 +123,7 @@ fn a_running_runners_claim_is_not_dropped_and_everything_else_is() {
 }
 
 #[test]
-fn what_is_not_there_or_not_clear_is_said() {
+fn reports_missing_and_ambiguous_ids() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let _claims = [spooled(&spool, "70"), spooled(&spool, "71")];

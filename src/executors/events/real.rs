@@ -248,7 +248,7 @@ fn an_interrupt_leaves_the_running_case_without_end() {
 }
 
 #[test]
-fn a_run_without_tests_and_one_that_is_called_wrongly_are_whole_and_empty() {
+fn empty_and_misused_sessions_are_complete() {
     let suite = Suite::new(&[("test_three.py", THREE)]);
     for (arguments, exit) in [(&["-k", "nothing"], 5), (&["-q", "missing.py"], 4)] {
         let Some(session) = suite.run(arguments, |_, _| {}) else { return };
@@ -260,7 +260,7 @@ fn a_run_without_tests_and_one_that_is_called_wrongly_are_whole_and_empty() {
 }
 
 #[test]
-fn an_exit_in_the_middle_of_a_test_leaves_it_without_end() {
+fn exit_inside_test_leaves_session_incomplete() {
     let suite = Suite::new(&[(
         "test_three.py",
         &THREE.replace("time.sleep(60)", "__import__('pytest').exit('enough')"),
@@ -353,7 +353,7 @@ const GUARDED: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_a_student_puts_beside_the_suite_is_not_imported() {
+fn student_files_are_not_imported() {
     for mode in ["prepend", "append", "importlib"] {
         let suite = Suite::new(GUARDED);
         let mode = format!("--import-mode={mode}");

@@ -86,7 +86,7 @@ fn without_hello_there_are_no_events() {
 }
 
 #[test]
-fn a_whole_session_without_a_report_file_gives_a_whole_report() {
+fn complete_session_needs_no_report_file() {
     let lines = whole(&["passed", "failed", "errored", "skipped"]);
     let events = read(&lines).unwrap();
     assert_eq!((events.total(), events.finished(), events.complete(), events.exit()), (4, 4, true, Some(0)));
@@ -105,7 +105,7 @@ fn a_whole_session_without_a_report_file_gives_a_whole_report() {
 }
 
 #[test]
-fn where_both_agree_the_report_file_has_the_details() {
+fn report_file_adds_details_on_agreement() {
     let file = testcase("0", "") + &testcase("1", "<failure message='m'>E  as written</failure>");
     let (report, warnings) = judge(&whole(&["passed", "failed"]), report_file(&file));
     assert_eq!(outcomes(&report), [("t::0", Passed, ""), ("t::1", Failed, "m\nE  as written")]);
@@ -132,7 +132,7 @@ fn where_they_differ_the_events_win() {
 }
 
 #[test]
-fn what_only_the_report_file_has_is_no_pass() {
+fn cases_only_in_report_file_never_pass() {
     let file = testcase("0", "") + &testcase("forged", "") + &testcase("more", "<failure message='m'/>");
     let (report, warnings) = judge(&whole(&["passed", "passed"]), report_file(&file));
     assert_eq!(outcomes(&report), [("t::0", Passed, ""), ("t::1", Passed, ""), ("t::more", Failed, "m")]);
@@ -173,7 +173,7 @@ fn complete_is_only_what_ended_in_every_way() {
 }
 
 #[test]
-fn memory_and_note_go_with_the_end_of_a_case() {
+fn memory_and_note_belong_to_ended_case() {
     let lines = whole(&["passed", "failed"]);
     let lines = lines.iter().map(|text| Line {
         text,
@@ -190,7 +190,7 @@ fn memory_and_note_go_with_the_end_of_a_case() {
 }
 
 #[test]
-fn cases_of_one_name_are_matched_in_their_order() {
+fn matches_equal_names_in_order() {
     let lines = [
         HELLO.to_owned(),
         collected(&["t::a", "t::b", "t::a"]),
@@ -228,7 +228,7 @@ fn what_was_run_again_is_its_last_run() {
 
 /// One session that passes, with a line put in or changed: what must not become better, and what is said of it.
 #[test]
-fn whatever_is_odd_takes_passes_away_or_changes_nothing() {
+fn odd_lines_never_add_passes() {
     type Change = fn(&mut Vec<String>);
     let changes: [(&str, u64, Change); 16] = [
         ("a line is no event", 2, |lines| lines.insert(2, "{".to_owned())),
@@ -265,7 +265,7 @@ fn whatever_is_odd_takes_passes_away_or_changes_nothing() {
 }
 
 #[test]
-fn a_list_without_end_is_counted_and_nothing_of_it_passes() {
+fn endless_list_is_counted_without_passes() {
     let names: Vec<&str> = vec!["t::x"; 5_000];
     let chunk = collected(&names);
     let mut lines = vec![HELLO.to_owned()];
@@ -299,7 +299,7 @@ fn the_limits_keep_what_did_not_pass() {
 }
 
 #[test]
-fn a_report_file_that_leaves_cases_out_is_not_missed_in() {
+fn report_file_may_omit_cases() {
     let limits = Limits { max_cases: 1, ..Limits::default() };
     let file = format!("<testsuite>{}{}</testsuite>", testcase("0", ""), testcase("1", ""));
     let junit = junit::read(file.as_bytes(), &limits);
@@ -353,7 +353,7 @@ proptest! {
     }
 
     #[test]
-    fn any_lines_give_no_more_passes_than_they_tell(
+    fn any_lines_give_no_extra_passes(
         lines in prop::collection::vec(arb_line(), 0..30),
         hello in any::<bool>(),
         file in prop::collection::vec(("[a-c]{0,2}", "[a-c]{0,2}", any::<bool>()), 0..6),

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_written_where_pytest_looks_and_only_once() {
+    fn writes_plugin_once_where_pytest_looks() {
         let home = tempfile::tempdir().unwrap();
         assert!(install(home.path()).unwrap().is_empty());
         let packages = home.path().join("lib/python3.11/site-packages");

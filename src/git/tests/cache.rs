@@ -84,7 +84,7 @@ fn what_is_torn_or_foreign_is_thrown_away() {
 }
 
 #[test]
-fn several_at_a_time_and_other_branches_get_along() {
+fn concurrent_checkouts_of_branches_work() {
     let world = World::new();
     grow(&world, "a.git", 0);
     world.origin("a.git").commit("lab2", &[("other", Node::File("y"))]);

@@ -8,7 +8,7 @@ use crate::git::{Answer, Kind, Limits, Request, serve};
 use report::{Cause, Progress};
 
 #[test]
-fn a_branch_becomes_a_work_tree_with_its_modes_and_links() {
+fn checks_out_branch_with_modes_and_links() {
     let world = World::new();
     let origin = world.origin("a");
     let commit = origin.commit(
@@ -32,7 +32,7 @@ fn a_branch_becomes_a_work_tree_with_its_modes_and_links() {
 }
 
 #[test]
-fn without_a_branch_the_remotes_own_choice_is_taken() {
+fn default_branch_is_the_remotes() {
     let world = World::new();
     let origin = world.origin("a");
     let commit = origin.commit("trunk", &[("a", Node::File("1"))]);
@@ -117,7 +117,7 @@ fn what_is_not_there_is_told_apart() {
 }
 
 #[test]
-fn local_repositories_are_taken_only_where_they_are_allowed() {
+fn local_repositories_need_permission() {
     let world = World::new();
     let origin = world.origin("a");
     origin.commit("main", &[("a", Node::File("1"))]);
@@ -176,7 +176,7 @@ fn sizes_are_found_before_anything_is_written() {
 }
 
 #[test]
-fn instead_of_works_from_every_place_that_git_knows_and_after_the_check() {
+fn instead_of_applies_after_scheme_check() {
     let base = World::new();
     let origin = base.origin("os-nsu/tests.git");
     origin.commit("main", &[("a", Node::File("1"))]);
@@ -221,7 +221,7 @@ fn instead_of_works_from_every_place_that_git_knows_and_after_the_check() {
 }
 
 #[test]
-fn the_child_reads_a_request_and_writes_an_answer() {
+fn child_answers_request() {
     let world = World::new();
     let origin = world.origin("a");
     origin.commit("main", &[("a", Node::File("1"))]);
@@ -238,7 +238,7 @@ fn the_child_reads_a_request_and_writes_an_answer() {
 }
 
 #[test]
-fn a_request_shows_no_password_but_hands_it_on() {
+fn request_hides_password_but_passes_it() {
     let world = World::new();
     let request = Request::Checkout(world.request("https://user:hunter2@host/a", "main"));
     assert!(!format!("{request:?}").contains("hunter2"));

@@ -10,7 +10,7 @@ use crate::git::{Kind, Limits};
 use report::{Cause, Progress};
 
 #[test]
-fn a_bomb_of_repeated_trees_stops_at_the_limit() {
+fn tree_bomb_stops_at_limit() {
     let world = World::new();
     let origin = world.origin("a");
     let mut tree = origin.raw_tree(&[("100644", "file", origin.repository.blob(b"x").unwrap())]);
@@ -75,7 +75,7 @@ fn names_that_would_write_elsewhere_are_refused() {
 }
 
 #[test]
-fn a_link_out_of_the_tree_is_kept_as_a_link() {
+fn link_out_of_tree_stays_link() {
     let world = World::new();
     let origin = world.origin("a");
     origin.commit("main", &[("out", Node::Link("/etc/passwd")), ("in", Node::File("1"))]);
@@ -137,7 +137,7 @@ fn an_empty_tree_is_a_work_tree() {
 }
 
 #[test]
-fn links_that_no_system_takes_are_the_repositorys_fault() {
+fn impossible_links_are_repositorys_fault() {
     let world = World::new();
     let origin = world.origin("a");
     for (n, target) in ["", &"x".repeat(4096)].iter().enumerate() {

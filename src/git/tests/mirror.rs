@@ -42,7 +42,7 @@ fn packs(world: &World) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_tree_of_a_commit_is_exported_once_and_refreshed() {
+fn exports_commit_once_and_refreshes() {
     let world = World::new();
     let origin = suite(&world);
     let first = ask(&world, &origin.url(), None).unwrap();
@@ -83,7 +83,7 @@ fn nothing_is_fetched_where_nothing_changed() {
 }
 
 #[test]
-fn branches_tags_and_commits_are_references_and_nothing_else_is() {
+fn accepts_branches_tags_and_commits_only() {
     let world = World::new();
     let origin = suite(&world);
     let old = ask(&world, &origin.url(), None).unwrap().commit;
@@ -112,7 +112,7 @@ fn branches_tags_and_commits_are_references_and_nothing_else_is() {
 }
 
 #[test]
-fn a_remote_that_is_down_means_what_is_there_with_a_warning() {
+fn lost_remote_serves_old_commit_with_warning() {
     let world = World::new();
     let origin = suite(&world);
     let first = ask(&world, &origin.url(), None).unwrap();

@@ -79,7 +79,7 @@ fn submodules_are_fetched_by_their_commit() {
 }
 
 #[test]
-fn http_takes_the_login_of_the_url_once_and_leaves_no_trace_of_it() {
+fn http_uses_url_login_without_trace() {
     let world = World::new();
     history(&world, "a.git", 3);
     let Some(server) = git_http(&world, None) else { return };
@@ -132,7 +132,7 @@ fn http_says_what_the_server_said() {
 }
 
 #[test]
-fn a_login_does_not_follow_a_redirect_to_another_host() {
+fn login_does_not_follow_foreign_redirect() {
     let world = World::new();
     history(&world, "a.git", 1);
     let (Some(trap), Some(server)) = (git_http(&world, None), {
@@ -155,7 +155,7 @@ fn a_login_does_not_follow_a_redirect_to_another_host() {
 }
 
 #[test]
-fn what_a_server_sends_is_bounded_while_it_sends() {
+fn bounds_bytes_while_receiving() {
     let world = World::new();
     let origin = world.origin("a.git");
     let noise: String = (0..400_000).map(|_| fastrand::alphanumeric()).collect();
@@ -169,7 +169,7 @@ fn what_a_server_sends_is_bounded_while_it_sends() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_worth_another_try() {
+fn unreachable_server_is_retryable() {
     let world = World::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (n, scheme) in ["http", "https", "git", "ssh"].iter().enumerate() {
@@ -243,7 +243,7 @@ fn certificates_are_checked() {
 }
 
 #[test]
-fn ssh_wants_a_known_host_and_takes_an_unlocked_key() {
+fn ssh_needs_known_host_and_usable_key() {
     let world = World::new();
     history(&world, "a.git", 2);
     let Some(server) = sshd(&world) else { return };

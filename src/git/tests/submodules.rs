@@ -34,7 +34,7 @@ fn refused(world: &World, origin: &Origin) -> Failure {
 }
 
 #[test]
-fn submodules_come_along_by_relative_urls_and_in_submodules() {
+fn checks_out_relative_and_nested_submodules() {
     let world = World::new();
     let deep = world.origin("group/deep.git");
     let first = deep.commit("main", &[("deep.c", Node::File("old"))]);
@@ -52,7 +52,7 @@ fn submodules_come_along_by_relative_urls_and_in_submodules() {
 }
 
 #[test]
-fn a_gitlink_without_an_entry_is_an_empty_folder() {
+fn gitlink_without_entry_is_empty_folder() {
     let world = World::new();
     let top = world.origin("top");
     let commit = Oid::from_str(&"1".repeat(40)).unwrap();
@@ -84,7 +84,7 @@ fn urls_of_submodules_are_checked_like_the_tasks() {
 }
 
 #[test]
-fn a_submodule_of_this_machine_needs_the_same_leave_as_a_task() {
+fn local_submodule_needs_permission() {
     let mut world = World::new();
     let lib = world.origin("lib.git");
     let commit = lib.commit("main", &[("b", Node::File("2"))]);
@@ -138,7 +138,7 @@ fn paths_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn a_path_through_a_link_is_refused_and_nothing_is_written_behind_it() {
+fn refuses_submodule_path_through_link() {
     let world = World::new();
     let outside = world.path("outside");
     fs::create_dir(&outside).unwrap();

@@ -74,7 +74,7 @@ fn errors_show_no_password() {
 }
 
 #[test]
-fn what_is_shown_is_masked_and_what_is_exposed_is_whole() {
+fn shows_masked_and_exposes_whole_url() {
     for (text, shown, bare) in [
         ("https://user:hunter2@host/a", "https://user:***@host/a", "https://host/a"),
         ("https://TOKEN@host/a", "https://***@host/a", "https://host/a"),
@@ -102,7 +102,7 @@ fn text_is_scrubbed_of_raw_and_decoded_secrets() {
 }
 
 #[test]
-fn hosts_are_the_same_by_transport_name_and_port() {
+fn same_host_needs_transport_name_and_port() {
     let same = |one: &str, other: &str| url(one).same_host(&url(other));
     assert!(same("https://u:p@Host/a", "https://host:443/b") && same("http://h:80/a", "http://h/a"));
     for other in

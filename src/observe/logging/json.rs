@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_control_character_is_raw_and_the_text_stays_the_same() {
+    fn escapes_control_characters_losslessly() {
         let text: String = (0..0x100).filter_map(char::from_u32).chain("é\u{2028}".chars()).collect();
         let json = Value::from(text.clone()).to_string();
         let escaped = escaped(&json);

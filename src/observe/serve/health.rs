@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suite_is_too_old_where_its_remote_fails_for_an_hour() {
+    fn suite_is_stale_after_failing_hour() {
         let check = |ready, minutes: Option<u64>, trouble: Option<&str>| {
             let refreshed =
                 minutes.map(|minutes| Instant::now().checked_sub(Duration::from_secs(minutes * 60)).unwrap());

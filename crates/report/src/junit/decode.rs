@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_encoding_is_known_by_its_mark_its_shape_or_its_declaration() {
+    fn detects_encoding_by_mark_shape_or_declaration() {
         for (beginning, expected) in [
             (&b""[..], UTF_8),
             (b"<?xml version='1.0' encoding='ISO-8859-1'?>", WINDOWS_1252),

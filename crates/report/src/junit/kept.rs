@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn cases_that_did_not_pass_stay_and_the_order_is_the_reports() {
+    fn keeps_failed_cases_in_report_order() {
         let mut kept = Kept::new(&Limits { max_cases: 3, ..Limits::default() });
         for (name, outcome) in [
             ("p1", Outcome::Passed),

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_declaration_ends_where_its_subset_and_its_literals_are_over() {
+    fn finds_end_of_declaration_with_subset() {
         for (text, expected) in [
             ("DOCTYPE a>rest", 10),
             ("DOCTYPE a SYSTEM \"x>y\">rest", 23),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_begin_the_end_waits_for_the_next_block() {
+    fn partial_end_marker_waits_for_next_block() {
         assert_eq!(Skipped::Comment.feed(b"text --"), (5, false));
         assert_eq!(Skipped::Instruction.feed(b"text ?"), (5, false));
         let mut skipped = Skipped::Declaration(Declaration::default());

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_counted_once_and_only_where_no_case_is_listed() {
+    fn counts_unlisted_tests_once() {
         assert_eq!(sum(suite(5, None), vec![(suite(5, None), 0)]).1, 5);
         assert_eq!(sum(suite(9, None), vec![(suite(2, None), 2), (suite(3, None), 0)]).1, 3);
         assert_eq!(sum(suite(9, None), vec![(suite(2, None), 1)]).1, 0);

@@ -44,7 +44,7 @@ fn generated(
 }
 
 #[test]
-fn a_large_report_is_counted_whole_and_kept_within_the_limits() {
+fn large_report_is_counted_whole_and_limited() {
     let filler = "x".repeat(400);
     let part = |i: usize| match i % 10 {
         0 => format!(
@@ -67,7 +67,7 @@ fn a_large_report_is_counted_whole_and_kept_within_the_limits() {
 }
 
 #[test]
-fn what_is_kept_is_bounded_whatever_the_report_holds() {
+fn bounds_memory_of_any_report() {
     let text = "y".repeat(15_000);
     let part = |i: usize| format!("<testcase name='f{i}'><error>{text}</error></testcase>");
     let limits = Limits { max_body: 1 << 20, ..Limits::default() };
@@ -117,7 +117,7 @@ fn many_pieces_in_one_case_are_bounded_too() {
 }
 
 #[test]
-fn what_is_too_deep_or_too_long_is_malformed() {
+fn rejects_too_deep_and_too_long() {
     for (text, why) in [
         ("<testsuite>".repeat(1_001), "nested deeper"),
         (format!("<testsuite {}>", "a='b' ".repeat(200_000)), "a tag of more than 1 MiB"),
@@ -143,7 +143,7 @@ fn a_name_is_one_bounded_line() {
 }
 
 #[test]
-fn the_position_of_a_fault_counts_what_was_left_out() {
+fn error_position_counts_skipped_bytes() {
     let text = format!("<testsuite><!--{}--><testcase name='a'><failure>", "-".repeat(200_000));
     let fault = read_text(&text).fault.unwrap();
     assert!(fault.message.contains("at byte 200,046, after 0 cases; a had begun"), "{}", fault.message);
@@ -225,7 +225,7 @@ proptest! {
     }
 
     #[test]
-    fn any_soup_of_markup_gives_a_report_or_an_error(
+    fn any_markup_gives_report_or_error(
         parts in prop::collection::vec(prop::sample::select(vec![
             "<testsuite>", "</testsuite>", "<testsuite tests='3' errors='1'>", "<testcase name='a'>", "</testcase>",
             "<testcase/>", "<failure message='m", "<failure>", "</failure>", "'>", "<error/>", "<skipped/>", "<![CDATA[",
@@ -240,7 +240,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_report_gives_a_report_or_an_error(
+    fn damaged_report_gives_report_or_error(
         which in any::<prop::sample::Index>(),
         damages in prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8, any::<u8>()), 1..6),
     ) {

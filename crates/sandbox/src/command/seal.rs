@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_is_seen_also_one_that_is_undone() {
+    fn detects_every_change_even_undone() {
         type Change = fn(&Path) -> io::Result<()>;
         let changes: [(&str, Change); 12] = [
             ("tests", |top| {

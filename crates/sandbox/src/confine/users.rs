@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_name_on_this_machine_is_not_lent() {
+    fn never_lends_a_real_user() {
         let folder = tempfile::tempdir().unwrap();
         // `nobody` is 65534 on every machine.
         let users = Users::new(65_533, &folder.path().join("users")).unwrap();

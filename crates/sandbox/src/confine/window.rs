@@ -37,7 +37,7 @@ mod tests {
     const MB: u64 = 1 << 20;
 
     #[test]
-    fn what_grows_between_two_cases_is_the_next_one_s() {
+    fn growth_between_cases_belongs_to_next() {
         let mut window = Window::default();
         assert!(window.begin(20 * MB, 0));
         assert_eq!(window.end(22 * MB, 120 * MB), 100 * MB);

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_may_be_cut_or_is_somebody_elses_is_not() {
+    fn rejects_cut_or_nested_id() {
         for text in [
             "",
             "id",
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wherever_a_claim_is_cut_the_id_is_exact_or_none(
+        fn cut_claim_gives_exact_id_or_none(
             before in prop::collection::vec(("[a-z]{3,5}", json()), 0..3),
             own in json(),
             after in prop::collection::vec(("[a-z]{3,5}", json()), 0..3),

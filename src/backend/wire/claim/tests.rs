@@ -61,7 +61,7 @@ fn an_id_comes_back_byte_for_byte() {
 }
 
 #[test]
-fn no_work_is_no_work_however_it_is_said() {
+fn recognizes_every_form_of_no_task() {
     for body in [
         "",
         " \r\n",
@@ -78,7 +78,7 @@ fn no_work_is_no_work_however_it_is_said() {
 }
 
 #[test]
-fn laboratories_come_as_a_number_a_list_or_not_at_all() {
+fn laboratories_may_be_number_list_or_absent() {
     for (given, expected) in [
         ("", &[][..]),
         (r#","laboratoryNumber":null"#, &[]),
@@ -117,7 +117,7 @@ fn connected_tests_are_a_list_of_names() {
 }
 
 #[test]
-fn what_cannot_be_run_is_answered_under_its_id() {
+fn malformed_task_keeps_its_id() {
     for (body, says) in [
         (r#"{"id":7}"#, "`repositoryUrl` is missing"),
         (r#"{"id":7,"repositoryUrl":"u"}"#, "`branch` is missing"),
@@ -158,7 +158,7 @@ fn what_names_no_id_is_for_the_log() {
 }
 
 #[test]
-fn a_mark_unknown_fields_and_bad_bytes_do_no_harm() {
+fn tolerates_mark_unknown_fields_and_bad_bytes() {
     let body = format!("\u{feff}{}", with("1", r#","createdAt":{"a":[1]},"x":null"#));
     assert_eq!(task_of(&body).branch.as_deref(), Some("main"));
     let deep = format!(r#","x":{}{}"#, "[".repeat(5_000), "]".repeat(5_000));

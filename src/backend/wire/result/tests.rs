@@ -31,7 +31,7 @@ fn details(report: &Report) -> String {
 }
 
 #[test]
-fn the_fields_stand_in_the_order_of_the_document_and_the_id_as_it_came() {
+fn body_keeps_field_order_and_raw_id() {
     let mut report = report(vec![case("a::b", Outcome::Failed, "E   x")]);
     report.cases[0].memory = Some((3 << 20) + 1);
     let body = result_body(&id(r#"{"a": 1.0}"#), &report, &Limits::default());
@@ -73,7 +73,7 @@ fn the_details_say_what_went_wrong() {
 }
 
 #[test]
-fn text_is_cleaned_even_where_a_report_was_made_elsewhere() {
+fn cleans_text_of_any_report() {
     let dirty = report(vec![case("a\n\0b", Outcome::Failed, "x\0\x1b[31my\r\nz\u{ffff}")]);
     let body = body(&dirty, &Limits::default());
     assert_eq!(body["testResults"][0]["name"], "a b");
@@ -81,7 +81,7 @@ fn text_is_cleaned_even_where_a_report_was_made_elsewhere() {
 }
 
 #[test]
-fn a_body_shrinks_its_descriptions_before_it_drops_cases() {
+fn shrinks_descriptions_before_dropping_cases() {
     let text = "\"quoted\"\n".repeat(500);
     let many = report((0..50).map(|i| case(&format!("t{i}"), Outcome::Failed, &text)).collect());
     let shrunk = body(&many, &Limits { max_body: 40_000, ..Limits::default() });
@@ -91,7 +91,7 @@ fn a_body_shrinks_its_descriptions_before_it_drops_cases() {
 }
 
 #[test]
-fn a_body_drops_what_passed_first_and_says_so() {
+fn drops_passed_cases_first() {
     let outcome = |i| if i % 4 == 0 { Outcome::Failed } else { Outcome::Passed };
     let many = report((0..400).map(|i| case(&format!("t{i}"), outcome(i), "d")).collect());
     let small = body(&many, &Limits { max_body: 14_000, ..Limits::default() });
@@ -110,7 +110,7 @@ fn a_body_drops_what_passed_first_and_says_so() {
 }
 
 #[test]
-fn a_receipt_is_any_json_and_a_page_is_none() {
+fn receipt_is_json_not_html() {
     for body in [r#"{"id":1}"#, "{}", r#""ok""#] {
         assert!(is_receipt(body.as_bytes()), "{body}");
     }

@@ -22,7 +22,7 @@ fn filtered(text: &str, piece: usize) -> String {
 }
 
 #[test]
-fn what_is_short_passes_as_it_is_and_what_is_no_content_goes() {
+fn keeps_short_content_and_drops_the_rest() {
     let text = "<a b='>\"<!--x-->' c=\"'\">t &amp; <![CDATA[<!-- ]] > ]]>u</a><b/>";
     let dirty = "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY x \"]>\">]><a>1<!-- > -- -->2<?p ??>3</a>";
     let clean = "<!----><!----><a>1<!---->2<!---->3</a>";
@@ -34,7 +34,7 @@ fn what_is_short_passes_as_it_is_and_what_is_no_content_goes() {
 }
 
 #[test]
-fn an_overlong_run_keeps_both_ends_and_says_what_is_gone() {
+fn long_text_keeps_both_ends() {
     let long = "0123456789".repeat(20_000);
     for (open, close) in [("<a>", "</a>"), ("<a><![CDATA[", "]]></a>"), ("<a b='", "'/>"), ("<a>", "")] {
         for piece in [1_000, 1 << 20] {
@@ -51,13 +51,13 @@ fn an_overlong_run_keeps_both_ends_and_says_what_is_gone() {
 }
 
 #[test]
-fn a_run_that_is_only_just_too_long_for_a_cut_is_whole() {
+fn slightly_long_text_is_kept_whole() {
     let text = format!("<a>{}</a>", "x y ".repeat((HEAD + TAIL) / 4));
     assert_eq!(filtered(&text, 1 << 20), text);
 }
 
 #[test]
-fn a_cut_is_in_no_entity_and_in_no_character() {
+fn never_cuts_inside_entity_or_character() {
     for unit in ["&amp;", "ä", "🙂", "a&lt;ä"] {
         let text = format!("<a>{}</a>", unit.repeat(40_000));
         let out = filtered(&text, 4_099);
@@ -71,7 +71,7 @@ fn a_cut_is_in_no_entity_and_in_no_character() {
 }
 
 #[test]
-fn comments_between_texts_do_not_help_them_to_grow() {
+fn comments_do_not_extend_text_limit() {
     let text = format!("<a>{}</a>", format!("{}<!-- -->", "x".repeat(20_000)).repeat(20));
     let out = filtered(&text, 10_000);
     assert!(out.split('<').all(|run| run.len() < HEAD + TAIL));

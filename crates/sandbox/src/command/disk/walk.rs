@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_and_locked_folders_are_weighed_and_stay_as_they_are() {
+    fn measures_deep_and_locked_folders_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let locked = folder.path().join("locked");
         fs::create_dir(&locked).unwrap();
