@@ -120,3 +120,21 @@ fn package_ships_linked_pages() {
         assert!(manifest.contains(&asset), "{link}: Cargo.toml has no asset {asset}");
     }
 }
+
+/// The rooms in `docs/architecture.md` are the folders that there are.
+#[test]
+fn architecture_names_every_room() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    for parent in ["src", "crates"] {
+        for entry in fs::read_dir(root().join(parent)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("`{parent}/{}/`", path.file_name().unwrap().to_str().unwrap());
+            assert!(!path.is_dir() || page.contains(&name), "docs/architecture.md does not name {name}");
+        }
+    }
+    let rooms =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("/` |")).map(|(name, _)| name);
+    for room in rooms.filter(|name| name.starts_with("src/") || name.starts_with("crates/")) {
+        assert!(root().join(room).is_dir(), "docs/architecture.md names {room}, which does not exist");
+    }
+}
