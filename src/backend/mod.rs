@@ -52,7 +52,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_TOKEN_REFRESH_API", value_name = "PATH", default_value = "/api/v1/auth/refresh", value_parser = api_path)]
     pub token_refresh_api: String,
 
-    /// Time between token refreshes; sooner where the token itself expires sooner
+    /// Time between token refreshes; sooner if the token expires sooner
     #[arg(long, global = true, env = "RUNNER_REFRESH_TIME", value_name = "DURATION", default_value = "60", value_parser = interval)]
     pub refresh_time: Duration,
 
@@ -64,7 +64,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_LOGIN", value_name = "NAME", default_value = "dora_explorer")]
     pub login: String,
 
-    /// Password; prefer --password-file or RUNNER_PASSWORD, for `ps` shows arguments. With --auth and without any of
+    /// Password; prefer --password-file or RUNNER_PASSWORD, because `ps` shows arguments. With --auth and none of
     /// these: systemd's credential ostest-runner.password or password
     #[arg(
         long,
@@ -77,7 +77,7 @@ pub struct Settings {
     )]
     pub password: SecretString,
 
-    /// File that holds the password; goes before --password, where both are flags, say
+    /// File that holds the password; precedes a password from the same place
     #[arg(long, global = true, env = "RUNNER_PASSWORD_FILE", value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 

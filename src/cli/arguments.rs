@@ -14,7 +14,7 @@ use crate::{cli::doctor, cli::healthcheck, cli::run};
 
 pub use crate::config::one_line;
 
-/// Takes test tasks from a backend, runs them, and posts what they came to.
+/// Takes test tasks from a backend, runs them, and posts the results.
 #[derive(Debug, Parser)]
 #[command(name = "runner", version = env!("OSTEST_VERSION"), styles = STYLES, max_term_width = 100, args_override_self = true, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -60,10 +60,10 @@ pub enum Command {
         #[arg(long, allow_hyphen_values = true)]
         id: Option<String>,
     },
-    /// See and decide about what is taken and not answered yet
+    /// Show and manage claims and results that are not answered yet
     #[command(subcommand)]
     Spool(SpoolCommand),
-    /// Look at what a run needs, and say what mends what is missing: exit 0 or 1
+    /// Check what a run needs, and print the commands that mend it: exit 0 or 1
     Doctor(doctor::Args),
     /// Ask the running runner whether it is well: exit 0 or 1
     Healthcheck(healthcheck::Args),
@@ -72,7 +72,7 @@ pub enum Command {
     Config(ConfigCommand),
     /// Show the whole way of a task on sample repositories, with a backend inside
     Demo(DemoArgs),
-    /// Print what makes a shell complete the runner's options
+    /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: Shells,

@@ -45,8 +45,8 @@ const LONGEST_PASSWORD: usize = 64 << 10;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Settings {
-    /// File with settings, TOML: a flag's name without the dashes, = and its value [default:
-    /// /etc/ostest-runner/config.toml, where it is there]; none: no file
+    /// Settings file in TOML: an option without its dashes, = and the value [default: /etc/ostest-runner/config.toml,
+    /// if it exists]; none: no file
     #[arg(long, global = true, env = "RUNNER_CONFIG", value_name = "FILE", help_heading = "Settings", value_parser = path_or_none())]
     pub config: Option<PathBuf>,
 
@@ -106,8 +106,9 @@ fn is_none(path: &Path) -> bool {
 #[command(next_help_heading = "Folders")]
 #[group(skip)]
 pub struct FolderSettings {
-    /// Folder for what outlives a run: the suite, its environments [default: $STATE_DIRECTORY, else
-    /// ~/.local/state/ostest-runner]; with /{slot} at its end, the first of 1, 2, 3, … there that no other runner uses
+    /// Folder for the spool, the suite and its environments [default: $STATE_DIRECTORY, else
+    /// ~/.local/state/ostest-runner]; with /{slot} at its end, the first of 1, 2, 3, … there that no other runner
+    /// uses
     #[arg(long, global = true, env = "RUNNER_STATE_DIR", value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
 

@@ -37,7 +37,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_MOCK", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = text::units::flag)]
     pub mock: bool,
 
-    /// Pace of the executor's own checks while a suite runs; its end is noticed at once
+    /// Time between the executor's checks while a suite runs; the suite's end is noticed at once
     #[arg(long, global = true, env = "RUNNER_CHECK_PROC_INTERVAL", value_name = "DURATION", default_value = "0.1", value_parser = interval)]
     pub check_proc_interval: Duration,
 }

@@ -40,15 +40,15 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_SUITE_PRESET", value_enum, default_value_t = Preset::Auto)]
     pub suite_preset: Preset,
 
-    /// Command line of your own, run in the suite's folder; {python} {suite} {src} {report} {tests} {labs} {lab} {lab_names} {proxy_timeout}; an absent value leaves with its option
+    /// Your own command line, run in the suite's folder, with the placeholders {python} {suite} {src} {report} {tests} {labs} {lab} {lab_names} {proxy_timeout}; an absent value is left out with its option
     #[arg(long, global = true, env = "RUNNER_TEST_COMMAND", value_name = "COMMAND")]
     pub test_command: Option<Template>,
 
-    /// How old the suite's mirror may be before it is looked at again; 0: look for each task
+    /// How old the suite's mirror may be before its remote is checked again; 0: check for each task
     #[arg(long, global = true, env = "RUNNER_SUITE_MAX_AGE", value_name = "DURATION", default_value = "5", value_parser = duration)]
     pub suite_max_age: Duration,
 
-    /// Time a suite gives one test's proxy, handed to it in whole seconds; 0: leave it out
+    /// Time that the suite gives one test's proxy, passed in whole seconds; 0: not passed
     #[arg(long, global = true, env = "RUNNER_PROXY_TIMEOUT", value_name = "DURATION", default_value = "10", value_parser = duration)]
     pub proxy_timeout: Duration,
 }

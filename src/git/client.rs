@@ -31,7 +31,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_MAX_REPOSITORY", value_name = "SIZE", default_value = "512MiB", value_parser = text::units::size)]
     pub max_repository: u64,
 
-    /// Most files and folders in a repository
+    /// Largest number of files and folders in a repository
     #[arg(
         long,
         global = true,
@@ -41,7 +41,8 @@ pub struct Settings {
     )]
     pub max_repository_files: u64,
 
-    /// Room for what was fetched of repositories, so that a next attempt fetches what is new only; none: keep nothing
+    /// Disk space for fetched objects of repositories, so that a later attempt fetches only new ones; none: keep
+    /// nothing
     #[arg(long, global = true, env = "RUNNER_REPOSITORY_CACHE", value_name = "SIZE", default_value = "1G", value_parser = sandbox::confine::limits::size)]
     pub repository_cache: Most<u64>,
 

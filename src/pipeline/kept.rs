@@ -13,7 +13,7 @@ use text::units::{count, duration, size};
 #[command(next_help_heading = "Folders")]
 #[group(skip)]
 pub struct Settings {
-    /// Tasks of which report and output are kept, below the state folder; 0: none
+    /// Number of last tasks whose report and output are kept in the state folder; 0: none
     #[arg(long, global = true, env = "RUNNER_KEEP_TASKS", value_name = "COUNT", default_value = "20", value_parser = count::<0, 100_000>)]
     pub keep_tasks: usize,
 

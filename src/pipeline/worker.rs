@@ -34,7 +34,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_TIMEOUT", value_name = "DURATION", default_value = "600", value_parser = duration)]
     pub timeout: Duration,
 
-    /// Times that a checkout or the suite's preparation is tried when network or disk fail
+    /// How often a checkout or the suite's preparation is tried if the network or the disk fails
     #[arg(long, global = true, env = "RUNNER_ATTEMPTS", value_name = "COUNT", default_value_t = 3, value_parser = text::units::count::<1, 100>)]
     pub attempts: usize,
 }

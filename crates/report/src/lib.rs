@@ -30,7 +30,7 @@ pub struct Limits {
     #[arg(long, global = true, env = "RUNNER_MAX_BODY", value_name = "SIZE", default_value = "8MiB", value_parser = text::units::kibibyte)]
     pub max_body: u64,
 
-    /// Bytes of a report file that is still read
+    /// Size of the largest report file that is read
     #[arg(long, global = true, env = "RUNNER_MAX_REPORT", value_name = "SIZE", default_value = "1GiB", value_parser = text::units::size)]
     pub max_report: u64,
 }

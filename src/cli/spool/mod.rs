@@ -33,7 +33,7 @@ pub enum SpoolCommand {
     },
     /// Send a refused result again; a running runner notices by itself
     Retry(Which),
-    /// Remove for good: the backend will have no answer from here
+    /// Remove for good: the backend will get no result from this runner
     Drop(Which),
 }
 

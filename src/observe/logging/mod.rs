@@ -29,11 +29,11 @@ pub enum Level {
     Debug,
     /// A line at a task's start and end
     Info,
-    /// What is not as it should be
+    /// Unexpected conditions
     Warning,
-    /// What went wrong
+    /// Failures
     Error,
-    /// What needs a person
+    /// Failures that a person must mend
     Critical,
 }
 

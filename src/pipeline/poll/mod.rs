@@ -30,7 +30,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_CONCURRENT", value_name = "COUNT", default_value_t = 2, value_parser = text::units::count::<1, 1024>)]
     pub concurrent: usize,
 
-    /// Time between questions for a task while there is none
+    /// Time between requests for a task while there is none
     #[arg(long, global = true, env = "RUNNER_CHECK_INTERVAL", value_name = "DURATION", default_value = "5", value_parser = interval)]
     pub check_interval: Duration,
 
@@ -39,7 +39,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = text::units::duration)]
     pub drain_timeout: Option<Duration>,
 
-    /// What becomes of a task that the runner's own end interrupts
+    /// What happens to a task that the end of the runner interrupts
     #[arg(long, global = true, env = "RUNNER_ON_INTERRUPT", value_enum, default_value_t = OnInterrupt::Report)]
     pub on_interrupt: OnInterrupt,
 }

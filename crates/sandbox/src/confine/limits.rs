@@ -21,7 +21,7 @@ impl<T> Default for Most<T> {
 #[command(next_help_heading = "Limits of a task")]
 #[group(skip)]
 pub struct Limits {
-    /// Memory of a task, everything it runs together; none: no limit
+    /// Memory of a task, all its processes together; none: no limit
     #[arg(long, global = true, env = "RUNNER_MEMORY", value_name = "SIZE", default_value = "512M", value_parser = size)]
     pub memory: Most<u64>,
 
@@ -29,7 +29,7 @@ pub struct Limits {
     #[arg(long, global = true, env = "RUNNER_CPUS", value_name = "NUMBER", default_value = "1", value_parser = share)]
     pub cpus: Most<f64>,
 
-    /// Processor time of a task, everything it runs together; none: no limit but --timeout
+    /// Processor time of a task, all its processes together; none: no limit but --timeout
     #[arg(long, global = true, env = "RUNNER_CPU_TIME", value_name = "DURATION", default_value = "none", value_parser = time)]
     pub cpu_time: Most<Duration>,
 

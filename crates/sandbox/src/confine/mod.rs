@@ -32,7 +32,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "RUNNER_SANDBOX", value_enum, default_value_t = Choice::Auto)]
     pub sandbox: Choice,
 
-    /// Refuse to start where the confinement would be weaker than this
+    /// Refuse to start if the confinement would be weaker than this
     #[arg(long, global = true, env = "RUNNER_SANDBOX_REQUIRE", value_enum, value_name = "LEVEL")]
     pub sandbox_require: Option<Level>,
 
@@ -46,8 +46,8 @@ pub struct Settings {
     )]
     pub sandbox_readable: Vec<PathBuf>,
 
-    /// First of the user ids under which tasks run where the runner is root, one for each at a time; those of the
-    /// machine's own users and groups are passed over
+    /// First of the user ids for tasks if the runner is root; each running task has one, and ids of the machine's
+    /// users and groups are skipped
     #[arg(long, global = true, env = "RUNNER_SANDBOX_UID", value_name = "UID", default_value_t = users::FIRST, value_parser = clap::value_parser!(u32).range(1_000..4_000_000_000))]
     pub sandbox_uid: u32,
 
@@ -55,7 +55,7 @@ pub struct Settings {
     #[expect(missing_docs, reason = "documented where it is owned")]
     pub limits: Limits,
 
-    /// Network of a task: none, with a loopback of its own where namespaces can be had; or the host's
+    /// Network of a task: none (its own loopback, if namespaces work), or the host's
     #[arg(long, global = true, env = "RUNNER_NETWORK", value_enum, default_value_t = Network::None)]
     pub network: Network,
 }
@@ -100,9 +100,9 @@ impl Default for Settings {
 pub enum Choice {
     /// The strongest that works.
     Auto,
-    /// Namespaces, by bubblewrap, and the stage inside.
+    /// Namespaces by bubblewrap, and everything of basic.
     Bwrap,
-    /// The stage alone.
+    /// Limits, Landlock and seccomp.
     Basic,
     /// Nothing.
     None,
@@ -116,7 +116,7 @@ pub enum Level {
     /// Nothing is confined.
     #[default]
     None,
-    /// Limits, Landlock, seccomp, and an own user where the runner is root.
+    /// Limits, Landlock, seccomp, and a user for each task if the runner is root.
     Basic,
     /// The same within namespaces of its own.
     Bwrap,
