@@ -138,3 +138,48 @@ fn architecture_names_every_room() {
         assert!(root().join(room).is_dir(), "docs/architecture.md names {room}, which does not exist");
     }
 }
+
+/// The tests that `docs/security.md` names exist: `attack-folder`, `module::`, `module::test_…`, `test_…`.
+#[test]
+fn security_page_names_existing_tests() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let tests = sources(&root().join("tests/it"));
+    let (_, table) = page.split_once("## What is promised").unwrap();
+    let cells = table
+        .lines()
+        .take_while(|line| !line.starts_with("### "))
+        .filter_map(|line| line.trim_end_matches(" |").rsplit_once(" | ").map(|(_, cell)| cell));
+    let in_table = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let anywhere =
+        page.split('`').skip(1).step_by(2).filter(|word| word.contains("::") || word.ends_with('…'));
+    let mut missing = Vec::new();
+    for name in in_table.chain(anywhere) {
+        let known = if let Some(start) = name.strip_suffix('…') {
+            tests.contains(&format!("fn {}", start.rsplit("::").next().unwrap()))
+        } else if let Some(module) = name.strip_suffix("::") {
+            tests.contains(&format!("mod {};", module.rsplit("::").next().unwrap()))
+        } else if let Some((_, test)) = name.rsplit_once("::") {
+            tests.contains(&format!("fn {test}("))
+        } else {
+            root().join("tests/attacks").join(name).is_dir()
+        };
+        if !known {
+            missing.push(name);
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// All Rust sources below a folder, as one text.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+    text
+}
