@@ -199,7 +199,7 @@ async fn removed_checkout_ends_run() {
     let id = world.submit(r#"cd /; rm -rf "$OLDPWD"; sleep 300"#);
     let started = std::time::Instant::now();
     let answer = world.answer(&id).await;
-    assert_eq!(world.fault(&id), "execute/student", "{answer}");
+    assert_eq!(world.fault(&id), "execute/program", "{answer}");
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 

@@ -1,5 +1,7 @@
 //! The log's formats: for programs, and for the journal.
 
+use std::path::{Path, PathBuf};
+
 use mock_backend::Settings;
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ async fn json_lines_have_task_id_and_seconds() {
         "branch": "main", "laboratories": [], "connectedTests": []});
     world.backend.submit_raw(claim.to_string());
     let world = &world;
-    eventually("it is delivered", || world.runner.log().contains("\"delivered\"")).await;
+    world.runner.logs("result_delivered").await;
     let log = world.runner.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &lines {
@@ -24,17 +26,17 @@ async fn json_lines_have_task_id_and_seconds() {
         assert!(["debug", "info", "warning", "error", "critical"].contains(&level), "{line}");
     }
     // The git child's own words are there beside the worker's.
-    let find = |message: &str| lines.iter().rfind(|line| line["message"] == message).unwrap();
-    let id = find("task started")["task.id"].clone();
+    let find = |event: &str| lines.iter().rfind(|line| line["event"] == event).unwrap();
+    let id = find("task_started")["task.id"].clone();
     assert_eq!(id, hostile);
-    for message in ["task ended", "checked out", "delivered"] {
-        assert_eq!(find(message)["task.id"], id, "{message}");
-        let elapsed = find(message)["elapsed"].as_f64().unwrap();
-        assert!(elapsed > 0.0 && elapsed < 20.0, "{message}: {elapsed}");
+    for event in ["task_ended", "checked_out", "result_delivered"] {
+        assert_eq!(find(event)["task.id"], id, "{event}");
+        let elapsed = find(event)["elapsed"].as_f64().unwrap();
+        assert!(elapsed > 0.0 && elapsed < 20.0, "{event}: {elapsed}");
     }
-    assert_eq!(find("checked out")["progress"], "checkout");
-    assert_eq!(find("the runner starts")["state"], world.folder().join("state").display().to_string());
-    assert_eq!(find("sandbox")["field.level"], "none");
+    assert_eq!(find("checked_out")["progress"], "checkout");
+    assert_eq!(find("runner_started")["state"], world.folder().join("state").display().to_string());
+    assert_eq!(find("sandbox_chosen")["field.level"], "none");
 }
 
 #[tokio::test]
@@ -60,12 +62,14 @@ async fn journal_lines_start_with_priority() {
         ]);
         let mut runner = runner.spawn().unwrap();
         let log = || std::fs::read_to_string(&path).unwrap();
-        eventually("it has warned", || log().contains("could not be asked")).await;
+        // The level, as text and as JSON have it.
+        let levels = if format == "json" { ["\"info\"", "\"warning\""] } else { [" INFO ", " WARN "] };
+        eventually("it has warned", || log().contains(levels[1])).await;
         runner.kill().unwrap();
         runner.wait().unwrap();
-        for (words, beginning) in ["the runner starts", "could not be asked"].into_iter().zip(beginnings) {
+        for (level, beginning) in levels.into_iter().zip(beginnings) {
             let log = log();
-            let line = log.lines().find(|line| line.contains(words)).unwrap();
+            let line = log.lines().find(|line| line.contains(level)).unwrap();
             assert!(line.starts_with(beginning), "{line}");
         }
     }
@@ -106,8 +110,7 @@ async fn documented_command_finds_lines_of_one_task() {
             world.backend.submit_raw(claim.to_string());
         }
         let read = || std::fs::read_to_string(&log).unwrap_or_default();
-        let delivered =
-            || read().lines().filter(|line| line.contains("delivered") && line.contains("attempts")).count();
+        let delivered = || read().lines().filter(|line| line.contains("attempts")).count();
         eventually("all are delivered", || delivered() == ids.len()).await;
         let text = read();
         let mut found = 0;
@@ -117,9 +120,10 @@ async fn documented_command_finds_lines_of_one_task() {
             let mut shell = std::process::Command::new("bash");
             let output = shell.args(["-c", &command]).env("LOG", &log).env("ID", &plain).output().unwrap();
             let lines = String::from_utf8(output.stdout).unwrap();
-            let has = |words: &str| lines.lines().filter(|line| line.contains(words)).count();
+            // Fields that only the lines of a task's start, end and delivery have.
+            let has = |field: &str| lines.lines().filter(|line| line.contains(field)).count();
             assert_eq!(
-                (has("task started"), has("task ended"), has("delivered")),
+                (has("laboratories"), has("verdict"), has("attempts")),
                 (1, 1, 1),
                 "{plain}: {lines}\n{text}"
             );
@@ -127,5 +131,29 @@ async fn documented_command_finds_lines_of_one_task() {
         }
         let about = text.lines().filter(|line| line.contains("task.id")).count();
         assert_eq!(found, about, "{format}: each line about a task is one task's\n{text}");
+    }
+}
+
+/// The source files below `folder`.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn every_log_line_has_a_documented_event() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/metrics.md")).unwrap();
+    for path in
+        sources(&root.join("src")).iter().filter(|path| path.extension().is_some_and(|end| end == "rs"))
+    {
+        let text = std::fs::read_to_string(path).unwrap();
+        for level in ["debug", "info", "warn", "error"] {
+            for call in text.split(&format!("tracing::{level}!(")).skip(1) {
+                let name = call.trim_start().strip_prefix("name: \"").and_then(|rest| rest.split_once('"'));
+                let (name, _) = name.unwrap_or_else(|| panic!("{}: no name: {:.80}", path.display(), call));
+                assert!(page.contains(&format!("`{name}`")), "{}: {name} is not documented", path.display());
+            }
+        }
     }
 }
