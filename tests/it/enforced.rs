@@ -26,7 +26,7 @@ async fn same_words_at(sandbox: &str, user: Option<u32>) -> Value {
         (&level.into(), &words.as_str().into())
     );
     let page = page(address).await;
-    assert!(page.contains(&format!("<code>{level}</code>")) && page.contains(&words), "{words}\n{page}");
+    assert!(page.contains(&format!(">{level}<")) && page.contains(&words), "{words}\n{page}");
     let metrics = get(address, "/metrics").await.1;
     let line = metrics.lines().find(|line| line.starts_with("ostest_runner_sandbox_info{")).unwrap();
     for (feature, how) in words.split(' ').filter_map(|word| word.split_once('=')) {
