@@ -111,7 +111,7 @@ async fn examine(
         Err(error) => Err(format!("no folder to try things in: {error}; --state-dir may name one")),
     };
     let sandbox = match &config {
-        Ok(config) if !given.execute.mock => {
+        Ok(config) if given.execute.runs_programs() => {
             let trial = find_sandbox(config, &launcher, format!("ostest-{mark}-"));
             Some(screen.during(|| "trying the sandbox".to_owned(), trial).await)
         }
@@ -224,7 +224,7 @@ async fn run_once(mut settings: Settings, args: run::Args, screen: &Screen) -> a
     tokio::select! {
         code = run::run(&worker, args, (&observe, screen), interrupt, &mut out) => {
             out.flush().ok();
-            worker.execute.settle().await;
+            worker.settle().await;
             Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
         }
         () = signals => Ok(ExitCode::FAILURE),

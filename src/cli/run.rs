@@ -71,7 +71,7 @@ pub async fn run(
     let started = Instant::now();
     let reached = Live::new(Progress::Claim);
     let progress = |now| reached.set(now);
-    let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };
+    let bounds = Bounds { deadline: worker.deadline(started, interrupt), progress: &progress };
     let say = || doing(reached.get(), observe);
     let work = Box::pin(worker.run(&task, &source, started, bounds));
     let (report, clearing) = screen.during(say, work).await;

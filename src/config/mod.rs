@@ -25,7 +25,7 @@ use clap::{ArgMatches, Command, FromArgMatches};
 use nix::unistd::{AccessFlags, access};
 use secrecy::SecretString;
 
-use crate::executors::{self, Folders, SuiteSettings};
+use crate::executors::{self, SuiteSettings};
 use crate::{
     backend, git::client, observe::logging, observe::serve, pipeline::kept, pipeline::poll, pipeline::worker,
     spool,
@@ -223,6 +223,15 @@ pub enum WithFile {
     Never,
     /// It does, and tells itself of one that is wrong: see [`Given::wrong`].
     Told,
+}
+
+/// The folders of the runner.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// What outlives a run: spool, mirrors, environments, artifacts.
+    pub state: PathBuf,
+    /// The tasks' own folders.
+    pub work: PathBuf,
 }
 
 /// Settings that have been checked.

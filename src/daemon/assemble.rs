@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::backend::Backend;
 use crate::config::Config;
-use crate::executors::{Execute, find_program};
+use crate::executors::Parts;
 use crate::git::client::Checkout;
 use crate::observe::serve;
 use crate::observe::{Confinement, Observe};
@@ -20,6 +20,7 @@ use crate::pipeline::stop::Stop;
 use crate::pipeline::worker::Worker;
 use crate::spool::{Found, Spool};
 use report::Fault;
+use sandbox::command::find_program;
 use sandbox::command::{self, Deadline, Launcher};
 use sandbox::confine::Sandbox;
 use sandbox::trial::{self, Ground};
@@ -82,7 +83,7 @@ impl Daemon {
 
     /// What is shown of it to whoever asks at `--listen`.
     pub fn shown(&self, config: &Config) -> serve::Source {
-        let suite = !self.worker.execute.is_mock();
+        let suite = self.worker.execution.runs_programs();
         serve::Source::new(self.observe.clone(), self.spool.clone(), config.folders.state.clone(), suite)
     }
 
@@ -95,7 +96,7 @@ impl Daemon {
     pub async fn warm_up(&self, stop: &Stop) -> Result<(), Fault> {
         // Nothing runs yet that a drain would have to wait for.
         let until = Deadline::new(Instant::now(), Duration::ZERO, stop.drain.clone());
-        self.worker.execute.warm_up(&until).await.inspect(|()| self.observe.warm())
+        self.worker.warm_up(&until).await.inspect(|()| self.observe.warm())
     }
 
     /// Delivers what an earlier run has finished. Needs no suite, and so no warm-up.
@@ -148,7 +149,7 @@ impl Daemon {
 
     /// Ends what works on tasks, with what it keeps ready.
     pub async fn settle(&self) {
-        self.worker.execute.settle().await;
+        self.worker.settle().await;
     }
 
     /// Warms up for as long as it takes; false: told to stop meanwhile.
@@ -181,28 +182,34 @@ pub async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe)
     let settings = &config.settings;
     let prefix = format!("ostest-{mark}-");
     let launcher = Launcher::new(exe, mark, settings.process.clone()).observed(Arc::new(observe.clone()));
-    let launcher =
-        if settings.execute.mock { launcher } else { confined(config, launcher, prefix, observe).await? };
+    let launcher = if settings.execute.runs_programs() {
+        confined(config, launcher, prefix, observe).await?
+    } else {
+        launcher
+    };
     let checkout = Checkout::new(
         config.running.checkout.clone(),
         launcher.clone(),
         observe.clone(),
         &config.folders.state,
     );
+    let parts = Parts {
+        suite: settings.suite.clone(),
+        limits: settings.limits.clone(),
+        launcher: launcher.clone(),
+        git: checkout.clone(),
+        state: config.folders.state.clone(),
+        work: config.folders.work.clone(),
+        observe: observe.clone(),
+    };
     Ok(Worker {
         settings: config.running.worker.clone(),
         limits: settings.limits.clone(),
         work_dir: config.folders.work.clone(),
         kept: Kept::new(config.folders.state.join("kept"), settings.kept.clone()),
-        execute: Execute::new(
-            settings.execute.clone(),
-            settings.suite.clone(),
-            settings.limits.clone(),
-            launcher,
-            checkout.clone(),
-            &config.folders,
-            observe,
-        ),
+        execution: settings.execute.clone(),
+        executor: settings.execute.executor().construct(parts),
+        launcher,
         checkout,
     })
 }

@@ -8,7 +8,7 @@ use text::units::show;
 ///
 /// # Errors
 /// The fault of `work`, or the one of a passed deadline.
-pub(super) async fn bound<T>(
+pub async fn bound<T>(
     deadline: &Deadline,
     progress: Progress,
     work: impl Future<Output = Result<T, Fault>>,

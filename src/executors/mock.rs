@@ -1,41 +1,43 @@
-//! `--mock`: predefined reports, without running anything.
+//! The mock executor (`--mock`): predefined reports, without running anything.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Executor;
-use crate::task::Task;
+use async_trait::async_trait;
 use report::{Case, Fault, Outcome, Report, Tally};
 use sandbox::command::{Exit, Running};
+use sandbox::workspace::Workspace;
 
-/// Whose turn it is where the repository's name does not say.
+use super::executor::{Executor, ExecutorKind};
+use crate::task::Task;
+
+/// Answers each task with one of two predefined reports: a repository whose name holds `pass` or `fail` gets that one, the
+/// others get them in turn.
 #[derive(Debug, Default)]
-pub(super) struct Turn(AtomicBool);
-
-/// Answers one task.
-pub(super) struct Mock {
-    passes: bool,
+pub(super) struct MockKind {
+    last_passed: AtomicBool,
 }
 
-impl Mock {
-    /// A repository named after `pass` or `fail` gets that report; the others get them in turn.
-    pub(super) fn new(task: &Task, turn: &Turn) -> Self {
+impl ExecutorKind for MockKind {
+    fn executor<'a>(&'a self, task: &'a Task, _: &'a Workspace) -> Box<dyn Executor + 'a> {
         let url = task.repository_url.trim_end_matches('/');
         let name = url.rsplit('/').next().unwrap_or_default().to_lowercase();
         let passes = match (name.contains("pass"), name.contains("fail")) {
             (true, false) => true,
             (false, true) => false,
-            _ => !turn.0.fetch_xor(true, Ordering::Relaxed),
+            _ => !self.last_passed.fetch_xor(true, Ordering::Relaxed),
         };
-        Self { passes }
+        Box::new(Mock { passes })
     }
 }
 
+/// The executor of one task.
+struct Mock {
+    passes: bool,
+}
+
+#[async_trait]
 impl Executor for Mock {
-    async fn ahead(&mut self) {}
-
-    async fn give_up(&mut self) {}
-
     async fn prepare(&mut self) -> Result<(), Fault> {
         Ok(())
     }
@@ -43,12 +45,6 @@ impl Executor for Mock {
     async fn startup(&mut self) -> Result<Option<Running>, Fault> {
         Ok(None)
     }
-
-    fn check(&mut self) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn shutdown(&mut self) {}
 
     async fn post_process(&mut self, _: Option<&Exit>) -> Report {
         let case = |name: &str, outcome, description: &str, millis| Case {

@@ -111,7 +111,7 @@ impl Attempts {
         // A task of its own, so that a panic in it is a report too.
         let run = tokio::spawn(async move {
             let progress = move |progress| watched.progress(progress);
-            let bounds = Bounds { until: worker.until(started, interrupt), progress: &progress };
+            let bounds = Bounds { deadline: worker.deadline(started, interrupt), progress: &progress };
             worker.run(&task, &Source::Repository, started, bounds).await
         });
         run.await.unwrap_or_else(|error| {

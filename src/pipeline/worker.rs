@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::backend::wire;
-use crate::executors::{Bounds, Execute, template};
+use crate::executors::{Bounds, ExecutorKind, Settings as ExecutionSettings, bound, drive};
 use crate::git::client::Checkout;
 use crate::live::Live;
 use crate::pipeline::kept::Kept;
 use crate::pipeline::retry;
 use crate::task::{Task, TaskId};
 use report::{Cause, Fault, Limits, Progress, Report};
-use sandbox::command::Deadline;
+use sandbox::command::{Deadline, Launcher};
 use sandbox::workspace::{Workspace, copy_tree};
 use text::shorten;
 use text::units::duration;
@@ -50,10 +50,14 @@ pub struct Worker {
     pub work_dir: PathBuf,
     /// What is kept of a task for people.
     pub kept: Kept,
-    /// The checkout step.
+    /// Fetches the program under test.
     pub checkout: Checkout,
-    /// The execute step.
-    pub execute: Execute,
+    /// How tests are run.
+    pub execution: ExecutionSettings,
+    /// The executor in force.
+    pub executor: Box<dyn ExecutorKind>,
+    /// Starts the commands of tasks.
+    pub launcher: Launcher,
 }
 
 impl Worker {
@@ -79,10 +83,7 @@ impl Worker {
                 "task started"
             );
             let mut clearing = Clearing::default();
-            let mut report = match self.work(task, source, &bounds, &mut clearing).await {
-                Ok(report) => report,
-                Err(fault) => Report::of_fault(fault, Duration::ZERO),
-            };
+            let mut report = self.work(task, source, &bounds, &mut clearing).await;
             if report.fault.is_some() {
                 report.duration = claimed.elapsed();
             }
@@ -98,9 +99,22 @@ impl Worker {
         wire::result_body(id, report, &self.limits)
     }
 
-    /// How long a task that was claimed at `claimed` may go on.
-    pub fn until(&self, claimed: Instant, interrupt: CancellationToken) -> Deadline {
+    /// The deadline of a task that was claimed at `claimed`.
+    pub fn deadline(&self, claimed: Instant, interrupt: CancellationToken) -> Deadline {
         Deadline::new(claimed, self.settings.get().timeout, interrupt)
+    }
+
+    /// Prepares what all tasks share.
+    ///
+    /// # Errors
+    /// The fault that keeps tasks from being run.
+    pub async fn warm_up(&self, deadline: &Deadline) -> Result<(), Fault> {
+        self.executor.warm_up(deadline).await
+    }
+
+    /// Waits until nothing runs any more of what was given up.
+    pub async fn settle(&self) {
+        self.launcher.settle().await;
     }
 
     async fn work(
@@ -109,16 +123,19 @@ impl Worker {
         source: &Source,
         bounds: &Bounds<'_>,
         clearing: &mut Clearing,
-    ) -> Result<Report, Fault> {
-        selectable(task)?;
-        if self.execute.is_mock() {
-            return self.execute.run_mock(task, bounds).await;
+    ) -> Report {
+        if let Err(fault) = self.executor.accept(task) {
+            return Report::of_fault(fault, Duration::ZERO);
         }
-        let workspace = Workspace::new(&self.work_dir).map_err(|error| {
-            let message =
-                format!("cannot make a folder for the task below {}: {error}", self.work_dir.display());
-            Fault::new(Progress::Checkout, Cause::Infrastructure, message)
-        })?;
+        let workspace = match Workspace::new(&self.work_dir) {
+            Ok(workspace) => workspace,
+            Err(error) => {
+                let message =
+                    format!("cannot make a folder for the task below {}: {error}", self.work_dir.display());
+                let fault = Fault::new(Progress::Checkout, Cause::Infrastructure, message);
+                return Report::of_fault(fault, Duration::ZERO);
+            }
+        };
         let report = self.work_in(&workspace, task, source, bounds).await;
         let (kept, id) = (self.kept.clone(), task.id.short());
         let keeping = tokio::task::spawn_blocking(move || {
@@ -129,16 +146,24 @@ impl Worker {
         report
     }
 
+    /// Checks the program out and prepares the executor at the same time, then drives the executor.
     async fn work_in(
         &self,
         workspace: &Workspace,
         task: &Task,
         source: &Source,
         bounds: &Bounds<'_>,
-    ) -> Result<Report, Fault> {
-        // Boxed: they are large, and all that waits for a task holds them.
-        let checkout = Box::pin(self.get(task, source, workspace));
-        Box::pin(self.execute.run(task, workspace, checkout, bounds)).await
+    ) -> Report {
+        let mut executor = self.executor.executor(task, workspace);
+        let checkout = if self.execution.runs_programs() {
+            (bounds.progress)(Progress::Checkout);
+            // Boxed: it is large, and all that waits for a task holds it.
+            let checkout = Box::pin(self.get(task, source, workspace));
+            tokio::join!(bound(&bounds.deadline, Progress::Checkout, checkout), executor.preflight()).0
+        } else {
+            Ok(())
+        };
+        drive(executor.as_mut(), checkout, bounds, self.execution.check_proc_interval).await
     }
 
     async fn get(&self, task: &Task, source: &Source, workspace: &Workspace) -> Result<(), Fault> {
@@ -186,15 +211,6 @@ async fn copy(from: PathBuf, to: PathBuf) -> Result<(), Fault> {
     let copied = tokio::task::spawn_blocking(move || copy_tree(&from, &to)).await;
     let copied = copied.map_err(std::io::Error::other).and_then(|copied| copied);
     copied.map_err(|error| Fault::new(Progress::Checkout, Cause::Task, format!("{message}: {error}")))
-}
-
-/// Refuses names of tests that `-k` would read as something else.
-fn selectable(task: &Task) -> Result<(), Fault> {
-    let wrong = task.tests.iter().find_map(|name| Some((name, template::unselectable(name)?)));
-    wrong.map_or(Ok(()), |(name, why)| {
-        let message = format!("connectedTests: {name:?} cannot be selected: {why}");
-        Err(Fault::new(Progress::Claim, Cause::Task, message))
-    })
 }
 
 fn say_end(report: &Report, claimed: Instant) {

@@ -137,7 +137,7 @@ fn installed_shells_load_completion() {
     let home = tempfile::tempdir().unwrap();
     for (shell, check) in [("zsh", "-n"), ("fish", "--no-execute"), ("bash", "-n")] {
         // None of them is needed for anything else.
-        if ostest_runner::executors::find_program(shell).is_none() {
+        if sandbox::command::find_program(shell).is_none() {
             eprintln!("\n!!! SKIPPED: {shell} is not installed (apt-get install {shell})\n");
             continue;
         }

@@ -232,6 +232,8 @@ pub struct Report {
     pub cut: Option<String>,
     /// How many of how many tests had ended, where that was told while they ran.
     pub finished: Option<(u64, u64)>,
+    /// Listed cases that had not finished when the run was stopped.
+    pub unfinished: u64,
     /// How the suite itself ended: `exit code 1`, `signal 9 (SIGKILL)`.
     pub exit: Option<String>,
     /// The limits that the run hit, in words.
@@ -294,24 +296,6 @@ impl Report {
         for case in &self.cases {
             self.tally.count(case.outcome);
         }
-    }
-
-    /// Takes the pass back from the test that was running when the run was stopped. pytest lists it last, with a time
-    /// but without a name and without a failure, which would read as a pass. Whether there was such a case.
-    pub fn interrupt_last(&mut self) -> bool {
-        // What was told while it ran is not in need of a guess.
-        if self.finished.is_some() {
-            return false;
-        }
-        let unfinished = |case: &&mut Case| case.outcome == Outcome::Passed && case.name == UNNAMED;
-        let Some(last) = self.cases.last_mut().filter(unfinished) else {
-            return false;
-        };
-        last.outcome = Outcome::Errored;
-        "interrupted: it was still running when the run was stopped".clone_into(&mut last.description);
-        self.tally.passed -= 1;
-        self.tally.errored += 1;
-        true
     }
 
     /// The highest use of memory in bytes that is known: of the run, else of a case.

@@ -16,12 +16,13 @@ use tempfile::TempDir;
 use crate::cli::DemoArgs;
 use crate::config::{Config, Settings};
 use crate::daemon::{Daemon, OWN_BINARY};
-use crate::executors::{Preset, find_program};
+use crate::executors::Preset;
 use crate::git::url::RepositoryUrl;
 use crate::observe::screen::Screen;
 use crate::observe::{Delivery, Observe};
 use crate::pipeline::stop::Stop;
 use samples::Student;
+use sandbox::command::find_program;
 use text::units::show;
 
 /// How long a task may take here: the endless program is shown to the deadline.

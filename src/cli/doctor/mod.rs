@@ -156,7 +156,7 @@ async fn look(patient: Patient<'_>) -> Vec<Finding> {
         findings.push(Finding::warning("settings", warning, mend));
     }
     patient.doing.set("programs");
-    if !settings.execute.mock {
+    if settings.execute.runs_programs() {
         findings.extend(programs::look(&patient.launcher).await);
     }
     if patient.wrong_file.is_some() {
@@ -166,14 +166,14 @@ async fn look(patient: Patient<'_>) -> Vec<Finding> {
         findings.extend(state::look(settings));
     }
     if patient.config.is_err() {
-        let tasks = ["suite", "sandbox"].into_iter().filter(|_| !settings.execute.mock);
+        let tasks = ["suite", "sandbox"].into_iter().filter(|_| settings.execute.runs_programs());
         findings.extend(["backend", "login"].into_iter().chain(tasks).map(Finding::skipped));
     }
     if let Ok(config) = patient.config {
         patient.doing.set("the backend");
         // Only there the password is in its place.
         findings.extend(backend::look(&config.settings.backend).await);
-        if !settings.execute.mock {
+        if settings.execute.runs_programs() {
             patient.doing.set("the suite");
             let confined = match &patient.sandbox {
                 Some(Ok(sandbox)) => patient.launcher.clone().confined(sandbox.clone()),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Finding;
 use super::cause::{self, quoted};
 use crate::config::Config;
-use crate::executors::find_program;
 use crate::git::client::Checkout;
+use sandbox::command::find_program;
 use sandbox::command::{Deadline, Launcher, Spec};
 use sandbox::workspace::Workspace;
 

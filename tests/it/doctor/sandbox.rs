@@ -11,7 +11,7 @@ use crate::support::{BINARY, Ran, SmallDisk, command, have};
 /// The doctor in a world that `prepare`, a command with its arguments, has made.
 async fn in_world(prepare: &[&str], home: &Path, environment: &[(&str, &str)]) -> Value {
     let usual = command(home);
-    let program = ostest_runner::executors::find_program(prepare[0]).unwrap();
+    let program = sandbox::command::find_program(prepare[0]).unwrap();
     #[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
     let mut doctor = std::process::Command::new(program);
     doctor.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -32,7 +32,7 @@ pub const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
 
 /// Whether what a test needs is here. Where it is not, the test is skipped with a loud line; in CI it fails.
 pub fn have(program: &str, package: &str) -> bool {
-    let found = ostest_runner::executors::find_program(program).is_some();
+    let found = sandbox::command::find_program(program).is_some();
     if !found {
         let line = format!("{program} is not installed (apt-get install {package})");
         assert!(std::env::var_os("RUNNER_TEST_NO_SKIP").is_none(), "{line}");

@@ -13,6 +13,7 @@ mod launcher;
 mod meter;
 mod observer;
 mod output;
+mod program;
 mod running;
 mod seal;
 mod start;
@@ -27,6 +28,7 @@ pub use hit::Hit;
 pub use launcher::Launcher;
 pub use observer::{CommandEnd, Observer};
 pub use output::Captured;
+pub use program::find_program;
 pub use running::Running;
 pub use start::BWRAP;
 

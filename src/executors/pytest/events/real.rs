@@ -26,7 +26,7 @@ fn interpreter() -> Option<&'static Path> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOUND
         .get_or_init(|| {
-            let machines = crate::executors::find_program("python3").map(|_| PathBuf::from("python3"));
+            let machines = sandbox::command::find_program("python3").map(|_| PathBuf::from("python3"));
             let Some(found) = env::var_os("RUNNER_TEST_PYTEST").map(PathBuf::from).or(machines) else {
                 let line = "python3 is not installed (apt-get install python3 python3-venv)";
                 assert!(env::var_os("RUNNER_TEST_NO_SKIP").is_none(), "{line}");

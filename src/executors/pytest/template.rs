@@ -219,7 +219,7 @@ fn keyword(name: &str) -> Cow<'_, str> {
 }
 
 /// A name that `-k` would read as something else, and why.
-pub fn unselectable(name: &str) -> Option<String> {
+pub(super) fn unselectable(name: &str) -> Option<String> {
     // The words of pytest's expression scanner: letters, digits, `_`, and these.
     let wrong = name.chars().find(|&c| !(c.is_alphanumeric() || "_:+-.[]\\/".contains(c)));
     let why = match wrong {

@@ -4,11 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::confined::{Confined, confine, home_of, nothing};
 use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
 use super::verdict::{Evidence, UNTOLD};
-use super::{Executor, plugin};
+use super::{interrupted, plugin};
+use crate::executors::executor::Executor;
 use crate::task::Task;
 use report::junit;
 use report::{Cause, Fault, Limits, Progress, Report};
@@ -111,6 +114,13 @@ impl<'a> Pytest<'a> {
         }
     }
 
+    /// Ends what `preflight` has ready, and waits until nothing is left of it.
+    async fn release_held(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.give_up().await;
+        }
+    }
+
     /// Whether all tests are run and the chosen ones picked from the report, since they are too many for `-k`.
     fn selects_here(&self) -> bool {
         let names = &self.task.tests;
@@ -118,8 +128,9 @@ impl<'a> Pytest<'a> {
     }
 }
 
+#[async_trait]
 impl Executor for Pytest<'_> {
-    async fn ahead(&mut self) {
+    async fn preflight(&mut self) {
         // Only there does the making take its time, and is all of it out of the checkout's reach.
         if self.launcher.sandbox().level != Level::Bwrap {
             return;
@@ -132,18 +143,12 @@ impl Executor for Pytest<'_> {
         }
     }
 
-    async fn give_up(&mut self) {
-        if let Some(held) = self.held.take() {
-            held.give_up().await;
-        }
-    }
-
     async fn prepare(&mut self) -> Result<(), Fault> {
         let suite = self.keeper.current().await?;
         if self.suite.as_ref().is_some_and(|ahead| Arc::ptr_eq(ahead, &suite)) {
             return Ok(());
         }
-        self.give_up().await;
+        self.release_held().await;
         self.confine(suite).await.map_err(|error| {
             Fault::new(Progress::Prepare, Cause::Infrastructure, format!("cannot prepare the suite: {error}"))
         })
@@ -176,9 +181,8 @@ impl Executor for Pytest<'_> {
         }
     }
 
-    async fn shutdown(&mut self) {}
-
     async fn post_process(&mut self, exit: Option<&Exit>) -> Report {
+        self.release_held().await;
         let Some(exit) = exit else { return Report::default() };
         let (path, limits) = (self.workspace.report(), self.limits.clone());
         // Out of a disk of the task's own, the supervisor has brought it; else it is where the suite wrote it.
@@ -212,6 +216,9 @@ impl Executor for Pytest<'_> {
                 let kind = if warning == UNTOLD { "no_plugin" } else { "doubt" };
                 tracing::warn!(name: "report_warning", kind, warning, "the suite's result comes with a warning");
             }
+        }
+        if exit.stopped.is_some() {
+            interrupted::take_back_pass(&mut report);
         }
         report.exit = Some(exit.describe());
         report.limits = exit.hits.iter().map(|hit| hit.words(&sandbox.settings.limits)).collect();

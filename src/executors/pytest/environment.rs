@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::installer::{FIND_WHEEL, Installer, command, find_program};
+use super::installer::{FIND_WHEEL, Installer, command};
 use super::plugin;
 use crate::observe::Observe;
 use report::{Cause, Fault, Progress};
-use sandbox::command::{Deadline, Exit, Launcher, Spec};
+use sandbox::command::{Deadline, Exit, Launcher, Spec, find_program};
 use sandbox::workspace::remove_tree;
 
 const MARKER: &str = ".complete";

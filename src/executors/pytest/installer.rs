@@ -4,10 +4,9 @@
 //! `python3 -m venv` spends most of its time in ensurepip, which installs pip into the environment. Python carries pip as
 //! a wheel for that; pip runs from the wheel as well, and then the environment holds the suite's packages only.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use sandbox::command::Spec;
+use sandbox::command::{Spec, find_program};
 
 /// Prints the path of the wheel of pip that ensurepip would install; distributions keep it in a folder of their own.
 pub(super) const FIND_WHEEL: &str = "
@@ -75,15 +74,6 @@ pub(super) fn command(program: &Path, args: &[&str]) -> Spec {
         args: args.iter().map(ToString::to_string).collect(),
         ..Spec::default()
     }
-}
-
-/// A program on the runner's `PATH`.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| {
-        fs::metadata(program).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
-use super::Folders;
 use super::confined::confine;
 use super::environment::Environments;
 use super::stale;
@@ -127,26 +126,23 @@ pub(super) struct SuiteKeeper {
 }
 
 impl SuiteKeeper {
-    /// Keeps the suite of `settings` below `folders`.
+    /// Keeps the suite of `settings` below `state`; what is tried is tried below `work`.
     pub(super) fn new(
         settings: Settings,
         checkout: Checkout,
         launcher: Launcher,
-        folders: &Folders,
+        state: &Path,
+        work: PathBuf,
         observe: &Observe,
     ) -> Self {
         // One folder for each URL: another suite must not meet the mirror of the last one.
         let digest = Sha256::digest(settings.tests_url.expose());
         let name = digest.iter().take(8).fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
         Self {
-            environments: Environments::new(
-                folders.state.join("environments"),
-                launcher.clone(),
-                observe.clone(),
-            ),
+            environments: Environments::new(state.join("environments"), launcher.clone(), observe.clone()),
             observe: observe.clone(),
-            home: folders.state.join("suite").join(name),
-            work: folders.work.clone(),
+            home: state.join("suite").join(name),
+            work,
             known: Mutex::new(None),
             settings,
             checkout,

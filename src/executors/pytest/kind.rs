@@ -1,0 +1,53 @@
+//! What the tasks of the pytest executor share.
+
+use async_trait::async_trait;
+use report::{Cause, Fault, Limits, Progress};
+use sandbox::command::{Deadline, Launcher};
+use sandbox::workspace::Workspace;
+
+use super::executor::Pytest;
+use super::suite::SuiteKeeper;
+use super::template;
+use crate::executors::bound::bound;
+use crate::executors::executor::{Executor, ExecutorKind};
+use crate::executors::registry::Parts;
+use crate::task::Task;
+
+/// The suite that all tasks share, and what each of them is started with.
+#[derive(Debug)]
+pub(in crate::executors) struct PytestKind {
+    suite: SuiteKeeper,
+    launcher: Launcher,
+    limits: Limits,
+}
+
+impl PytestKind {
+    pub(in crate::executors) fn new(parts: Parts) -> Self {
+        let Parts { suite, limits, launcher, git, state, work, observe } = parts;
+        Self {
+            suite: SuiteKeeper::new(suite, git, launcher.clone(), &state, work, &observe),
+            launcher,
+            limits,
+        }
+    }
+}
+
+#[async_trait]
+impl ExecutorKind for PytestKind {
+    async fn warm_up(&self, deadline: &Deadline) -> Result<(), Fault> {
+        bound(deadline, Progress::Prepare, self.suite.current()).await.map(drop)
+    }
+
+    /// Refuses names of tests that `-k` would read as an expression.
+    fn accept(&self, task: &Task) -> Result<(), Fault> {
+        let wrong = task.tests.iter().find_map(|name| Some((name, template::unselectable(name)?)));
+        wrong.map_or(Ok(()), |(name, why)| {
+            let message = format!("connectedTests: {name:?} cannot be selected: {why}");
+            Err(Fault::new(Progress::Claim, Cause::Task, message))
+        })
+    }
+
+    fn executor<'a>(&'a self, task: &'a Task, workspace: &'a Workspace) -> Box<dyn Executor + 'a> {
+        Box::new(Pytest::new(task, workspace, &self.suite, &self.launcher, &self.limits))
+    }
+}
