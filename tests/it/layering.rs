@@ -1,49 +1,38 @@
-//! The design is a test: modules import downward only.
+//! The design is a test: rooms import downward only. Crates hold the rest.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The layers from the top. A module may import from layers below its own; within a layer nothing knows its siblings.
-const LAYERS: &[&[&str]] = &[
-    &["main"],
-    &["cli"],
-    &["daemon"],
-    &["config"],
-    &["pipeline"],
-    &["executors"],
-    &["git"],
-    &["process", "junit", "backend"],
-    &["sandbox"],
-    &["observe"],
-    &["spool", "workspace"],
-    &["task", "report", "live"],
-    &["text"],
-    &["units"],
+/// The rooms from the top. A room may import from rooms below its own.
+const ROOMS: &[&str] = &[
+    "main",
+    "cli",
+    "daemon",
+    "config",
+    "pipeline",
+    "executors",
+    "git",
+    "backend",
+    "observe",
+    "spool",
+    "task",
+    "live",
 ];
 
 #[test]
-fn modules_import_downward_only() {
+fn rooms_import_downward_only() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let layer: BTreeMap<&str, usize> = LAYERS
-        .iter()
-        .enumerate()
-        .flat_map(|(depth, names)| names.iter().map(move |name| (*name, depth)))
-        .collect();
-    let mut files = Vec::new();
-    collect(&source, &mut files);
+    let floor = |room: &str| ROOMS.iter().position(|name| *name == room);
     let mut wrong = Vec::new();
-    for file in files {
+    for file in files_below(&source) {
         let relative = file.strip_prefix(&source).unwrap();
-        let first = relative.iter().next().unwrap().to_str().unwrap();
-        let module = first.trim_end_matches(".rs");
-        if module == "lib" {
+        let room = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+        if room == "lib" {
             continue;
         }
-        let own = *layer.get(module).unwrap_or_else(|| panic!("{module} is in no layer"));
+        let own = floor(room).unwrap_or_else(|| panic!("{room} is no room: add it to ROOMS"));
         for used in imports(&fs::read_to_string(&file).unwrap()) {
-            let below = layer.get(used.as_str()).is_some_and(|&depth| depth > own);
-            if used != module && !below {
+            if used != room && floor(&used).is_none_or(|used| used <= own) {
                 wrong.push(format!("{} imports {used}", relative.display()));
             }
         }
@@ -51,32 +40,42 @@ fn modules_import_downward_only() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The modules of the crate that a file names.
+/// The rooms that a file names in paths such as `crate::room::...` and `crate::{room, other::...}`.
 fn imports(text: &str) -> Vec<String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
-    let mut found = Vec::new();
-    for line in lines {
-        for (at, _) in line.match_indices("crate::").chain(line.match_indices("ostest_runner::")) {
-            let rest = &line[line[at..].find("::").unwrap() + at + 2..];
-            let names = rest.strip_prefix('{').map_or(rest, |list| list.split('}').next().unwrap());
-            let several = if rest.starts_with('{') { names.split(',').collect() } else { vec![names] };
-            found.extend(several.iter().filter_map(|name| {
-                let name: String =
-                    name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                (!name.is_empty()).then_some(name)
-            }));
-        }
-    }
-    found
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let paths = code.split("crate::").skip(1).chain(code.split("ostest_runner::").skip(1));
+    let name = |path: &str| path.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    paths
+        .flat_map(|path| match path.strip_prefix('{') {
+            None => vec![name(path)],
+            Some(group) => outermost(group).into_iter().map(name).collect(),
+        })
+        .collect()
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            files.push(path);
+/// The items of `a, b::{c, d}, e}` that stand outside inner braces.
+fn outermost(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut items) = (0, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                items.push(group[start..at].trim());
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
         }
     }
+    items.retain(|item| !item.is_empty());
+    items
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] });
+    files.filter(|file| file.extension().is_some_and(|end| end == "rs")).collect()
 }

@@ -10,7 +10,7 @@ use super::suite::SuiteKeeper;
 use super::template;
 use crate::executors::bound::bound;
 use crate::executors::executor::{Executor, ExecutorKind};
-use crate::executors::registry::Parts;
+use crate::executors::parts::Parts;
 use crate::task::Task;
 
 /// The suite that all tasks share, and what each of them is started with.
