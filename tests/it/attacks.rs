@@ -1,7 +1,9 @@
 //! The attacks of `tests/attacks/`, at every level of the sandbox that this machine can give.
 //!
-//! One runner a level takes them one after the other; after each, the runner is well, an honest task passes, and nothing is
-//! left anywhere. What ends otherwise than its file says fails the test, all at once, at the end.
+//! Several runners a level share them; each takes one after the other. After each, the runner is well, an honest task
+//! passes, and nothing is left anywhere. What ends otherwise than its file says fails the test, all at once, at the end.
+//!
+//! `cargo test` runs a dozen at the strongest level; `tests/deep.sh` runs all of them at all levels, which takes minutes.
 
 mod annotation;
 mod arena;
@@ -10,12 +12,14 @@ mod checkouts;
 mod level;
 mod outside;
 mod remains;
+mod turn;
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Mutex;
+use std::thread;
 use std::time::Instant;
-
-use tokio::sync::Mutex;
 
 use annotation::{Attack, Outcome};
 use arena::{Answer, Arena};
@@ -23,60 +27,124 @@ use level::Level;
 
 use crate::support::{eventually, running};
 
-/// One level at a time: they would disturb each other's clocks.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// How many runners take the attacks of one level.
+const RUNNERS: usize = 3;
 
-#[tokio::test]
-async fn bubblewrap_as_root() {
-    all_at(Level::BwrapRoot).await;
+/// What `cargo test` runs: forged verdicts, ways out of the sandbox, and limits.
+const DOZEN: [&str; 12] = [
+    "drops-json",
+    "evil-conftest",
+    "fills-disk",
+    "forks-and-dies",
+    "interrupts-pytest",
+    "kills-everyone",
+    "memory-4g",
+    "neighbour",
+    "net-backend",
+    "proc-token",
+    "report-forged",
+    "writes-suite",
+];
+
+#[test]
+fn a_dozen_at_the_strongest_level() {
+    if selection().is_some() {
+        return;
+    }
+    let level = Level::strongest();
+    if level.available() {
+        let attacks = annotation::all().into_iter().filter(|attack| DOZEN.contains(&attack.name.as_str()));
+        run_at(level, attacks.collect());
+    }
 }
 
-#[tokio::test]
-async fn bubblewrap_as_a_user() {
-    all_at(Level::BwrapUser).await;
+#[test]
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+fn bubblewrap_as_root() {
+    all_at(Level::BwrapRoot);
 }
 
-#[tokio::test]
-async fn the_basic_level_as_root() {
-    all_at(Level::BasicRoot).await;
+#[test]
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+fn bubblewrap_as_a_user() {
+    all_at(Level::BwrapUser);
 }
 
-#[tokio::test]
-async fn the_basic_level_as_a_user() {
-    all_at(Level::BasicUser).await;
+#[test]
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+fn the_basic_level_as_root() {
+    all_at(Level::BasicRoot);
+}
+
+#[test]
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+fn the_basic_level_as_a_user() {
+    all_at(Level::BasicUser);
 }
 
 /// The checks can fail: without a sandbox and without the plugin, what is harmless enough to be tried does leak.
-#[tokio::test]
-async fn without_a_sandbox_they_succeed() {
-    all_at(Level::None).await;
+#[test]
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+fn without_a_sandbox_they_succeed() {
+    all_at(Level::None);
 }
 
-async fn all_at(level: Level) {
-    if !level.available() {
-        return;
+fn all_at(level: Level) {
+    if level.available() {
+        run_at(level, chosen(level));
     }
-    let _turn = TURN.lock().await;
+}
+
+/// Attacks of one level that wait for a runner, and what came of the others.
+struct Round {
+    level: Level,
+    waiting: Mutex<VecDeque<Attack>>,
+    table: Mutex<Table>,
+}
+
+fn run_at(level: Level, attacks: Vec<Attack>) {
+    // Without root all runners have the same user, and without a sandbox all tasks see each other.
+    let separate = nix::unistd::geteuid().is_root() && level != Level::None;
+    let runners = if separate { RUNNERS.min(attacks.len()) } else { 1 };
+    let full = level != Level::None && selection().is_none() && attacks.len() > DOZEN.len();
+    let round = Round { level, waiting: Mutex::new(attacks.into()), table: Mutex::new(Table::new(level)) };
+    thread::scope(|scope| {
+        for number in 0..runners {
+            let round = &round;
+            // A runtime each: the harness looks at all processes of the machine, which takes a while.
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(attack_runner(round, full && number == 0));
+            });
+        }
+    });
+    round.table.into_inner().unwrap().end();
+}
+
+/// Hands the attacks that wait to one runner; `killed`: which is killed at the end, too.
+async fn attack_runner(round: &Round, killed: bool) {
     // Without what the plugin is told by, it does nothing.
     let bare = "env -u OSTEST_EVENTS -u OSTEST_SUITE -u OSTEST_WRITABLE {python} run_tests.py --src {src} --junit-xml={report}";
-    let arguments: &[&str] = if level == Level::None { &["--test-command", bare] } else { &[] };
-    let mut arena = Arena::start(level, arguments).await;
+    let arguments: &[&str] = if round.level == Level::None { &["--test-command", bare] } else { &[] };
+    let mut arena = Arena::start(round.level, arguments).await;
     let honest = arena.answer(&arena.submit("honest", "none", "")).await;
     assert_eq!(honest.outcome, Outcome::Success, "{}\n{}", honest.body, arena.runner.log());
     let mut remains = arena.remains();
-    let mut table = Table::new(level);
-    for attack in chosen(level) {
+    loop {
+        let Some(attack) = round.waiting.lock().unwrap().pop_front() else { break };
+        let _turn = if attack.alone { turn::alone().await } else { turn::shared().await };
         let started = Instant::now();
         let (answer, problems) = arena.attack(&attack, &mut remains).await;
+        let mut table = round.table.lock().unwrap();
         table.row(&attack, &answer, started, &problems);
         if !problems.is_empty() {
             table.complain(&attack, &problems, &answer.body, &arena.runner.log());
         }
     }
-    if level != Level::None && selection().is_none() {
+    if killed {
+        let _turn = turn::shared().await;
         killed_in_the_middle(&mut arena).await;
     }
-    table.end();
 }
 
 /// A runner that is killed while an attack holds on leaves nothing, and the next one goes on.
@@ -106,7 +174,7 @@ async fn who_takes_all_watchers_keeps_nobody_else_from_running() {
         if !level.available() {
             continue;
         }
-        let _turn = TURN.lock().await;
+        let _turn = turn::shared().await;
         let arena = Arena::start(level, &[]).await;
         let name = format!("beside-{:06}", fastrand::u32(..1_000_000));
         let hog = arena.submit("many-watchers", "none", &format!("NAME={name}\nSECONDS=11\nHOLD=8\n"));
@@ -134,7 +202,7 @@ async fn with_the_hosts_network_the_backend_is_in_reach() {
     if !Level::BasicUser.available() {
         return;
     }
-    let _turn = TURN.lock().await;
+    let _turn = turn::shared().await;
     let arena = Arena::start(Level::BasicUser, &["--network", "host"]).await;
     let answer = arena.answer(&arena.submit("net-backend", "none", "")).await;
     assert_eq!(answer.outcome, Outcome::Leaked, "{}", answer.body);

@@ -53,6 +53,8 @@ pub struct Attack {
     pub passes: Vec<String>,
     /// Whether another task runs beside it.
     pub neighbour: bool,
+    /// Whether no other attack may run at the same time.
+    pub alone: bool,
 }
 
 /// All attacks, by name.
@@ -81,6 +83,7 @@ fn read(folder: &Path) -> Option<Attack> {
             "SAYS" => attack.says.push((level, value.to_owned())),
             "PASSES" => attack.passes.extend(value.split(' ').map(str::to_owned)),
             "NEIGHBOUR" => attack.neighbour = true,
+            "ALONE" => attack.alone = true,
             _ => {}
         }
     }

@@ -13,10 +13,10 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::annotation::{self, Attack, Outcome};
-use super::level::{Level, first_task_user};
+use super::level::{Level, Users};
 use super::outside::Outside;
 use super::remains::Remains;
-use crate::support::{BINARY, PATIENCE, Repository, Runner, SYSTEM_PATH, eventually, lay_environment};
+use crate::support::{PATIENCE, Repository, Runner, SYSTEM_PATH, copy_program, eventually, lay_environment};
 
 /// How long the suite's environment may take to be made: the packages come over the network.
 const PREPARATION: Duration = Duration::from_secs(180);
@@ -35,6 +35,7 @@ pub struct Arena {
     pub runner: Runner,
     /// The rest of the world.
     pub outside: Outside,
+    users: Users,
     folder: Folder,
     password: String,
     arguments: Vec<String>,
@@ -70,17 +71,17 @@ impl Arena {
         copy(&annotation::folder().join("suite"), &folder.0.as_path().join("suite"));
         suite.commit(&[]);
         let password = format!("sesame-{:016x}", fastrand::u64(..));
-        let users = vec![User::admin("dora_explorer", &password)];
+        let logins = vec![User::admin("dora_explorer", &password)];
         let backend =
-            MockBackend::start(Settings { auth: true, users, ..Settings::default() }).await.unwrap();
+            MockBackend::start(Settings { auth: true, users: logins, ..Settings::default() }).await.unwrap();
         let outside = Outside::start(folder.0.as_path());
-        // Where everybody can start it.
-        fs::copy(BINARY, folder.0.as_path().join("runner")).unwrap();
-        chown(folder.0.as_path(), level.user(), level.user()).unwrap();
+        copy_program(&folder.0);
+        let users = Users::new(level);
+        chown(folder.0.as_path(), users.runner, users.runner).unwrap();
         let requirements = fs::read_to_string(folder.0.join("suite/requirements.txt")).unwrap();
-        lay_environment(&folder.0.join("state"), &requirements, SYSTEM_PATH.as_ref(), level.user());
+        lay_environment(&folder.0.join("state"), &requirements, SYSTEM_PATH.as_ref(), users.runner);
         let weaker = std::env::var("RUNNER_TEST_SANDBOX_ARGUMENTS").unwrap_or_default();
-        let user = first_task_user().to_string();
+        let user = users.first_task.to_string();
         let mut all = vec!["--allow-local-repositories", "--auth", "--sandbox-uid", &user, "--tests-url"];
         let url = suite.url();
         all.extend([&url, "--backend-url"]);
@@ -90,8 +91,8 @@ impl Arena {
         all.extend(arguments);
         all.extend(weaker.split_ascii_whitespace());
         let arguments: Vec<String> = all.iter().map(ToString::to_string).collect();
-        let runner = start(level, folder.0.as_path(), &arguments);
-        let arena = Self { level, backend, runner, outside, folder, password, arguments };
+        let runner = start(level, users, folder.0.as_path(), &arguments);
+        let arena = Self { level, backend, runner, outside, users, folder, password, arguments };
         arena.ready().await;
         arena
     }
@@ -99,7 +100,7 @@ impl Arena {
     /// Kills the runner and starts another one on the same state.
     pub async fn restart(&mut self) {
         self.runner.kill();
-        self.runner = start(self.level, self.folder.0.as_path(), &self.arguments);
+        self.runner = start(self.level, self.users, self.folder.0.as_path(), &self.arguments);
         self.ready().await;
     }
 
@@ -113,7 +114,7 @@ impl Arena {
 
     /// Looks at the machine as it is now.
     pub fn remains(&self) -> Remains {
-        Remains::before(self.level, self.runner.pid(), self.folder.0.as_path())
+        Remains::before(self.users, self.runner.pid(), self.folder.0.as_path())
     }
 
     /// Hands in the student's repository in `tests/attacks/NAME`, with further lines for its file `outside`.
@@ -300,7 +301,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests start the runner as people do")]
-fn start(level: Level, folder: &Path, arguments: &[String]) -> Runner {
+fn start(level: Level, users: Users, folder: &Path, arguments: &[String]) -> Runner {
     let mut command = Command::new("/bin/sh");
     // The system's programs alone: what lies in somebody's home is not for other users.
     command.env_clear().env("HOME", folder).env("PATH", SYSTEM_PATH).stdin(Stdio::null()).current_dir("/");
@@ -317,7 +318,7 @@ fn start(level: Level, folder: &Path, arguments: &[String]) -> Runner {
     }
     command.arg(folder.join("runner"));
     command.arg("--state-dir").arg(folder.join("state")).args(arguments);
-    if let Some(user) = level.user() {
+    if let Some(user) = users.runner {
         command.uid(user).gid(user);
     }
     Runner::spawn(folder, command)

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::TURN;
 use super::arena::{Answer, Arena};
 use super::level::Level;
+use super::turn;
 use crate::observing::{address, get};
 use crate::support::events_in;
 
@@ -57,7 +57,7 @@ async fn told_at(level: Level) {
     if !level.available() {
         return;
     }
-    let _turn = TURN.lock().await;
+    let _turn = turn::shared().await;
     // What make writes goes to the suite's own output.
     let command = "{python} run_tests.py --src {src} --junit-xml={report} --capture=no";
     let arguments = [

@@ -7,8 +7,8 @@ use std::net::TcpListener;
 use git2::{ObjectType, Oid, Signature};
 use mock_backend::{NewTask, Settings};
 
-use super::TURN;
-use super::level::Level;
+use super::level::{Level, Users};
+use super::turn;
 use crate::support::{PASS, Repository, World, student, text};
 
 /// The levels that can be had here.
@@ -18,7 +18,7 @@ fn levels() -> impl Iterator<Item = Level> {
 
 /// `world` with its runner at `level`, which is what its log says.
 async fn confine(world: World, level: Level) -> World {
-    let world = world.confined(level.sandbox(), level.user());
+    let world = world.confined(level.sandbox(), Users::new(level).runner);
     assert_eq!(world.runner.logs("sandbox_chosen").await["field.level"], level.sandbox());
     let drops = matches!(level, Level::BwrapRoot | Level::BasicRoot);
     let found = world.runner.enforces("uid-drop").await;
@@ -56,7 +56,7 @@ fn entry(tree: &mut Vec<u8>, mode: &str, name: &str, object: Oid) {
 #[tokio::test]
 async fn a_million_entries_in_one_tree_are_too_many() {
     for level in levels() {
-        let _turn = TURN.lock().await;
+        let _turn = turn::shared().await;
         million(level).await;
     }
 }
@@ -79,7 +79,7 @@ async fn million(level: Level) {
 #[tokio::test]
 async fn a_packed_bomb_is_measured_before_it_is_unpacked() {
     for level in levels() {
-        let _turn = TURN.lock().await;
+        let _turn = turn::shared().await;
         bomb(level).await;
     }
 }
@@ -112,7 +112,7 @@ async fn bomb(level: Level) {
 #[tokio::test]
 async fn submodules_reach_neither_files_nor_programs_nor_the_backend() {
     for level in levels() {
-        let _turn = TURN.lock().await;
+        let _turn = turn::shared().await;
         submodules(level).await;
     }
 }
@@ -163,7 +163,7 @@ async fn submodules(level: Level) {
 #[tokio::test]
 async fn a_server_that_redirects_to_the_backend_claims_no_task() {
     for level in levels() {
-        let _turn = TURN.lock().await;
+        let _turn = turn::shared().await;
         redirects(level).await;
     }
 }

@@ -1,5 +1,7 @@
 //! The levels at which the attacks are run, and what each needs of the machine.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use nix::unistd::geteuid;
 
 use crate::support::have;
@@ -15,17 +17,35 @@ pub enum Level {
     None,
 }
 
-/// A plain user that no machine has, and no other run of these tests at the same time.
-pub fn plain_user() -> u32 {
-    40_000 + std::process::id() % 10_000
+/// How many users tasks may be lent.
+const TASK_USERS: u32 = 64;
+
+/// The users of one arena, which no other arena has: so each can tell what its own tasks have left, and what the kernel
+/// counts for each user is not shared.
+#[derive(Debug, Clone, Copy)]
+pub struct Users {
+    /// The user that runs the runner; none: the one who runs the tests.
+    pub runner: Option<u32>,
+    /// The first of the users that tasks run as where the runner is root.
+    pub first_task: u32,
 }
 
-/// How many users tasks may be lent.
-pub const TASK_USERS: u32 = 64;
+impl Users {
+    /// Users that no machine has, and no other run of these tests at the same time.
+    pub fn new(level: Level) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = std::process::id() % 250 * 40 + COUNT.fetch_add(1, Relaxed) % 40;
+        let plain = !matches!(level, Level::BwrapRoot | Level::BasicRoot) && geteuid().is_root();
+        Self { runner: plain.then_some(40_000 + number), first_task: 71_000 + number * TASK_USERS }
+    }
 
-/// The first of the users that tasks run as where the runner is root; no other test uses them.
-pub fn first_task_user() -> u32 {
-    71_000 + std::process::id() % 1_000 * TASK_USERS
+    /// Whether `uid` is a user of the arena's tasks.
+    pub fn has_task(self, uid: u32) -> bool {
+        match self.runner {
+            Some(runner) => uid == runner,
+            None => (self.first_task..self.first_task + TASK_USERS).contains(&uid),
+        }
+    }
 }
 
 impl Level {
@@ -53,10 +73,13 @@ impl Level {
         self.name().split('-').next().unwrap_or_default()
     }
 
-    /// The user to run the runner as; none: the one who runs the tests.
-    pub fn user(self) -> Option<u32> {
-        let other = !matches!(self, Self::BwrapRoot | Self::BasicRoot) && geteuid().is_root();
-        other.then(plain_user)
+    /// The strongest level that this machine can give.
+    pub fn strongest() -> Self {
+        let here = |level: &Self| {
+            let root = matches!(level, Self::BwrapRoot | Self::BasicRoot);
+            (!root || geteuid().is_root()) && (level.sandbox() != "bwrap" || have("bwrap", "bubblewrap"))
+        };
+        Self::CONFINED.into_iter().find(here).unwrap_or(Self::BasicUser)
     }
 
     /// Whether it can be had here. Where it cannot, that is said loudly; in CI it fails.

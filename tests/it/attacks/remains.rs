@@ -12,7 +12,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
-use super::level::{Level, TASK_USERS, first_task_user};
+use super::level::{Level, Users};
 use crate::support::{World, eventually, have};
 
 /// How long what was killed may take to be gone.
@@ -23,7 +23,7 @@ const SHARED: &[&str] = &["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run",
 
 /// The traces that are there before the first attack, to tell new ones from them.
 pub struct Remains {
-    level: Level,
+    users: Users,
     runner: u32,
     folder: PathBuf,
     /// How the names of its control groups begin.
@@ -43,11 +43,11 @@ impl Drop for Remains {
 
 impl Remains {
     /// Looks at the machine while the runner `runner`, with its state below `folder`, has nothing to do.
-    pub fn before(level: Level, runner: u32, folder: &Path) -> Self {
+    pub fn before(users: Users, runner: u32, folder: &Path) -> Self {
         let queues = mount_queues(&folder.join(format!("queues-{:08x}", fastrand::u32(..))));
         let group = group_prefix(&folder.join("state"));
         let mut remains =
-            Self { level, runner, folder: folder.to_owned(), group, queues, before: BTreeSet::new() };
+            Self { users, runner, folder: folder.to_owned(), group, queues, before: BTreeSet::new() };
         remains.before = remains.look("");
         remains
     }
@@ -63,7 +63,7 @@ impl Remains {
         for queue in
             self.queues.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten())
         {
-            if queue.metadata().is_ok_and(|meta| self.is_task_user(meta.uid())) {
+            if queue.metadata().is_ok_and(|meta| self.users.has_task(meta.uid())) {
                 fs::remove_file(queue.path()).ok();
             }
         }
@@ -80,7 +80,10 @@ impl Remains {
         let mut lines = text.lines();
         let column = lines.next().and_then(|head| head.split_whitespace().position(|name| name == "cuid"));
         let user = |line: &&str| line.split_whitespace().nth(column?)?.parse().ok();
-        lines.filter(|line| user(line).is_some_and(|uid| self.is_task_user(uid))).map(str::to_owned).collect()
+        lines
+            .filter(|line| user(line).is_some_and(|uid| self.users.has_task(uid)))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// What is there that was not there before; `mark` is in the name of every file that the attacks make outside. It is
@@ -110,13 +113,6 @@ impl Remains {
         found
     }
 
-    fn is_task_user(&self, uid: u32) -> bool {
-        match self.level.user() {
-            Some(user) => uid == user,
-            None => (first_task_user()..first_task_user() + TASK_USERS).contains(&uid),
-        }
-    }
-
     fn processes(&self, found: &mut BTreeSet<String>) {
         let own = self.folder.to_str().unwrap();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -132,7 +128,7 @@ impl Remains {
             let zombie = status.contains("\nState:\tZ");
             let ours = pid == self.runner || pid == std::process::id();
             let parent = field(&status, "PPid:").unwrap_or(0);
-            let of_task = self.is_task_user(user)
+            let of_task = self.users.has_task(user)
                 || parent == self.runner
                 || text("cmdline").contains(own)
                 || text("environ").contains(own);
@@ -151,7 +147,7 @@ impl Remains {
         }
         let shared = SHARED.iter().map(Path::new).chain([state.as_path(), self.folder.as_path()]);
         for entry in shared.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten()) {
-            let theirs = entry.metadata().is_ok_and(|meta| self.is_task_user(meta.uid()));
+            let theirs = entry.metadata().is_ok_and(|meta| self.users.has_task(meta.uid()));
             let marked = !mark.is_empty() && entry.file_name().to_string_lossy().contains(mark);
             let inside = entry.path().starts_with(&self.folder);
             if marked || (theirs && !inside) {
@@ -178,7 +174,8 @@ impl Remains {
     fn memory(&self, found: &mut BTreeSet<String>) {
         let queues =
             self.queues.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-        for queue in queues.filter(|queue| queue.metadata().is_ok_and(|meta| self.is_task_user(meta.uid()))) {
+        for queue in queues.filter(|queue| queue.metadata().is_ok_and(|meta| self.users.has_task(meta.uid())))
+        {
             found.insert(format!("queue {}", queue.path().display()));
         }
         for kind in ["shm", "sem", "msg"] {
@@ -218,7 +215,7 @@ async fn a_control_group_that_is_left_is_found() {
         return;
     }
     eventually("its suite is ready", || world.runner.logged("suite_ready")).await;
-    let mut remains = Remains::before(Level::BwrapRoot, world.runner.pid(), world.folder());
+    let mut remains = Remains::before(Users::new(Level::BwrapRoot), world.runner.pid(), world.folder());
     let groups = |remains: &Remains| -> Vec<PathBuf> {
         let found = remains.look("");
         found.iter().filter_map(|line| line.strip_prefix("control group ")).map(PathBuf::from).collect()

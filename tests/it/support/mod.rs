@@ -11,7 +11,7 @@ mod terminal;
 pub use disk::SmallDisk;
 pub use events::{events_in, fault_in};
 pub use output::Ran;
-pub use prepared::{SYSTEM_PATH, lay_environment};
+pub use prepared::{SYSTEM_PATH, copy_program, lay_environment};
 pub use repositories::{Repository, scripted_suite, student};
 pub use runner::{BINARY, Runner, command};
 pub use terminal::Terminal;
@@ -119,7 +119,7 @@ impl World {
         self.runner.kill();
         let folder = self.folder.path();
         std::fs::remove_dir_all(folder.join("state")).ok();
-        std::fs::copy(BINARY, folder.join("runner")).unwrap();
+        copy_program(folder);
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::chown(folder, user, user).unwrap();
         let requirements = requirements(&self.arguments);

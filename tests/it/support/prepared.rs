@@ -30,6 +30,12 @@ pub fn lay_environment(state: &Path, requirements: &str, path: &OsStr, owner: Op
     }
 }
 
+/// Copies the program under test into `folder`, where everybody can start it. By another process: a file that this one
+/// still holds open for writing, in a child that another test has just forked, cannot be started.
+pub fn copy_program(folder: &Path) {
+    run(program("cp").arg("--reflink=auto").arg(BINARY).arg(folder.join("runner")));
+}
+
 /// The state folder in which the environment for `requirements` is made, by the first who asks.
 fn made(requirements: &str, path: &OsStr) -> PathBuf {
     let key = Sha256::digest([requirements.as_bytes(), path.as_encoded_bytes(), &python(path)].join(&0));
