@@ -99,39 +99,57 @@ fn all_at(level: Level) {
 struct Round {
     level: Level,
     waiting: Mutex<VecDeque<Attack>>,
+    /// Those that hold on until the time limit of the runner: a runner with a short one takes them.
+    endless: Mutex<VecDeque<Attack>>,
     table: Mutex<Table>,
 }
 
 fn run_at(level: Level, attacks: Vec<Attack>) {
     // Without root all runners have the same user, and without a sandbox all tasks see each other.
     let separate = nix::unistd::geteuid().is_root() && level != Level::None;
-    let runners = if separate { RUNNERS.min(attacks.len()) } else { 1 };
+    let runners =
+        if separate { RUNNERS.min(attacks.iter().filter(|attack| !attack.is_endless()).count()) } else { 1 };
     let full = level != Level::None && selection().is_none() && attacks.len() > DOZEN.len();
-    let round = Round { level, waiting: Mutex::new(attacks.into()), table: Mutex::new(Table::new(level)) };
+    let (endless, waiting): (Vec<_>, Vec<_>) = attacks.into_iter().partition(Attack::is_endless);
+    let has_endless = !endless.is_empty();
+    let round = Round {
+        level,
+        waiting: Mutex::new(waiting.into()),
+        endless: Mutex::new(endless.into()),
+        table: Mutex::new(Table::new(level)),
+    };
     thread::scope(|scope| {
+        let round = &round;
+        if has_endless {
+            let endless = scope
+                .spawn(move || block_on(attack_runner(round, &round.endless, &["--timeout", "15"], false)));
+            if !separate {
+                endless.join().unwrap();
+            }
+        }
         for number in 0..runners {
-            let round = &round;
             // A runtime each: the harness looks at all processes of the machine, which takes a while.
-            scope.spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(attack_runner(round, full && number == 0));
-            });
+            scope.spawn(move || block_on(attack_runner(round, &round.waiting, &[], full && number == 0)));
         }
     });
     round.table.into_inner().unwrap().end();
 }
 
-/// Hands the attacks that wait to one runner; `killed`: which is killed at the end, too.
-async fn attack_runner(round: &Round, killed: bool) {
+fn block_on(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+}
+
+/// Hands the attacks in `queue` to one runner with these `arguments`; `killed`: which is killed at the end, too.
+async fn attack_runner(round: &Round, queue: &Mutex<VecDeque<Attack>>, arguments: &[&str], killed: bool) {
     // Without what the plugin is told by, it does nothing.
     let bare = "env -u OSTEST_EVENTS -u OSTEST_SUITE -u OSTEST_WRITABLE {python} run_tests.py --src {src} --junit-xml={report}";
-    let arguments: &[&str] = if round.level == Level::None { &["--test-command", bare] } else { &[] };
-    let mut arena = Arena::start(round.level, arguments).await;
+    let bare: &[&str] = if round.level == Level::None { &["--test-command", bare] } else { &[] };
+    let mut arena = Arena::start(round.level, &[bare, arguments].concat()).await;
     let honest = arena.answer(&arena.submit("honest", "none", "")).await;
     assert_eq!(honest.outcome, Outcome::Success, "{}\n{}", honest.body, arena.runner.log());
     let mut remains = arena.remains();
     loop {
-        let Some(attack) = round.waiting.lock().unwrap().pop_front() else { break };
+        let Some(attack) = queue.lock().unwrap().pop_front() else { break };
         let _turn = if attack.alone { turn::alone().await } else { turn::shared().await };
         let started = Instant::now();
         let (answer, problems) = arena.attack(&attack, &mut remains).await;
@@ -177,7 +195,7 @@ async fn who_takes_all_watchers_keeps_nobody_else_from_running() {
         let _turn = turn::shared().await;
         let arena = Arena::start(level, &[]).await;
         let name = format!("beside-{:06}", fastrand::u32(..1_000_000));
-        let hog = arena.submit("many-watchers", "none", &format!("NAME={name}\nSECONDS=11\nHOLD=8\n"));
+        let hog = arena.submit("many-watchers", "none", &format!("NAME={name}\nSECONDS=30\nHOLD=15\n"));
         eventually("it holds them", || processes_named(&name) > 0).await;
         let honest = arena.answer(&arena.submit("honest", "none", "")).await;
         assert_eq!(honest.outcome, Outcome::Success, "{}\n{}", honest.body, arena.runner.log());

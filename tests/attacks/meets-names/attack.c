@@ -1,6 +1,7 @@
 /* @ATTACK: uses the names of semaphores and shared memory that another task uses at the same time
  * @EXPECT: all=SUCCESS none=LEAKED
  * @NEIGHBOUR: present
+ * @ALONE: present, since what other neighbours hold has the same names
  */
 #include "attack.h"
 #include <semaphore.h>

@@ -19,7 +19,7 @@ def source(request):
 def call(source):
     """Calls a program of the student's; its descriptors stay inheritable, as with os.system."""
 
-    def call(program, seconds=3):
+    def call(program, seconds=20):
         return subprocess.run(
             [program], cwd=source, capture_output=True, text=True, errors="replace", timeout=seconds, close_fds=False
         )

@@ -57,6 +57,13 @@ pub struct Attack {
     pub alone: bool,
 }
 
+impl Attack {
+    /// Whether it ends by the time limit of the runner only.
+    pub fn is_endless(&self) -> bool {
+        self.says.iter().any(|(_, words)| words == "timed out")
+    }
+}
+
 /// All attacks, by name.
 pub fn all() -> Vec<Attack> {
     let mut folders: Vec<PathBuf> =

@@ -16,13 +16,16 @@ use super::annotation::{self, Attack, Outcome};
 use super::level::{Level, Users};
 use super::outside::Outside;
 use super::remains::Remains;
-use crate::support::{PATIENCE, Repository, Runner, SYSTEM_PATH, copy_program, eventually, lay_environment};
+use crate::support::{Repository, Runner, SYSTEM_PATH, copy_program, eventually, lay_environment};
 
 /// How long the suite's environment may take to be made: the packages come over the network.
 const PREPARATION: Duration = Duration::from_secs(180);
 
-/// Small and short, so that what hits a limit hits it soon.
-const LIMITS: &str = "--timeout 12 --grace 1 --concurrent 2 --memory 256M --cpus 1 --pids 64 --disk 64M --file-size 32M \
+/// How long a task may take to be answered: longer than the longest `--timeout` here.
+const ANSWER: Duration = Duration::from_secs(180);
+
+/// Small and short, so that what hits a limit hits it soon. The time limit is set for each arena.
+const LIMITS: &str = "--grace 1 --concurrent 2 --memory 256M --cpus 1 --pids 64 --disk 64M --file-size 32M \
                       --nofile 256 --network none --check-interval 50ms --suite-max-age 1h --logger-level debug";
 
 /// A runner under attack.
@@ -62,7 +65,8 @@ pub struct Answer {
 }
 
 impl Arena {
-    /// A runner at `level` whose suite is ready; `arguments` come after its usual ones.
+    /// A runner at `level` whose suite is ready; no clock of it is met by an honest task, however slow the machine is.
+    /// `arguments` come after its usual ones.
     pub async fn start(level: Level, arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("arena-").tempdir_in("/tmp").unwrap();
         let folder = Folder(folder.keep());
@@ -87,6 +91,7 @@ impl Arena {
         all.extend([&url, "--backend-url"]);
         let address = backend.url();
         all.extend([&address, "--password", &password, "--sandbox", level.sandbox()]);
+        all.extend(["--timeout", "60"]);
         all.extend(LIMITS.split_ascii_whitespace());
         all.extend(arguments);
         all.extend(weaker.split_ascii_whitespace());
@@ -137,7 +142,7 @@ impl Arena {
         let folder = self.fresh("student");
         let student = Repository::init(&folder);
         copy(&annotation::folder().join("shared"), &folder);
-        student.commit(&[("outside", &(self.knowledge("none") + "SECONDS=25\n"))]);
+        student.commit(&[("outside", &(self.knowledge("none") + "SECONDS=120\n"))]);
         student.commit(files);
         self.backend.submit(NewTask::new(&student.url(), "main"))
     }
@@ -148,7 +153,7 @@ impl Arena {
         let folder = self.folder.0.as_path().display();
         let harmless = if self.level == Level::None { "HARMLESS=yes\n" } else { "" };
         format!(
-            "{}{harmless}MARK={mark}\nFOLDER={folder}\nSTATE={folder}/state\nRUNNER={folder}/runner\nRUNNER_PID={}\n\
+            "{}{harmless}SECONDS=10\nMARK={mark}\nFOLDER={folder}\nSTATE={folder}/state\nRUNNER={folder}/runner\nRUNNER_PID={}\n\
              BACKEND_PORT={}\nSECRET_BACKWARDS={backwards}\n",
             self.outside.lines(),
             self.runner.pid(),
@@ -164,7 +169,7 @@ impl Arena {
     /// The answer to a task.
     pub async fn answer(&self, id: &TaskId) -> Answer {
         let what = format!("the answer to {id}");
-        let found = self.backend.wait_for(&what, PATIENCE, |backend| backend.result_of(id)).await;
+        let found = self.backend.wait_for(&what, ANSWER, |backend| backend.result_of(id)).await;
         let stored = found.unwrap_or_else(|error| panic!("{error}\n{}", self.runner.log()));
         let body: Value = serde_json::from_slice(&stored.body).unwrap();
         let cases = body["testResults"].as_array().unwrap();
@@ -190,7 +195,7 @@ impl Arena {
     /// [dismissed]: Self::dismiss
     pub async fn neighbour(&self, mark: &str) -> (TaskId, String) {
         let name = format!("beside-{:06}", fastrand::u32(..1_000_000));
-        let id = self.submit("beside", mark, &format!("NAME={name}\nSECONDS=7\n"));
+        let id = self.submit("beside", mark, &format!("NAME={name}\nSECONDS=50\n"));
         eventually("the neighbour waits", || named(&name).is_some() || self.backend.result_of(&id).is_some())
             .await;
         (id, name)
@@ -207,7 +212,7 @@ impl Arena {
 
     /// Waits for the answer to a task, also by a runner that must be started anew for it; says how often it died.
     async fn survived(&mut self, id: &TaskId) -> Vec<String> {
-        let end = tokio::time::Instant::now() + PATIENCE;
+        let end = tokio::time::Instant::now() + ANSWER;
         let mut deaths = Vec::new();
         while self.backend.result_of(id).is_none() && tokio::time::Instant::now() < end && deaths.len() < 5 {
             if !self.runner.is_alive() {

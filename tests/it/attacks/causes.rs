@@ -30,8 +30,9 @@ fn causes() -> Vec<Cause> {
     let endless = "all:\n\t@cat /dev/zero\n";
     let fill = "for i in 1 2 3; do head -c 30M /dev/zero > f$i || exit 1; done; exit 1";
     // For a moment: it is gone when the test ends.
-    let short = "for i in 1 2 3; do head -c 30M /dev/zero > f$i; done; sleep 1; rm f*; exit 1";
-    let files = "i=0; while : > f$i; do i=$((i+1)); done; exit 1";
+    let short = "for i in 1 2 3; do head -c 30M /dev/zero > f$i; done; sleep 3; rm f*; exit 1";
+    // As many as are too many, and no more: the limit of processor time must not strike first.
+    let files = "i=0; while [ $i -lt 17000 ]; do : > f$i || exit 1; i=$((i+1)); done; sleep 60; exit 1";
     let no_room = ["the disk was full: the task may use 64 MB", "wrote more than 64 MB to disk"];
     let many = [
         "the disk was full: the task may have 16384 files and folders",
@@ -41,7 +42,7 @@ fn causes() -> Vec<Cause> {
     vec![
         Cause { exit: Some("signal 9 (SIGKILL)"), ..cause("signal", "kill -9 $PPID; sleep 2", signal) },
         cause("memory", "head -c 400M /dev/zero | tail", "killed: used more than 256 MB of memory"),
-        cause("processor", "while :; do :; done", "killed: used more than 3 s of processor time"),
+        cause("processor", "while :; do :; done", "killed: used more than 4 s of processor time"),
         cause("processes", crowd, "started more than 64 processes and threads"),
         Cause {
             file: ("Makefile", endless),
@@ -64,9 +65,9 @@ async fn told_at(level: Level) {
         "--listen",
         "127.0.0.1:0",
         "--timeout",
-        "60",
+        "150",
         "--cpu-time",
-        "3s",
+        "4s",
         "--output-size",
         "4M",
         "--test-command",

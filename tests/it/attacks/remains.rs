@@ -16,7 +16,7 @@ use super::level::{Level, Users};
 use crate::support::{World, eventually, have};
 
 /// How long what was killed may take to be gone.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Folders in which anybody may write.
 const SHARED: &[&str] = &["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run", "/run/lock", "/dev"];

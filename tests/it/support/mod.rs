@@ -25,7 +25,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The longest that anything in a test may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A student's script that passes its one test.
 pub const PASS: &str = r#"printf %s "$PASS" > "$REPORT""#;
