@@ -1,13 +1,16 @@
-//! Durations and sizes as people write them: `5`, `0.1`, `500ms`, `10m`; `512MiB`, `16K`.
+//! Parses durations, sizes and counts as people write them: `5`, `0.1`, `500ms`, `10m`; `512MiB`, `16K`.
 
 use std::time::Duration;
 
-/// The longest duration taken: a year.
-const LONGEST: f64 = 366.0 * 86_400.0;
+/// Limit of a duration in seconds: a year.
+const MAX_SECONDS: f64 = 366.0 * 86_400.0;
 
-/// Reads a duration: a number of seconds, or a number with `ms`, `s`, `m`, `h` or `d`.
+/// Parses a duration: a number of seconds, or a number with `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+/// When the text has another form, or the duration is longer than a year. The text of the error names the forms.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    const TAKEN: &str = "expected seconds (5, 0.1) or a number with a unit (500ms, 30s, 10m, 2h, 1d)";
+    const EXPECTED: &str = "expected seconds (5, 0.1) or a number with a unit (500ms, 30s, 10m, 2h, 1d)";
     let text = text.trim();
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -17,18 +20,21 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "m" | "min" => 60.0,
         "h" => 3_600.0,
         "d" => 86_400.0,
-        _ => return Err(TAKEN.to_owned()),
+        _ => return Err(EXPECTED.to_owned()),
     };
     let number = number.trim();
     let plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let seconds = number.parse::<f64>().ok().filter(|_| plain).ok_or(TAKEN)? * scale;
-    if seconds > LONGEST {
-        return Err(format!("{TAKEN}, at most a year"));
+    let seconds = number.parse::<f64>().ok().filter(|_| plain).ok_or(EXPECTED)? * scale;
+    if seconds > MAX_SECONDS {
+        return Err(format!("{EXPECTED}, at most a year"));
     }
     Ok(Duration::from_secs_f64(seconds))
 }
 
-/// Like [`duration`], but refuses 0: an interval of 0 would spin.
+/// Parses a duration of at least 1 ms. A shorter interval would make a loop spin.
+///
+/// # Errors
+/// As for [`duration`], and when the duration is shorter.
 pub fn interval(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         d if d < Duration::from_millis(1) => {
@@ -38,9 +44,13 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a size in bytes: a whole number, or a number with `K`, `M`, `G` or `T` (powers of 1024, `KiB` and `KB` too).
+/// Parses a size in bytes: a whole number, or a number with `K`, `M`, `G` or `T` (powers of 1024; `KiB` and `KB` are the
+/// same).
+///
+/// # Errors
+/// When the text has another form, the size is 0, or it does not fit 64 bits.
 pub fn size(text: &str) -> Result<u64, String> {
-    const TAKEN: &str = "expected bytes (1048576) or a number with a unit (16K, 512MiB, 2G)";
+    const EXPECTED: &str = "expected bytes (1048576) or a number with a unit (16K, 512MiB, 2G)";
     let text = text.trim();
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -50,19 +60,25 @@ pub fn size(text: &str) -> Result<u64, String> {
         "m" | "mb" | "mib" => 20,
         "g" | "gb" | "gib" => 30,
         "t" | "tb" | "tib" => 40,
-        _ => return Err(TAKEN.to_owned()),
+        _ => return Err(EXPECTED.to_owned()),
     };
-    let number: u64 = number.trim().parse().map_err(|_| TAKEN.to_owned())?;
-    number.checked_mul(1 << shift).filter(|&n| n > 0).ok_or_else(|| format!("{TAKEN}, more than 0"))
+    let number: u64 = number.trim().parse().map_err(|_| EXPECTED.to_owned())?;
+    number.checked_mul(1 << shift).filter(|&n| n > 0).ok_or_else(|| format!("{EXPECTED}, more than 0"))
 }
 
-/// Reads a whole number from `LEAST` to `MOST`.
-pub fn count<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
-    let number = text.trim().parse().ok().filter(|number| (LEAST..=MOST).contains(number));
-    number.ok_or_else(|| format!("expected a whole number from {LEAST} to {MOST}"))
+/// Parses a whole number from `MIN` to `MAX`.
+///
+/// # Errors
+/// When the text is not such a number.
+pub fn count<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse().ok().filter(|number| (MIN..=MAX).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {MIN} to {MAX}"))
 }
 
-/// Reads what is said of a switch, wherever: `--flag=TEXT`, the environment, a file.
+/// Parses the value of a switch from `--flag=TEXT`, the environment or a file.
+///
+/// # Errors
+/// When the text is none of the words for on and off.
 pub fn flag(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -71,13 +87,16 @@ pub fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Like [`size`], but not below 1 KiB, the least that a body needs.
+/// Parses a size of at least 1 KiB, which a body needs.
+///
+/// # Errors
+/// As for [`size`], and when the size is smaller.
 pub fn kibibyte(text: &str) -> Result<u64, String> {
     size(text)
         .and_then(|bytes| if bytes < 1024 { Err("expected at least 1KiB".to_owned()) } else { Ok(bytes) })
 }
 
-/// Writes a duration for people: `340 ms`, `5 s`, `0.5 s`, `10 min`.
+/// Formats a duration for people: `340 ms`, `5 s`, `12.5 s`.
 pub fn show(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 1.0 {
