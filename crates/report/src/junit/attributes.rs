@@ -1,11 +1,10 @@
-//! What the attributes of suites, cases and problems say. Namespace prefixes are ignored, unknown attributes and
-//! those that are malformed too.
+//! Reads the attributes of suites, cases and problems. Ignores namespace prefixes and unknown or malformed attributes.
 
 use std::time::Duration;
 
 use quick_xml::events::BytesStart;
 
-use super::suites::Counted;
+use super::counts::Counts;
 use super::values::{count, set_unescaped, time};
 use crate::Outcome;
 
@@ -13,17 +12,17 @@ use crate::Outcome;
 #[derive(Debug, Default)]
 pub(super) struct SuiteAttributes {
     pub(super) name: String,
-    pub(super) counted: Counted,
+    pub(super) counted: Counts,
     pub(super) time: Option<Duration>,
 }
 
-/// The attributes of a case. Kept from case to case, so that reading one allocates nothing.
+/// The attributes of a case. Reused for each case to save allocations.
 #[derive(Debug, Default)]
 pub(super) struct CaseAttributes {
     pub(super) class: String,
     pub(super) name: String,
     pub(super) time: Option<Duration>,
-    /// What `status` or `result` says, and how to say it where nothing else does.
+    /// Outcome by the attributes `status` and `result`, and its description where the report gives no other.
     pub(super) status: Option<(Outcome, &'static str)>,
     scratch: String,
 }
@@ -35,6 +34,7 @@ pub(super) struct ProblemAttributes {
     pub(super) kind: String,
 }
 
+/// Calls `take` with the local name and the raw value of each attribute.
 fn each(tag: &BytesStart<'_>, mut take: impl FnMut(&str, &str)) {
     let mut attributes = tag.html_attributes();
     attributes.with_checks(false);
@@ -44,6 +44,7 @@ fn each(tag: &BytesStart<'_>, mut take: impl FnMut(&str, &str)) {
 }
 
 impl SuiteAttributes {
+    /// Reads the attributes of a suite.
     pub(super) fn of(tag: &BytesStart<'_>) -> Self {
         let mut suite = Self::default();
         let counted = &mut suite.counted;
@@ -53,7 +54,7 @@ impl SuiteAttributes {
             "tests" => counted.tests = count(value),
             "failures" => counted.failures = count(value),
             "errors" => counted.errors = count(value),
-            // gtest and CTest tell `disabled` from `skipped`; nose writes `skip`.
+            // gtest and CTest count `disabled` apart from `skipped`; nose writes `skip`.
             "skipped" | "disabled" | "skip" => counted.skipped = counted.skipped.saturating_add(count(value)),
             _ => {}
         });
@@ -62,11 +63,12 @@ impl SuiteAttributes {
 }
 
 impl CaseAttributes {
-    /// Of a case that no element stands for.
+    /// The attributes of a case that has no element of its own.
     pub(super) fn named(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
+    /// Replaces all values by those of `tag`.
     pub(super) fn read(&mut self, tag: &BytesStart<'_>) {
         self.class.clear();
         self.name.clear();
@@ -85,6 +87,7 @@ impl CaseAttributes {
 }
 
 impl ProblemAttributes {
+    /// Replaces all values by those of `tag`.
     pub(super) fn read(&mut self, tag: &BytesStart<'_>) {
         self.message.clear();
         self.kind.clear();
@@ -96,7 +99,8 @@ impl ProblemAttributes {
     }
 }
 
-/// gtest: `status="notrun"`, `result="skipped"` or `"suppressed"`; `CTest`: `status="notrun"`, `"disabled"`, `"fail"`.
+/// The outcome that a value of `status` or `result` stands for. gtest writes `status="notrun"`, `result="skipped"` and
+/// `"suppressed"`; `CTest` writes `status="notrun"`, `"disabled"` and `"fail"`.
 fn status(value: &str) -> Option<(Outcome, &'static str)> {
     match value.trim().to_ascii_lowercase().as_str() {
         "notrun" | "disabled" | "suppressed" => Some((Outcome::Skipped, "not run")),
@@ -117,6 +121,7 @@ pub(super) fn severity(outcome: Outcome) -> u8 {
     }
 }
 
+/// Chooses the worse of two outcomes.
 trait Worst {
     fn max_by_severity(self, other: Self) -> Self;
 }

@@ -1,4 +1,4 @@
-//! One open case: what its elements say it came to, and the name and the description that follow.
+//! One case while it is open: its elements give its outcome, name and description.
 
 use std::time::Duration;
 
@@ -8,21 +8,22 @@ use super::attributes::{CaseAttributes, ProblemAttributes, severity};
 use crate::{Case, Outcome, case_name};
 use text::{clean, head_and_tail};
 
-/// Bytes of text that are held of one case while it is open; a text grows to twice that before it is cut.
-const HELD: usize = 128 << 10;
+/// Bytes of text that an open case keeps. A text grows to twice that before it is cut.
+const MAX_TEXT: usize = 128 << 10;
 
-/// What an element in a case reports.
+/// An element in a case that reports a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// The case came to this.
+    /// The outcome of the case.
     Final(Outcome),
-    /// Surefire, nextest: a failed case failed again; the text goes with the failure.
+    /// A failed case failed again (Surefire, nextest). Its text joins that of the failure.
     Rerun(Outcome),
-    /// It failed first and passed later: it passed.
+    /// The case failed first and passed later, so that it passed.
     Flaky,
 }
 
 impl Problem {
+    /// The problem that an element of this name reports.
     pub(super) fn of(element: &str) -> Option<Self> {
         Some(match element {
             "failure" | "warning" => Self::Final(Outcome::Failed),
@@ -36,7 +37,7 @@ impl Problem {
     }
 }
 
-/// The open case. Kept from case to case for its buffers.
+/// The open case. Reused for each case to save allocations.
 #[derive(Debug, Default)]
 pub(super) struct OpenCase {
     attributes: CaseAttributes,
@@ -49,12 +50,13 @@ pub(super) struct OpenCase {
 }
 
 impl OpenCase {
+    /// Begins a case with the attributes of `tag`.
     pub(super) fn begin(&mut self, tag: &BytesStart<'_>) {
         self.attributes.read(tag);
         self.reset();
     }
 
-    /// A case that stands for a suite which failed outside of any case.
+    /// Begins a case that stands for a suite with a failure outside of its cases.
     pub(super) fn begin_for_suite(&mut self, name: &str) {
         self.attributes = CaseAttributes::named(name);
         self.reset();
@@ -65,18 +67,20 @@ impl OpenCase {
         self.description.clear();
     }
 
+    /// Begins a problem in the case.
     pub(super) fn begin_problem(&mut self, problem: Problem, tag: &BytesStart<'_>) {
         self.problem = Some(problem);
         self.problem_attributes.read(tag);
         self.text.clear();
     }
 
-    /// Text within the open problem.
+    /// Adds text to the open problem.
     pub(super) fn push_text(&mut self, append: impl FnOnce(&mut String)) {
         append(&mut self.text);
         bound(&mut self.text);
     }
 
+    /// Ends the open problem: adds it to the outcome and the description of the case.
     pub(super) fn end_problem(&mut self) {
         let Some(problem) = self.problem.take() else { return };
         let worst = |now: Option<Outcome>, new| now.into_iter().chain([new]).max_by_key(|o| severity(*o));
@@ -99,20 +103,24 @@ impl OpenCase {
         bound(&mut self.description);
     }
 
+    /// The outcome: the worst of its problems and its status.
     pub(super) fn outcome(&self) -> Outcome {
         let status = self.attributes.status.map(|(outcome, _)| outcome);
-        let said = self.outcome.or(self.rerun);
-        said.into_iter().chain(status).max_by_key(|o| severity(*o)).unwrap_or(Outcome::Passed)
+        let reported = self.outcome.or(self.rerun);
+        reported.into_iter().chain(status).max_by_key(|o| severity(*o)).unwrap_or(Outcome::Passed)
     }
 
+    /// Its run time; 0 where the report gives none.
     pub(super) fn duration(&self) -> Duration {
         self.attributes.time.unwrap_or_default()
     }
 
+    /// Its full name.
     pub(super) fn name(&self) -> String {
         case_name(&self.attributes.class, &self.attributes.name)
     }
 
+    /// The case, complete.
     pub(super) fn finish(&self) -> Case {
         let outcome = self.outcome();
         let description = match (outcome, without_blank_ends(&clean(&self.description))) {
@@ -123,10 +131,10 @@ impl OpenCase {
         Case { name: self.name(), outcome, description, duration: self.duration(), memory: None }
     }
 
-    /// What to say of a case about which the report says nothing.
+    /// The description of a case for which the report has no text.
     fn fallback(&self, outcome: Outcome) -> &'static str {
         match (self.attributes.status, outcome) {
-            (Some((status, said)), outcome) if status == outcome => said,
+            (Some((status, words)), outcome) if status == outcome => words,
             (_, Outcome::Errored) => "error",
             (_, Outcome::Failed) => "failed",
             (_, Outcome::Skipped) => "skipped",
@@ -135,18 +143,19 @@ impl OpenCase {
     }
 }
 
-/// Whether `text` begins with `message` as a whole, not as a part of its first word.
+/// Whether `text` begins with `message` and the message ends at the end of a word.
 fn begins_with(text: &str, message: &str) -> bool {
     text.strip_prefix(message).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }
 
-/// Cuts a growing text now and then, so that each byte is copied a bounded number of times.
+/// Cuts a text that has grown to twice its limit. So each byte is copied a bounded number of times.
 fn bound(text: &mut String) {
-    if text.len() > 2 * HELD {
-        *text = head_and_tail(text, HELD).into_owned();
+    if text.len() > 2 * MAX_TEXT {
+        *text = head_and_tail(text, MAX_TEXT).into_owned();
     }
 }
 
+/// Appends `line` on a new line.
 fn push_line(out: &mut String, line: &str) {
     if !out.is_empty() && !line.is_empty() {
         out.push('\n');
@@ -154,7 +163,7 @@ fn push_line(out: &mut String, line: &str) {
     out.push_str(line);
 }
 
-/// Without blank lines before and white space behind; the indentation of the first line stays.
+/// Removes blank lines at the start and white space at the end, and keeps the indentation of the first line.
 fn without_blank_ends(text: &str) -> &str {
     let text = text.trim_end();
     let indent = text.len() - text.trim_start().len();

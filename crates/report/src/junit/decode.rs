@@ -1,13 +1,13 @@
-//! A report's bytes as UTF-8, whatever encoding they came in. What is no text in that encoding becomes U+FFFD.
+//! Decodes the bytes of a report to UTF-8 from any encoding. Malformed bytes become U+FFFD.
 
 use std::io::{self, Cursor, Read};
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-/// How far an encoding is looked for.
+/// Bytes at the beginning that show the encoding.
 const SNIFFED: usize = 1 << 10;
-/// The size of a decoded block.
+/// Size of a decoded block, in bytes.
 const BLOCK: usize = 64 << 10;
 
 /// Reads `input` as UTF-8, without a byte order mark.
@@ -32,14 +32,14 @@ fn sniff(beginning: &[u8]) -> &'static Encoding {
         _ => {}
     }
     match declared(beginning) {
-        // The declaration could be read byte by byte, so it is not true.
+        // The declaration was readable as ASCII, so that it cannot be UTF-16.
         Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => UTF_8,
         Some(encoding) => encoding,
         None => UTF_8,
     }
 }
 
-/// The encoding that `<?xml … encoding="…"?>` names, if it is one that is known.
+/// The encoding that `<?xml … encoding="…"?>` names, where it is a known one.
 fn declared(beginning: &[u8]) -> Option<&'static Encoding> {
     let text = beginning.trim_ascii_start().strip_prefix(b"<?xml")?;
     let declaration = &text[..memchr::memmem::find(text, b"?>")?];

@@ -1,4 +1,4 @@
-//! The shape of a report: which element stands where, and what follows from it when it opens and closes.
+//! The structure of a report: places each element and builds cases and suites from it.
 
 use std::borrow::Cow;
 
@@ -6,48 +6,49 @@ use quick_xml::events::BytesStart;
 
 use super::attributes::SuiteAttributes;
 use super::case::{OpenCase, Problem};
-use super::kept::Kept;
+use super::case_list::CaseList;
+use super::error::JunitError;
 use super::suites::Suites;
-use super::{JunitError, values};
+use super::values;
 use crate::{Cause, Fault, Limits, Outcome, Progress, Report, Tally};
 use text::{one_line, shorten, thousands};
 
-/// More elements within each other than this is no report.
-const DEEPEST: usize = 1_000;
+/// Limit of the nesting of elements.
+const MAX_DEPTH: usize = 1_000;
 
 /// An open element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Element {
     Suite,
     Case,
-    /// In a case, but nothing that is known: problems in it are the case's.
+    /// An unknown element in a case. Problems in it belong to the case.
     InCase,
     Problem,
-    /// A problem outside of any case: it stands for a case of its own.
+    /// A problem outside of any case. It becomes a case of its own.
     SuiteProblem,
-    /// In a problem; its text is the problem's.
+    /// An element in a problem. Its text belongs to the problem.
     InProblem,
-    /// Whatever is in it does not matter.
+    /// An element whose content is ignored.
     Ignored,
 }
 
 /// How a document ended.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// Its root was closed.
+    /// The root element was closed.
     Whole,
-    /// The bytes ended before that.
+    /// The bytes ended before the root was closed.
     Cut,
-    /// It is no XML from some place on, and why.
+    /// From some place on the bytes are not XML, for this reason.
     Malformed(String),
 }
 
-/// Why an element or a text is not taken.
+/// Why an element or a text is refused.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// This is no report at all.
+    /// The bytes are not a report.
     NoReport(JunitError),
-    /// It is no XML from here on.
+    /// From here on the bytes are not XML, for this reason.
     Malformed(String),
 }
 
@@ -58,7 +59,7 @@ pub(super) struct Document {
     root_seen: bool,
     suites: Suites,
     case: OpenCase,
-    kept: Kept,
+    cases: CaseList,
     tally: Tally,
 }
 
@@ -69,27 +70,28 @@ impl Document {
             root_seen: false,
             suites: Suites::default(),
             case: OpenCase::default(),
-            kept: Kept::new(limits),
+            cases: CaseList::new(limits),
             tally: Tally::default(),
         }
     }
 
-    /// Whether the root has been closed: what follows is not looked at.
+    /// Whether the root element has been closed.
     pub(super) fn is_whole(&self) -> bool {
         self.root_seen && self.open.is_empty()
     }
 
+    /// Opens an element.
     pub(super) fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), Refusal> {
         let name = tag.local_name();
         let element = self.place(name.as_ref(), tag)?;
-        if self.open.len() >= DEEPEST {
-            return Err(Refusal::Malformed(format!("elements nested deeper than {DEEPEST}")));
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Refusal::Malformed(format!("elements nested deeper than {MAX_DEPTH}")));
         }
         self.open.push(element);
         Ok(())
     }
 
-    /// What an element is at this place, with what follows from its opening.
+    /// Decides what an element means at this place, and begins the suite, case or problem that it opens.
     fn place(&mut self, name: &str, tag: &BytesStart<'_>) -> Result<Element, Refusal> {
         let suite = matches!(name, "testsuites" | "testsuite");
         Ok(match self.open.last() {
@@ -121,7 +123,7 @@ impl Document {
                 }
                 None => Element::InCase,
             },
-            // Surefire: the output of a rerun stands within it, and is no part of what went wrong.
+            // Surefire puts the output of a rerun into its element; it is not a part of the failure.
             Some(Element::Problem | Element::SuiteProblem | Element::InProblem)
                 if !matches!(name, "system-out" | "system-err") =>
             {
@@ -131,6 +133,7 @@ impl Document {
         })
     }
 
+    /// Closes the innermost element.
     pub(super) fn end(&mut self) {
         match self.open.pop() {
             Some(Element::Suite) => self.suites.close(true),
@@ -149,13 +152,14 @@ impl Document {
         self.tally.count(outcome);
         let bad = matches!(outcome, Outcome::Failed | Outcome::Errored);
         self.suites.add_case(self.case.duration(), bad);
-        if outcome == Outcome::Passed && self.kept.refuses_passed() {
-            self.kept.leave_out();
+        if outcome == Outcome::Passed && self.cases.is_full_for_passed() {
+            self.cases.leave_out();
         } else {
-            self.kept.add(self.case.finish());
+            self.cases.add(self.case.finish());
         }
     }
 
+    /// Adds text or CDATA.
     pub(super) fn text(&mut self, text: &str) -> Result<(), Refusal> {
         if self.in_problem() {
             self.case.push_text(|out| out.push_str(text));
@@ -166,6 +170,7 @@ impl Document {
         Ok(())
     }
 
+    /// Adds the text of a reference such as `&amp;`, given by its name.
     pub(super) fn reference(&mut self, name: &str) -> Result<(), Refusal> {
         if self.in_problem() {
             self.case.push_text(|out| values::push_reference(out, name));
@@ -178,7 +183,7 @@ impl Document {
         matches!(self.open.last(), Some(Element::Problem | Element::SuiteProblem | Element::InProblem))
     }
 
-    /// The report of what was read, the document having ended at `byte`.
+    /// The report of all elements so far. The document ended at `byte`, as `ending` says.
     pub(super) fn finish(self, ending: Ending, byte: u64) -> Result<Report, JunitError> {
         if !self.root_seen {
             let what = match ending {
@@ -188,13 +193,13 @@ impl Document {
             return Err(JunitError::NotXml { what });
         }
         let broken = self.broken(&ending, byte);
-        let Self { suites, kept, mut tally, .. } = self;
+        let Self { suites, cases, mut tally, .. } = self;
         let sum = suites.finish();
         let unlisted = sum.unlisted;
         tally.unlisted = unlisted.total();
         let uncaught = (unlisted.errors > 0)
             .then(|| format!("the report counts {} for which it lists no case", unlisted.describe()));
-        let (cases, mut cut) = kept.finish();
+        let (cases, mut cut) = cases.finish();
         if unlisted.total() > 0 && uncaught.is_none() {
             let note = format!("{} counted without a case", unlisted.describe());
             cut = Some(cut.map_or(note.clone(), |cut| format!("{cut}; {note}")));
@@ -203,7 +208,7 @@ impl Document {
         Ok(Report { cases, tally, duration: sum.duration, fault, cut, ..Report::default() })
     }
 
-    /// A sentence about a document that is not whole.
+    /// A sentence about a document that is cut off or malformed.
     fn broken(&self, ending: &Ending, byte: u64) -> Option<String> {
         let (how, why) = match ending {
             Ending::Whole => return None,

@@ -1,102 +1,51 @@
-//! The suites around the cases: their own times, and what they count and do not list.
+//! The suites around the cases: their times, and the tests that they count without listing a case.
 
 use std::time::Duration;
 
 use super::attributes::SuiteAttributes;
-use text::thousands;
+use super::counts::Counts;
 
-/// What a suite says of itself in its attributes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counted {
-    pub(super) tests: u64,
-    pub(super) failures: u64,
-    pub(super) errors: u64,
-    pub(super) skipped: u64,
-}
-
-impl Counted {
-    fn plus(self, other: Self) -> Self {
-        Self {
-            tests: self.tests.saturating_add(other.tests),
-            failures: self.failures.saturating_add(other.failures),
-            errors: self.errors.saturating_add(other.errors),
-            skipped: self.skipped.saturating_add(other.skipped),
-        }
-    }
-
-    fn max(self, other: Self) -> Self {
-        Self {
-            tests: self.tests.max(other.tests),
-            failures: self.failures.max(other.failures),
-            errors: self.errors.max(other.errors),
-            skipped: self.skipped.max(other.skipped),
-        }
-    }
-
-    /// All tests, also where `tests` forgets some.
-    pub(super) fn total(self) -> u64 {
-        self.tests.max(self.failures.saturating_add(self.errors).saturating_add(self.skipped))
-    }
-
-    /// Only those that failed or broke.
-    fn bad(self) -> Self {
-        let tests = self.failures.saturating_add(self.errors);
-        Self { tests, skipped: 0, ..self }
-    }
-
-    /// `12 tests (1 failed, 2 broke)`.
-    pub(super) fn describe(self) -> String {
-        let parts: Vec<String> =
-            [(self.failures, "failed"), (self.errors, "broke"), (self.skipped, "skipped")]
-                .iter()
-                .filter(|(number, _)| *number > 0)
-                .map(|(number, what)| format!("{} {what}", thousands(*number)))
-                .collect();
-        let total =
-            format!("{} {}", thousands(self.total()), if self.total() == 1 { "test" } else { "tests" });
-        if parts.is_empty() { total } else { format!("{total} ({})", parts.join(", ")) }
-    }
-}
-
-/// An open suite, or what a closed one came to.
+/// A suite while it is open.
 #[derive(Debug, Default)]
 pub(super) struct Suite {
     name: String,
-    counted: Counted,
+    counted: Counts,
     time: Option<Duration>,
-    /// The times of what is in it.
+    /// Sum of the times of its cases and suites.
     inner: Duration,
     /// Whether it or a suite in it lists a case.
     lists_cases: bool,
-    /// Whether one of those failed or broke.
+    /// Whether one of those failed or raised an error.
     lists_bad: bool,
-    /// What the suites in it count without listing.
-    unlisted: Counted,
+    /// Tests that the suites in it count without listing a case.
+    unlisted: Counts,
 }
 
 impl Suite {
+    /// Its time from the attribute, else the sum of the times in it.
     fn duration(&self) -> Duration {
-        // A time of 0 around cases that took some was not measured.
+        // A time of 0 around cases with times means that the suite did not measure.
         self.time.filter(|time| !time.is_zero()).unwrap_or(self.inner)
     }
 
-    /// What it counts without listing. Attributes of a suite that was cut off speak of cases that may have come.
-    fn unlisted(&self, whole: bool) -> Counted {
+    /// Tests that it counts without listing a case. For a suite that is cut off (`whole` is false) its attributes may count
+    /// cases after the cut, so that they do not apply.
+    fn unlisted(&self, whole: bool) -> Counts {
         match () {
             () if !whole => self.unlisted,
             () if !self.lists_cases => self.counted.max(self.unlisted),
-            // Some tools count a test and list it otherwise; but who counts failures has to show one.
+            // Some tools list fewer cases than they count; but a suite that counts failures has to list one.
             () if !self.lists_bad => self.counted.bad().max(self.unlisted),
             () => self.unlisted,
         }
     }
 }
 
-/// What all suites came to.
+/// Time and unlisted tests of the whole report.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
     pub(super) duration: Duration,
-    pub(super) unlisted: Counted,
+    pub(super) unlisted: Counts,
 }
 
 /// The open suites, outermost first.
@@ -107,6 +56,7 @@ pub(super) struct Suites {
 }
 
 impl Suites {
+    /// Opens a suite within the innermost one.
     pub(super) fn open(&mut self, attributes: SuiteAttributes) {
         let SuiteAttributes { name, counted, time } = attributes;
         self.open.push(Suite { name, counted, time, ..Suite::default() });
@@ -117,6 +67,7 @@ impl Suites {
         self.open.last().map_or("", |suite| &suite.name)
     }
 
+    /// Adds a case to the innermost suite. `bad`: it failed or raised an error.
     pub(super) fn add_case(&mut self, time: Duration, bad: bool) {
         if let Some(suite) = self.open.last_mut() {
             suite.lists_cases = true;
@@ -125,7 +76,7 @@ impl Suites {
         }
     }
 
-    /// Closes the innermost suite; `whole` is false where the report ended before its end.
+    /// Closes the innermost suite; `whole` is false where the report ended before its end tag.
     pub(super) fn close(&mut self, whole: bool) {
         let Some(suite) = self.open.pop() else { return };
         let (duration, unlisted) = (suite.duration(), suite.unlisted(whole));
@@ -140,7 +91,7 @@ impl Suites {
         }
     }
 
-    /// Closes what is still open, and gives the sum.
+    /// Closes all open suites and returns the sum.
     pub(super) fn finish(mut self) -> Sum {
         while !self.open.is_empty() {
             self.close(false);
@@ -154,7 +105,7 @@ mod tests {
     use super::*;
 
     fn suite(tests: u64, time: Option<u64>) -> SuiteAttributes {
-        let counted = Counted { tests, ..Counted::default() };
+        let counted = Counts { tests, ..Counts::default() };
         SuiteAttributes { name: String::new(), counted, time: time.map(Duration::from_secs) }
     }
 
@@ -174,7 +125,7 @@ mod tests {
 
     #[test]
     fn failures_that_are_counted_have_to_be_listed() {
-        let counted = Counted { tests: 2, failures: 1, ..Counted::default() };
+        let counted = Counts { tests: 2, failures: 1, ..Counts::default() };
         for (listed, unlisted) in [([false, false], 1), ([false, true], 0)] {
             let mut suites = Suites::default();
             for _ in 0..2 {
@@ -200,7 +151,7 @@ mod tests {
         assert_eq!(sum(suite(5, None), vec![(suite(5, None), 0)]).1, 5);
         assert_eq!(sum(suite(9, None), vec![(suite(2, None), 2), (suite(3, None), 0)]).1, 3);
         assert_eq!(sum(suite(9, None), vec![(suite(2, None), 1)]).1, 0);
-        let failed = Counted { failures: 2, errors: 1, ..Counted::default() };
+        let failed = Counts { failures: 2, errors: 1, ..Counts::default() };
         assert_eq!((failed.total(), failed.describe().as_str()), (3, "3 tests (2 failed, 1 broke)"));
     }
 }

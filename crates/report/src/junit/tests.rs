@@ -1,14 +1,15 @@
 use std::fs;
-use std::io::Cursor;
+use std::io::{self, Cursor, Read};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Outcome;
+use crate::{Limits, Outcome, Report};
 
 fn read_text(text: &str) -> Report {
     read(text.as_bytes(), &Limits::default()).unwrap()
@@ -197,7 +198,7 @@ fn a_disk_that_fails_is_no_cut_report() {
 
 /// The reports that the integration test reads, to be damaged.
 fn real_reports() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reports");
     let folders = fs::read_dir(folder).unwrap().map(|folder| folder.unwrap().path());
     let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()));
     let reports = files.filter(|file| file.extension().is_some_and(|e| e == "xml"));

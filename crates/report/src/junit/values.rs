@@ -1,14 +1,14 @@
-//! The small values of a report: references in text, times and counts as the tools write them.
+//! Parses small values of a report: references, times and counts, in the forms that tools write.
 
 use std::time::Duration;
 
-/// The longest time taken: a year. More is an accident of whoever wrote it.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-/// A reference longer than this is text that happens to hold an ampersand and a semicolon.
-const LONGEST_REFERENCE: usize = 32;
+/// Limit of a time: a year. A longer time is an error of the tool.
+const MAX_TIME: Duration = Duration::from_secs(366 * 86_400);
+/// Limit of a reference, in bytes. Longer text between an ampersand and a semicolon is plain text.
+const MAX_REFERENCE: usize = 32;
 
-/// Appends what `&name;` stands for. A number that is no character becomes U+FFFD; a name that nobody declared
-/// stays as it was written, for it says more to a person than a replacement.
+/// Appends the text of the reference `&name;`. A number without a character becomes U+FFFD. An unknown name stays as it
+/// is, since it is clearer to a person than a replacement.
 pub(super) fn push_reference(out: &mut String, name: &str) {
     let number = name.strip_prefix('#').map(|digits| match digits.strip_prefix(['x', 'X']) {
         Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16),
@@ -30,14 +30,14 @@ pub(super) fn push_reference(out: &mut String, name: &str) {
     }
 }
 
-/// Replaces `out` by an attribute's value with its references resolved.
+/// Sets `out` to the value of an attribute with its references resolved.
 pub(super) fn set_unescaped(out: &mut String, raw: &str) {
     out.clear();
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        let end = rest.bytes().take(LONGEST_REFERENCE).position(|b| b == b';' || b == b'&');
+        let end = rest.bytes().take(MAX_REFERENCE).position(|b| b == b';' || b == b'&');
         match end {
             Some(end) if end > 0 && rest.as_bytes()[end] == b';' => {
                 push_reference(out, &rest[..end]);
@@ -49,7 +49,7 @@ pub(super) fn set_unescaped(out: &mut String, raw: &str) {
     out.push_str(rest);
 }
 
-/// A time in seconds: `0.25`, `1,234.567` (Surefire), `0,5`, `12 s`. Nothing, a negative or no number is `None`.
+/// Parses a time in seconds: `0.25`, `1,234.567` (Surefire), `0,5`, `12 s`. `None` for a negative number or other text.
 pub(super) fn time(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return duration(seconds);
@@ -69,10 +69,10 @@ fn duration(seconds: f64) -> Option<Duration> {
     if !seconds.is_finite() || seconds.is_sign_negative() && seconds != 0.0 {
         return None;
     }
-    Some(Duration::try_from_secs_f64(seconds.abs()).map_or(LONGEST, |time| time.min(LONGEST)))
+    Some(Duration::try_from_secs_f64(seconds.abs()).map_or(MAX_TIME, |time| time.min(MAX_TIME)))
 }
 
-/// A count such as `tests="12"`; thousands may be apart. Anything else counts nothing.
+/// Parses a count such as `12` or `1,200`. Other text gives 0.
 pub(super) fn count(text: &str) -> u64 {
     let digits: String = text.trim().chars().filter(|&c| c != ',').collect();
     digits.parse().unwrap_or(0)

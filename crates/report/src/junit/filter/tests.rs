@@ -1,5 +1,9 @@
 use proptest::prelude::*;
 
+use std::io::{self, Read};
+
+use text::cut_mark;
+
 use super::*;
 
 /// Gives its bytes in pieces of a size, so that every construct is met at the edge of a read.

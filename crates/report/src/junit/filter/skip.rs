@@ -1,8 +1,9 @@
-//! The parts of a document that are left out: comments, processing instructions, and declarations such as DOCTYPE
-//! with all that stands in their internal subset. Knows only where they end.
+//! Finds the end of constructs that never pass: comments, processing instructions, and declarations such as DOCTYPE
+//! with their internal subset.
 
 use memchr::memmem;
 
+/// A construct that never passes, and the position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skipped {
     Comment,
@@ -11,7 +12,8 @@ pub(super) enum Skipped {
     Declaration(Declaration),
 }
 
-/// Where in a declaration: in its `[…]`, in a literal (its quote), in a comment or an instruction of the subset.
+/// Position in a declaration: in its subset `[…]`, in a literal (with its quote), in a comment or an instruction of the
+/// subset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Declaration {
     subset: bool,
@@ -35,7 +37,7 @@ impl Inner {
 }
 
 impl Skipped {
-    /// What begins at a `<`, and the length of its opening; `None` for a tag.
+    /// The construct that begins at a `<`, and the length of its start mark; `None` for a tag.
     pub(super) fn begins(bytes: &[u8]) -> Option<(Self, usize)> {
         match bytes {
             [b'<', b'!', b'-', b'-', ..] => Some((Self::Comment, 4)),
@@ -45,17 +47,19 @@ impl Skipped {
         }
     }
 
-    /// How many of the next bytes belong to it, and whether it ends there. Bytes that may begin its end wait.
+    /// Takes the next bytes. Returns how many belong to the construct, and whether it ends there. Bytes that may begin its
+    /// end mark are not counted.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> (usize, bool) {
         match self {
-            Self::Comment => until(bytes, Inner::Comment.closing()),
-            Self::Instruction => until(bytes, Inner::Instruction.closing()),
+            Self::Comment => up_to(bytes, Inner::Comment.closing()),
+            Self::Instruction => up_to(bytes, Inner::Instruction.closing()),
             Self::Declaration(declaration) => declaration.feed(bytes),
         }
     }
 }
 
-fn until(bytes: &[u8], closing: &[u8]) -> (usize, bool) {
+/// How many bytes go up to the end of `closing`, and whether it is in `bytes`.
+fn up_to(bytes: &[u8], closing: &[u8]) -> (usize, bool) {
     match memmem::find(bytes, closing) {
         Some(at) => (at + closing.len(), true),
         None => (bytes.len().saturating_sub(closing.len() - 1), false),
@@ -67,7 +71,7 @@ impl Declaration {
         let mut at = 0;
         while at < bytes.len() {
             if let Some(inner) = self.inner {
-                let (skip, over) = until(&bytes[at..], inner.closing());
+                let (skip, over) = up_to(&bytes[at..], inner.closing());
                 at += skip;
                 if !over {
                     break;
@@ -87,7 +91,7 @@ impl Declaration {
         (at, false)
     }
 
-    /// Takes one byte; whether the declaration ends with it.
+    /// Takes one byte. Returns whether the declaration ends with it.
     fn byte(&mut self, byte: u8, after: &[u8]) -> bool {
         match (self.quote, byte) {
             (Some(quote), byte) => {

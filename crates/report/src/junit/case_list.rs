@@ -1,5 +1,5 @@
-//! The cases that are kept of a report: at most so many, those that did not pass before those that did, and never
-//! more bytes than the budget, whatever the report holds.
+//! The list of cases within the limits: at most a number of cases and a budget of bytes. Cases that did not pass take
+//! precedence over those that passed.
 
 use std::borrow::Cow;
 use std::mem::size_of;
@@ -7,34 +7,35 @@ use std::mem::size_of;
 use crate::{Case, Limits, Outcome};
 use text::{head_and_tail, thousands};
 
-/// Descriptions are not shortened below this to fit the budget; after that, cases go.
-const SHORTEST_DESCRIPTION: usize = 256;
-/// The least budget, whatever the body's limit.
-const SMALLEST_BUDGET: usize = 1 << 20;
+/// Least limit of descriptions, in bytes. Below it the list drops cases instead of shortening descriptions.
+const MIN_DESCRIPTION: usize = 256;
+/// Least budget in bytes, for a small limit of the body.
+const MIN_BUDGET: usize = 1 << 20;
 
-/// A case and its place in the report.
+/// The place of a case in the report, and the case.
 type Placed = (u64, Case);
 
-/// See the module.
+/// Cases within the limits.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct CaseList {
     max_cases: usize,
     budget: usize,
-    /// Bytes of one description, now.
+    /// Limit of one description in bytes; shrinks when the budget is full.
     description: usize,
-    /// Bytes kept, all told.
+    /// Bytes of all cases in the list.
     used: usize,
+    /// Number of all cases of the report so far.
     seen: u64,
     passed: Vec<Placed>,
     others: Vec<Placed>,
 }
 
-impl Kept {
-    /// The budget is twice the body: what is more than that could not be sent anyway.
+impl CaseList {
+    /// An empty list. Its budget is twice the limit of the body, since more could not be sent.
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             max_cases: limits.max_cases,
-            budget: size(limits.max_body).saturating_mul(2).max(SMALLEST_BUDGET),
+            budget: size(limits.max_body).saturating_mul(2).max(MIN_BUDGET),
             description: size(limits.max_description),
             used: 0,
             seen: 0,
@@ -43,17 +44,17 @@ impl Kept {
         }
     }
 
-    /// Whether the next case would be left out if it passed: then nobody needs to build it.
-    pub(super) fn refuses_passed(&self) -> bool {
+    /// Whether the list is full for a case that passed, so that the caller need not build it.
+    pub(super) fn is_full_for_passed(&self) -> bool {
         self.passed.len() + self.others.len() >= self.max_cases || self.used >= self.budget
     }
 
-    /// Counts a case that passed and is left out.
+    /// Counts a case that is left out.
     pub(super) fn leave_out(&mut self) {
         self.seen += 1;
     }
 
-    /// Keeps `case` if there is room, or room can be made.
+    /// Adds `case` where there is room, or where dropping a case that passed makes room.
     pub(super) fn add(&mut self, mut case: Case) {
         let place = self.seen;
         self.seen += 1;
@@ -72,10 +73,11 @@ impl Kept {
         while self.used > self.budget && self.shrink() {}
     }
 
-    /// Makes the kept cases smaller: descriptions first, then cases that passed, then the last of the others.
+    /// Makes the list smaller: halves descriptions first, then drops the last case that passed, then the last other one.
+    /// Returns whether it could.
     fn shrink(&mut self) -> bool {
-        if self.description > SHORTEST_DESCRIPTION && !self.others.is_empty() {
-            self.description = (self.description / 2).max(SHORTEST_DESCRIPTION);
+        if self.description > MIN_DESCRIPTION && !self.others.is_empty() {
+            self.description = (self.description / 2).max(MIN_DESCRIPTION);
             for (_, case) in &mut self.others {
                 self.used -= weight(case);
                 shorten(case, self.description);
@@ -98,10 +100,10 @@ impl Kept {
         last.is_some()
     }
 
-    /// The kept cases in report order, and a sentence about those that are not there.
+    /// The cases in report order, and a sentence about those that were left out.
     pub(super) fn finish(self) -> (Vec<Case>, Option<String>) {
-        let kept = self.passed.len() + self.others.len();
-        let left_out = self.seen - kept as u64;
+        let listed = self.passed.len() + self.others.len();
+        let left_out = self.seen - listed as u64;
         let cut = (left_out > 0).then(|| {
             let (out, seen) = (thousands(left_out), thousands(self.seen));
             format!("{out} of {seen} cases left out, those that passed first")
@@ -117,10 +119,12 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
+/// Bytes that a case takes in memory.
 fn weight(case: &Case) -> usize {
     size_of::<Placed>() + case.name.len() + case.description.len()
 }
 
+/// Shortens the description of `case` to `max` bytes.
 fn shorten(case: &mut Case, max: usize) {
     let shorter = match head_and_tail(&case.description, max) {
         Cow::Borrowed(same) if same.len() == case.description.len() => return,
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn keeps_failed_cases_in_report_order() {
-        let mut kept = Kept::new(&Limits { max_cases: 3, ..Limits::default() });
+        let mut list = CaseList::new(&Limits { max_cases: 3, ..Limits::default() });
         for (name, outcome) in [
             ("p1", Outcome::Passed),
             ("f1", Outcome::Failed),
@@ -154,9 +158,9 @@ mod tests {
             ("p3", Outcome::Passed),
             ("s1", Outcome::Skipped),
         ] {
-            kept.add(case(name, outcome, 0));
+            list.add(case(name, outcome, 0));
         }
-        let (cases, cut) = kept.finish();
+        let (cases, cut) = list.finish();
         assert_eq!(names(&cases), ["p1", "f1", "s1"]);
         assert_eq!(cut.as_deref(), Some("2 of 5 cases left out, those that passed first"));
     }
@@ -164,17 +168,17 @@ mod tests {
     #[test]
     fn the_budget_holds_whatever_comes() {
         let limits = Limits { max_cases: usize::MAX, max_body: 1, ..Limits::default() };
-        let mut kept = Kept::new(&limits);
+        let mut list = CaseList::new(&limits);
         for _ in 0..4_000 {
-            kept.add(case("p", Outcome::Passed, 0));
-            kept.add(case("f", Outcome::Failed, 10_000));
+            list.add(case("p", Outcome::Passed, 0));
+            list.add(case("f", Outcome::Failed, 10_000));
         }
-        assert!(kept.used <= SMALLEST_BUDGET);
-        let (cases, cut) = kept.finish();
+        assert!(list.used <= MIN_BUDGET);
+        let (cases, cut) = list.finish();
         let weight: usize = cases.iter().map(weight).sum();
-        assert!(weight <= SMALLEST_BUDGET, "{weight}");
+        assert!(weight <= MIN_BUDGET, "{weight}");
         assert!(cases.len() > 2_000 && cases.iter().all(|case| case.outcome == Outcome::Failed));
-        assert!(cases.iter().all(|c| c.description.len() <= SHORTEST_DESCRIPTION * 8));
+        assert!(cases.iter().all(|c| c.description.len() <= MIN_DESCRIPTION * 8));
         assert!(cut.is_some());
     }
 }
