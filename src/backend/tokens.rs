@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::http::Http;
 use super::wire::{self, Tokens};
 use super::{Error, RETRY, Settings};
-use crate::observe::{Granted, Observe};
+use crate::observe::{LoginOutcome, Observe};
 
 /// No refresh comes sooner after another than this, however short the token lives.
 const FLOOR: Duration = Duration::from_secs(1);
@@ -204,10 +204,10 @@ impl Work {
     }
 }
 
-fn granted<T>(exchanged: &Result<T, Error>) -> Granted {
+fn granted<T>(exchanged: &Result<T, Error>) -> LoginOutcome {
     match exchanged {
-        Ok(_) => Granted::Accepted,
-        Err(Error::Status { status: 400..=499, .. }) => Granted::Refused,
-        Err(_) => Granted::Failed,
+        Ok(_) => LoginOutcome::Accepted,
+        Err(Error::Status { status: 400..=499, .. }) => LoginOutcome::Refused,
+        Err(_) => LoginOutcome::Failed,
     }
 }

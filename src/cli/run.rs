@@ -101,7 +101,7 @@ fn doing(progress: Progress, observe: &Observe) -> String {
     let words = match progress {
         Progress::Claim => "beginning",
         Progress::Checkout => "getting the program",
-        Progress::Prepare => observe.health().suite.doing.unwrap_or("preparing the suite"),
+        Progress::Prepare => observe.health().suite.activity.unwrap_or("preparing the suite"),
         Progress::Execute => "running the tests",
         Progress::Report => "reading the report",
     };

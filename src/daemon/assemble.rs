@@ -96,7 +96,7 @@ impl Daemon {
     pub async fn warm_up(&self, stop: &Stop) -> Result<(), Fault> {
         // Nothing runs yet that a drain would have to wait for.
         let until = Deadline::new(Instant::now(), Duration::ZERO, stop.drain.clone());
-        self.worker.warm_up(&until).await.inspect(|()| self.observe.warm())
+        self.worker.warm_up(&until).await.inspect(|()| self.observe.suite_ready())
     }
 
     /// Delivers what an earlier run has finished. Needs no suite, and so no warm-up.

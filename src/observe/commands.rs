@@ -2,16 +2,16 @@
 
 use sandbox::command::{CommandEnd, Observer};
 
-use super::Observe;
+use super::handle::Observe;
 
 impl Observer for Observe {
     fn command_ended(&self, end: CommandEnd<'_>) {
         let metrics = &self.0.metrics;
-        metrics.children.add(1);
+        metrics.commands.inc();
         if let Some(why) = end.stopped {
             metrics.stopped.add([why.name()]);
         }
-        metrics.leftovers.add(end.leftovers.into());
+        metrics.leftovers.inc_by(end.leftovers.into());
         for hit in end.hits {
             metrics.limits.add([hit.name()]);
         }
@@ -19,7 +19,7 @@ impl Observer for Observe {
 
     fn command_abandoned(&self) {
         let metrics = &self.0.metrics;
-        metrics.children.add(1);
+        metrics.commands.inc();
         metrics.stopped.add(["abandoned"]);
     }
 }

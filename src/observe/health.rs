@@ -1,27 +1,28 @@
-//! How things stand with the poll loop and around the runner, as the last attempt at each has shown.
+//! Health of the poll loop, the backend, the spool and the suite, as the last attempts showed it.
 
 use std::time::{Duration, Instant};
 
-/// Over what the loop may take anyway, before it counts as stuck: a machine under load is late.
+/// How much longer than allowed a phase of the poll loop may last before the loop counts as stuck. A loaded machine is
+/// late.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Where the poll loop is.
+/// Phase of the poll loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// It has not begun: what tasks share is being made.
+    /// The runner prepares what tasks share; it polls afterwards.
     WarmingUp,
-    /// It waits for a free slot.
+    /// The loop waits for a free slot.
     Full,
-    /// It asks the backend, or writes down what it was given.
+    /// The loop polls the backend, or stores the claim.
     Asking,
-    /// It pauses until the next question.
+    /// The loop pauses before the next poll.
     Pausing,
-    /// It takes no more; what runs is finished.
+    /// The loop claims no more tasks; the running ones finish.
     Stopping,
 }
 
 impl Phase {
-    /// For people.
+    /// The phase in words, as `/status` shows it.
     pub fn name(self) -> &'static str {
         match self {
             Self::WarmingUp => "warming up",
@@ -33,43 +34,43 @@ impl Phase {
     }
 }
 
-/// How things stand.
+/// Health of the runner.
 #[derive(Debug, Clone)]
 pub struct Health {
-    /// Where the poll loop is.
+    /// Phase of the poll loop.
     pub phase: Phase,
-    /// Since when, and how long that may last.
+    /// When the phase began, and how long it may last; `None`: without end.
     entered: (Instant, Option<Duration>),
-    /// Why the spool cannot take a task.
-    pub room: Option<String>,
-    /// Whether the backend was asked anything yet.
+    /// Why the spool has no room for a task.
+    pub spool_trouble: Option<String>,
+    /// Whether the runner sent any request to the backend.
     pub backend_asked: bool,
-    /// When it last answered.
+    /// When the backend last answered without a 5xx.
     pub backend_answered: Option<Instant>,
-    /// Why it cannot be reached, or why tasks cannot be had of it.
-    pub backend: Option<String>,
-    /// Whether it gave no answer at all, the last time.
-    pub backend_away: bool,
-    /// Why it does not take the runner's requests.
-    pub credentials: Option<String>,
-    /// Whether it ever did.
-    pub credentials_taken: bool,
-    /// Why the last question for a task was not answered as such.
-    pub(super) claims: Option<String>,
-    /// The suite.
+    /// Why the last request to the backend failed, or why polls get no usable answer.
+    pub backend_trouble: Option<String>,
+    /// Whether the last request got no answer at all.
+    pub backend_unreachable: bool,
+    /// Why the backend refuses the runner's requests.
+    pub credentials_trouble: Option<String>,
+    /// Whether the backend ever accepted the runner's requests.
+    pub credentials_accepted: bool,
+    /// Why the last poll got no usable answer.
+    pub(super) claim_trouble: Option<String>,
+    /// Health of the suite.
     pub suite: Suite,
 }
 
-/// How things stand with the suite.
+/// Health of the suite.
 #[derive(Debug, Clone, Default)]
 pub struct Suite {
-    /// Its tree and its environment are there.
+    /// Whether its files and its environment are ready.
     pub ready: bool,
     /// When its remote last answered.
     pub refreshed: Option<Instant>,
-    /// What is done to make it ready, while that lasts.
-    pub doing: Option<&'static str>,
-    /// Why it did not, the last time.
+    /// What its preparation does now.
+    pub activity: Option<&'static str>,
+    /// Why the last fetch or preparation failed.
     pub trouble: Option<String>,
 }
 
@@ -78,33 +79,35 @@ impl Default for Health {
         Self {
             phase: Phase::WarmingUp,
             entered: (Instant::now(), None),
-            room: None,
+            spool_trouble: None,
             backend_asked: false,
             backend_answered: None,
-            backend: None,
-            backend_away: false,
-            credentials: None,
-            credentials_taken: false,
-            claims: None,
+            backend_trouble: None,
+            backend_unreachable: false,
+            credentials_trouble: None,
+            credentials_accepted: false,
+            claim_trouble: None,
             suite: Suite::default(),
         }
     }
 }
 
 impl Health {
+    /// Begins `phase`, which may last for `allowed`; `None`: without end.
     pub(super) fn enter(&mut self, phase: Phase, allowed: Option<Duration>) {
         self.phase = phase;
         self.entered = (Instant::now(), allowed);
     }
 
-    /// For who asks: a backend that answers something else to questions for tasks is of no more use than one that is away.
-    pub(super) fn shown(&self) -> Self {
-        let mut shown = self.clone();
-        shown.backend = shown.backend.or_else(|| self.claims.clone());
-        shown
+    /// A copy whose trouble of the backend includes that of polls: a backend that answers polls with something else is
+    /// of no more use than one that is down.
+    pub(super) fn with_claim_trouble(&self) -> Self {
+        let mut health = self.clone();
+        health.backend_trouble = health.backend_trouble.or_else(|| self.claim_trouble.clone());
+        health
     }
 
-    /// Why the poll loop counts as stuck at `now`, where it does. What feeds a watchdog should ask this.
+    /// Why the poll loop counts as stuck at `now`; `None` where it does not. Feeds the watchdog of the service manager.
     pub fn stuck_at(&self, now: Instant) -> Option<String> {
         let (since, allowed) = self.entered;
         let lasted = now.saturating_duration_since(since);

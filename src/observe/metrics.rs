@@ -1,237 +1,180 @@
-//! Counters, gauges and histograms, and all those that there are. Labels have a fixed set of values each, so that
-//! nothing that comes from outside makes a series.
+//! The counters and histograms of the process. Each label has a fixed set of values, so that text from outside never
+//! makes a series.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::lock;
-use super::prometheus::Text;
-use report::{Cause, Progress, Verdict};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use report::{Cause, Progress, Report, Verdict};
 
-/// Buckets of times, in seconds: from a step of the mock executor to a task's usual deadline and beyond.
-const SECONDS: &[f64] =
-    &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
+use super::outcomes::{LoginOutcome, PollOutcome};
 
-/// Buckets of memory, in bytes: 8 MiB to 4 GiB.
-const BYTES: &[f64] = &[
-    8_388_608.0,
-    16_777_216.0,
-    33_554_432.0,
-    67_108_864.0,
-    134_217_728.0,
-    268_435_456.0,
-    536_870_912.0,
-    1_073_741_824.0,
-    2_147_483_648.0,
-    4_294_967_296.0,
-];
+/// Prefix of the names of all metrics but those of the process, which have the same names in every program.
+pub(super) const PREFIX: &str = "ostest_runner";
 
-/// A number that grows, or a gauge.
-#[derive(Debug, Default)]
-pub(super) struct Number(AtomicU64);
+/// Bounds of the buckets of times, in seconds.
+const SECONDS: [f64; 15] =
+    [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
-impl Number {
-    pub(super) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
+/// The positions of a task whose times are measured.
+const MEASURED: [&str; 5] = ["checkout", "prepare", "execute", "report", "deliver"];
 
-    pub(super) fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
+/// The labels of a series: names and values.
+type Labels<const N: usize> = [(&'static str, &'static str); N];
 
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Counters that differ in their labels.
+/// Counters that differ in the values of `N` labels.
 #[derive(Debug)]
-pub(super) struct Family<const N: usize> {
-    labels: [&'static str; N],
-    values: Mutex<BTreeMap<[&'static str; N], u64>>,
+pub(super) struct Counters<const N: usize> {
+    names: [&'static str; N],
+    family: Family<Labels<N>, Counter>,
 }
 
-impl<const N: usize> Family<N> {
-    /// All series are there from the start, with 0: a rate needs the value before the first event.
-    fn new(labels: [&'static str; N], series: impl IntoIterator<Item = [&'static str; N]>) -> Self {
-        Self { labels, values: Mutex::new(series.into_iter().map(|values| (values, 0)).collect()) }
+impl<const N: usize> Counters<N> {
+    /// Makes a counter for each of `series`, the values of the labels. All start at 0, because a rate needs the value
+    /// before the first event.
+    fn new(names: [&'static str; N], series: impl IntoIterator<Item = [&'static str; N]>) -> Self {
+        let counters = Self { names, family: Family::default() };
+        for values in series {
+            drop(counters.family.get_or_create(&counters.labels(values)));
+        }
+        counters
     }
 
+    /// Adds 1 to the counter with these values of the labels.
     pub(super) fn add(&self, values: [&'static str; N]) {
-        *lock(&self.values).entry(values).or_default() += 1;
+        self.family.get_or_create(&self.labels(values)).inc();
     }
 
-    fn write(&self, out: &mut Text, name: &str, help: &str) {
-        out.head(name, "counter", help);
-        for (values, count) in &*lock(&self.values) {
-            let labels: Vec<_> = self.labels.into_iter().zip(values.iter().copied()).collect();
-            out.count(name, &labels, *count);
-        }
+    fn labels(&self, values: [&'static str; N]) -> Labels<N> {
+        std::array::from_fn(|at| (self.names[at], values[at]))
     }
 }
 
-/// How values spread.
-#[derive(Debug)]
-pub(super) struct Histogram {
-    bounds: &'static [f64],
-    state: Mutex<Spread>,
-}
-
-#[derive(Debug, Default)]
-struct Spread {
-    /// Values in each bucket, not summed up; the last one is the open one.
-    counts: Vec<u64>,
-    sum: f64,
-}
-
-impl Histogram {
-    fn new(bounds: &'static [f64]) -> Self {
-        Self { bounds, state: Mutex::new(Spread { counts: vec![0; bounds.len() + 1], sum: 0.0 }) }
-    }
-
-    pub(super) fn observe(&self, value: f64) {
-        let bucket = self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
-        let mut state = lock(&self.state);
-        state.counts[bucket] += 1;
-        state.sum += value;
-    }
-
-    fn write(&self, out: &mut Text, name: &str, labels: &[(&str, &str)]) {
-        let state = lock(&self.state);
-        let (bucket, mut total) = (format!("{name}_bucket"), 0);
-        for (at, count) in state.counts.iter().enumerate() {
-            total += count;
-            let bound = self.bounds.get(at).map_or_else(|| "+Inf".to_owned(), ToString::to_string);
-            let labels: Vec<_> = labels.iter().copied().chain([("le", bound.as_str())]).collect();
-            out.count(&bucket, &labels, total);
-        }
-        out.sample(&format!("{name}_sum"), labels, state.sum);
-        out.count(&format!("{name}_count"), labels, total);
-    }
-}
-
-/// The times of a task's times.
-#[derive(Debug)]
-pub(super) struct ProgressTimes(Vec<(&'static str, Histogram)>);
-
-impl ProgressTimes {
-    pub(super) fn observe(&self, progress: &'static str, took: Duration) {
-        if let Some((_, times)) = self.0.iter().find(|(name, _)| *name == progress) {
-            times.observe(took.as_secs_f64());
-        }
-    }
-}
-
-/// All that is counted.
+/// All counters and histograms.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    pub(super) slots: Number,
-    pub(super) polls: Family<1>,
-    pub(super) claims: Number,
-    pub(super) resumed: Number,
-    pub(super) results: Family<1>,
-    pub(super) faults: Family<2>,
-    pub(super) delivery_attempts: Number,
-    pub(super) delivery_retries: Number,
-    pub(super) deliveries: Family<1>,
-    pub(super) logins: Family<1>,
-    pub(super) refreshes: Family<1>,
-    pub(super) children: Number,
-    pub(super) stopped: Family<1>,
-    pub(super) leftovers: Number,
-    pub(super) limits: Family<1>,
-    pub(super) times: ProgressTimes,
-    pub(super) task_time: Histogram,
-    pub(super) task_cpu: Histogram,
-    pub(super) task_memory: Histogram,
+    pub(super) registry: Registry,
+    pub(super) slots: Gauge<u64, AtomicU64>,
+    pub(super) polls: Counters<1>,
+    pub(super) claims: Counter,
+    pub(super) resumed: Counter,
+    results: Counters<1>,
+    faults: Counters<2>,
+    pub(super) delivery_attempts: Counter,
+    pub(super) delivery_retries: Counter,
+    pub(super) deliveries: Counters<1>,
+    pub(super) logins: Counters<1>,
+    pub(super) refreshes: Counters<1>,
+    pub(super) commands: Counter,
+    pub(super) stopped: Counters<1>,
+    pub(super) leftovers: Counter,
+    pub(super) limits: Counters<1>,
+    progress_times: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    task_time: Histogram,
+    task_cpu: Histogram,
+    task_memory: Histogram,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let faults =
             Progress::ALL.iter().flat_map(|progress| Cause::ALL.map(|cause| [progress.name(), cause.name()]));
-        let granted = || ["accepted", "refused", "failed"].map(|outcome| [outcome]);
-        let times = ["checkout", "prepare", "execute", "report", "deliver"];
-        Self {
-            slots: Number::default(),
-            polls: Family::new(["outcome"], ["task", "empty", "failed", "no_room"].map(|outcome| [outcome])),
-            claims: Number::default(),
-            resumed: Number::default(),
-            results: Family::new(["verdict"], Verdict::ALL.map(|verdict| [verdict.name()])),
-            faults: Family::new(["progress", "cause"], faults),
-            delivery_attempts: Number::default(),
-            delivery_retries: Number::default(),
-            deliveries: Family::new(["outcome"], ["accepted", "rejected"].map(|outcome| [outcome])),
-            logins: Family::new(["outcome"], granted()),
-            refreshes: Family::new(["outcome"], granted()),
-            children: Number::default(),
-            stopped: Family::new(["reason"], ["deadline", "interrupt", "abandoned"].map(|reason| [reason])),
-            leftovers: Number::default(),
-            limits: Family::new(
-                ["limit"],
-                ["memory", "cpu_time", "disk", "files", "processes", "output"].map(|limit| [limit]),
-            ),
-            times: ProgressTimes(times.map(|progress| (progress, Histogram::new(SECONDS))).into()),
-            task_time: Histogram::new(SECONDS),
-            task_cpu: Histogram::new(SECONDS),
-            task_memory: Histogram::new(BYTES),
+        let logins = || LoginOutcome::ALL.map(|outcome| [outcome.name()]);
+        let limits = ["memory", "cpu_time", "disk", "files", "processes", "output"];
+        let seconds = || Histogram::new(SECONDS);
+        let progress_times: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(seconds);
+        for progress in MEASURED {
+            drop(progress_times.get_or_create(&[("progress", progress)]));
         }
+        let mut metrics = Self {
+            registry: Registry::with_prefix(PREFIX),
+            slots: Gauge::default(),
+            polls: Counters::new(["outcome"], PollOutcome::ALL.map(|outcome| [outcome.name()])),
+            claims: Counter::default(),
+            resumed: Counter::default(),
+            results: Counters::new(["verdict"], Verdict::ALL.map(|verdict| [verdict.name()])),
+            faults: Counters::new(["progress", "cause"], faults),
+            delivery_attempts: Counter::default(),
+            delivery_retries: Counter::default(),
+            deliveries: Counters::new(["outcome"], [["accepted"], ["rejected"]]),
+            logins: Counters::new(["outcome"], logins()),
+            refreshes: Counters::new(["outcome"], logins()),
+            commands: Counter::default(),
+            stopped: Counters::new(["reason"], [["deadline"], ["interrupt"], ["abandoned"]]),
+            leftovers: Counter::default(),
+            limits: Counters::new(["limit"], limits.map(|limit| [limit])),
+            progress_times,
+            task_time: seconds(),
+            task_cpu: seconds(),
+            // 8 MiB to 4 GiB.
+            task_memory: Histogram::new(exponential_buckets(8_388_608.0, 2.0, 10)),
+        };
+        metrics.register();
+        metrics
     }
 }
 
 impl Metrics {
-    pub(super) fn write(&self, out: &mut Text) {
-        let mut plain = |name: &str, kind: &str, help: &str, number: &Number| {
-            out.head(name, kind, help);
-            out.count(name, &[], number.get());
-        };
-        plain("slots", "gauge", "Tasks that may run at a time.", &self.slots);
-        plain("claims_total", "counter", "Tasks that were taken from the backend.", &self.claims);
-        plain("resumed_total", "counter", "Tasks of an earlier run that were taken up again.", &self.resumed);
-        let attempts = &self.delivery_attempts;
-        plain("delivery_attempts_total", "counter", "Times that a result was sent.", attempts);
-        let retries = &self.delivery_retries;
-        plain(
-            "delivery_retries_total",
-            "counter",
-            "Times that a result was not taken, and had to wait.",
-            retries,
+    /// Registers each metric with its name and help. The registry adds `_total` to a counter's name and a full stop to
+    /// the help.
+    fn register(&mut self) {
+        let to = &mut self.registry;
+        to.register("slots", "Tasks that may run at the same time", self.slots.clone());
+        to.register("polls", "Polls of the backend for a task, by outcome", self.polls.family.clone());
+        to.register("claims", "Tasks claimed from the backend", self.claims.clone());
+        to.register("resumed", "Tasks claimed by an earlier process and run again", self.resumed.clone());
+        to.register("results", "Results of tasks, by verdict", self.results.family.clone());
+        to.register("faults", "Results with a fault, by progress and cause", self.faults.family.clone());
+        to.register("delivery_attempts", "Attempts to send a result", self.delivery_attempts.clone());
+        to.register("delivery_retries", "Failed attempts to send a result", self.delivery_retries.clone());
+        to.register(
+            "deliveries",
+            "Results that the backend accepted or refused",
+            self.deliveries.family.clone(),
         );
-        plain(
-            "children_total",
-            "counter",
-            "Child processes that have ended, git's and suites'.",
-            &self.children,
+        to.register("logins", "Logins, by outcome", self.logins.family.clone());
+        to.register("token_refreshes", "Refreshes of the tokens, by outcome", self.refreshes.family.clone());
+        to.register("children", "Child processes that ended", self.commands.clone());
+        to.register(
+            "children_stopped",
+            "Child processes that the runner stopped",
+            self.stopped.family.clone(),
         );
-        let help = "Processes that outlived the child that started them, and were killed.";
-        plain("leftover_processes_total", "counter", help, &self.leftovers);
-        self.polls.write(out, "polls_total", "Questions for a task, by what came of them.");
-        self.results.write(out, "results_total", "Tasks that came to a result, by its verdict.");
-        self.faults.write(out, "faults_total", "Results of runs that went wrong, by progress and cause.");
-        self.deliveries.write(out, "deliveries_total", "Results that the backend has answered for good.");
-        self.logins.write(out, "logins_total", "Logins that were tried.");
-        self.refreshes.write(out, "token_refreshes_total", "Refreshes of the tokens that were tried.");
-        self.stopped.write(
-            out,
-            "children_stopped_total",
-            "Child processes that were stopped before their own end.",
-        );
-        self.limits.write(out, "limits_hit_total", "Limits of the sandbox that tasks have hit.");
-        out.head("progress_duration_seconds", "histogram", "Time of a task's times.");
-        for (progress, times) in &self.times.0 {
-            times.write(out, "progress_duration_seconds", &[("progress", progress)]);
+        let help = "Processes that outlived the child process which started them, and were killed";
+        to.register("leftover_processes", help, self.leftovers.clone());
+        to.register("limits_hit", "Sandbox limits that tasks hit", self.limits.family.clone());
+        let help = "Time that tasks spent in each position";
+        to.register("progress_duration_seconds", help, self.progress_times.clone());
+        let help = "Time of tasks from the claim to the result";
+        to.register("task_duration_seconds", help, self.task_time.clone());
+        to.register("task_cpu_seconds", "Processor time of tasks", self.task_cpu.clone());
+        to.register("task_memory_peak_bytes", "Peak of memory of tasks", self.task_memory.clone());
+    }
+
+    /// Counts the time of a task in `progress`. Ignores a position that is not measured.
+    pub(super) fn observe_progress(&self, progress: &'static str, time: Duration) {
+        if let Some(times) = self.progress_times.get(&[("progress", progress)]) {
+            times.observe(time.as_secs_f64());
         }
-        out.head("task_duration_seconds", "histogram", "Time of tasks from the claim to the result.");
-        self.task_time.write(out, "task_duration_seconds", &[]);
-        out.head("task_cpu_seconds", "histogram", "Processor time of tasks.");
-        self.task_cpu.write(out, "task_cpu_seconds", &[]);
-        out.head(
-            "task_memory_peak_bytes",
-            "histogram",
-            "The highest use of memory of tasks, where it was measured.",
-        );
-        self.task_memory.write(out, "task_memory_peak_bytes", &[]);
+    }
+
+    /// Counts the result of a task that took `elapsed` since its claim.
+    pub(super) fn observe_result(&self, report: &Report, elapsed: Duration) {
+        self.results.add([report.verdict().name()]);
+        if let Some(fault) = &report.fault {
+            self.faults.add([fault.progress.name(), fault.cause.name()]);
+        }
+        self.task_time.observe(elapsed.as_secs_f64());
+        if let Some(cpu) = report.cpu {
+            self.task_cpu.observe(cpu.as_secs_f64());
+        }
+        if let Some(memory) = report.memory_peak() {
+            #[expect(clippy::cast_precision_loss, reason = "buckets are far coarser")]
+            self.task_memory.observe(memory as f64);
+        }
     }
 }

@@ -1,67 +1,67 @@
-//! What a person at a terminal sees while they wait: one line on stderr that says what is done now, and for how long.
+//! The line of progress on a terminal: one line on stderr that shows the current work and its time.
 //!
-//! It is there only where stderr is a terminal that can take a line back, and gone when the wait is over. Whatever else
-//! goes to the terminal meanwhile goes past it, by [`Screen::aside`] or [`Screen::beside`], so that neither tears the other.
+//! The line appears only where stderr is a terminal that can erase it, and disappears when the work ends. Other output to
+//! the terminal goes through [`Screen::aside`] or [`Screen::beside`], so that neither tears the other.
 //!
-//! A line of our own and no library's: those fill it to the last column, so that the `^C` which the terminal itself writes
-//! begins a new one, and the old line can never be taken back.
+//! Libraries for such lines fill the last column. The terminal then writes its `^C` on a new line, and the old line can
+//! no longer be erased; so this module writes the line itself.
 
 use std::io::{self, IsTerminal, LineWriter, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often the line is written anew.
-const PACE: Duration = Duration::from_millis(100);
+/// Interval between two writes of the line.
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Columns that stay free at its end, for what the terminal itself writes there: `^C`, three times.
-const FREE: usize = 7;
+/// Columns that stay free at the end of the line for three `^C`, which the terminal writes.
+const FREE_COLUMNS: usize = 7;
 
-/// What turns at its beginning; a terminal without UTF-8 can show it too.
-const TURNS: [char; 4] = ['|', '/', '-', '\\'];
+/// Frames of the turning bar, in ASCII for terminals without UTF-8.
+const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
 
-/// Goes to the beginning of the line and erases it.
+/// Moves to the beginning of the line and erases it.
 const ERASE: &str = "\r\u{1b}[2K";
 
-/// The terminal; clones are the same. By default there is none, and nothing is shown.
+/// The terminal, or none, which shows nothing (the default). Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Screen(Option<Arc<Mutex<Option<Line>>>>);
 
-/// The line that is shown.
+/// The line on the terminal.
 #[derive(Debug)]
 struct Line {
     since: Instant,
-    turn: usize,
+    frame: usize,
     words: String,
 }
 
-/// Whether colours are welcome where there is a terminal.
+/// Whether a terminal gets colours: not with `TERM=dumb` or a non-empty `NO_COLOR`.
 pub fn colours() -> bool {
     let plain = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     !plain && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Screen {
-    /// That of stderr, where it is one.
+    /// The terminal of stderr; none where stderr is not a terminal or `TERM` is empty, unset or `dumb`.
     pub fn of_stderr() -> Self {
         let able = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
         Self((able && io::stderr().is_terminal()).then(Arc::default))
     }
 
-    /// Shows what `say` says, again and again, until `work` is done.
-    pub async fn during<T>(&self, say: impl Fn() -> String, work: impl Future<Output = T>) -> T {
+    /// Shows the text of `describe`, asked again at each write, while `work` runs.
+    pub async fn during<T>(&self, describe: impl Fn() -> String, work: impl Future<Output = T>) -> T {
         let Some(slot) = &self.0 else { return work.await };
-        *lock(slot) = Some(Line { since: Instant::now(), turn: 0, words: String::new() });
-        // Also where this future is dropped.
-        let _gone = Gone(self);
+        *lock(slot) = Some(Line { since: Instant::now(), frame: 0, words: String::new() });
+        // Clears the line also when this future is dropped.
+        let _clear = ClearOnDrop(self);
         let show = async {
             loop {
-                let words = say();
+                let words = describe();
                 if let Some(line) = &mut *lock(slot) {
-                    line.turn += 1;
+                    line.frame += 1;
                     line.words = words;
                     put(&line.text());
                 }
-                tokio::time::sleep(PACE).await;
+                tokio::time::sleep(INTERVAL).await;
             }
         };
         tokio::select! {
@@ -70,7 +70,7 @@ impl Screen {
         }
     }
 
-    /// Writes something else to the terminal: the line is taken away for it, and comes back.
+    /// Erases the line, calls `write`, which writes other output to the terminal, and shows the line again.
     pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         let Some(slot) = &self.0 else { return write() };
         let line = lock(slot);
@@ -81,12 +81,12 @@ impl Screen {
         written
     }
 
-    /// Stdout, a whole line at a time, [`Self::aside`].
+    /// A writer to stdout that writes whole lines through [`Self::aside`].
     pub fn beside(&self) -> impl Write {
         LineWriter::new(Beside(self.clone()))
     }
 
-    /// Takes the line away for good; for an end that nothing survives.
+    /// Removes the line.
     pub fn clear(&self) {
         if self.0.as_ref().and_then(|slot| lock(slot).take()).is_some() {
             put(ERASE);
@@ -97,18 +97,18 @@ impl Screen {
 impl Line {
     fn text(&self) -> String {
         let (on, off) = if colours() { ("\u{1b}[36m", "\u{1b}[0m") } else { ("", "") };
-        let turn = TURNS[self.turn % TURNS.len()];
+        let frame = FRAMES[self.frame % FRAMES.len()];
         let line = format!("{:>3} s  {}", self.since.elapsed().as_secs(), self.words);
         let size = terminal_size::terminal_size_of(io::stderr());
         let width = size.map_or(80, |(width, _)| usize::from(width.0));
-        // Words of strangers may be among them, and must not steer the terminal.
+        // Text from outside may be in it and must not control the terminal.
         let line = line.chars().map(|c| if c.is_control() { ' ' } else { c });
-        let line: String = line.take(width.saturating_sub(FREE)).collect();
-        format!("{ERASE}{on}{turn}{off}{line}")
+        let line: String = line.take(width.saturating_sub(FREE_COLUMNS)).collect();
+        format!("{ERASE}{on}{frame}{off}{line}")
     }
 }
 
-/// All at once, so that nothing comes between. A terminal that is gone is no reason to stop.
+/// Writes all at once, so that no other output comes between. Ignores a terminal that was closed.
 fn put(text: &str) {
     io::stderr().write_all(text.as_bytes()).ok();
 }
@@ -117,9 +117,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Gone<'a>(&'a Screen);
+struct ClearOnDrop<'a>(&'a Screen);
 
-impl Drop for Gone<'_> {
+impl Drop for ClearOnDrop<'_> {
     fn drop(&mut self) {
         self.0.clear();
     }
@@ -132,7 +132,7 @@ impl Write for Beside {
         self.0.aside(|| {
             let mut out = io::stdout().lock();
             out.write_all(bytes)?;
-            // What stdout holds back would come when the line is there again.
+            // Otherwise stdout would write the rest after the line is back.
             out.flush()
         })?;
         Ok(bytes.len())

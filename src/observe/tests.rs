@@ -2,39 +2,40 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::prometheus::Text;
+use prometheus_client::encoding::prometheus_text::encode;
+use report::{Cause, Fault, Progress, Report};
+
 use super::*;
-use report::{Cause, Fault, Progress};
+use crate::task::TaskId;
 
 fn id(text: &str) -> TaskId {
     TaskId::new(RawValue::from_string(format!("\"{text}\"")).unwrap())
 }
 
 fn page(observe: &Observe) -> String {
-    let mut text = Text::default();
-    observe.write(&mut text);
-    text.finish()
+    let mut page = String::new();
+    encode(&mut page, observe.registry()).unwrap();
+    page
 }
 
 #[test]
 fn shows_task_progress_and_counts_end() {
     let observe = Observe::default();
-    let watched = observe.task(&id("a"), false);
-    watched.progress(Progress::Checkout);
-    watched.progress(Progress::Execute);
-    assert_eq!(observe.working()[0].progress, "execute");
-    assert!(page(&observe).contains("ostest_runner_slots_busy 1\n"));
+    let watch = observe.task(&id("a"), false);
+    watch.progress(Progress::Checkout);
+    watch.progress(Progress::Execute);
+    assert_eq!(observe.running()[0].progress, "execute");
     let fault = Fault::new(Progress::Execute, Cause::Limit, "timed out at http://u:secret@h/");
-    watched.done(&Report::of_fault(fault, Duration::ZERO));
-    drop(watched);
-    assert!(observe.working().is_empty());
-    let ended = &observe.ended()[0];
-    assert_eq!((ended.verdict, ended.delivery), ("ERROR", Delivery::Waits));
-    let times: Vec<_> = ended.times.iter().map(|(progress, _)| *progress).collect();
+    watch.done(&Report::of_fault(fault, Duration::ZERO));
+    drop(watch);
+    assert!(observe.running().is_empty());
+    let finished = &observe.finished()[0];
+    assert_eq!((finished.verdict, finished.delivery), ("ERROR", Delivery::Waits));
+    let times: Vec<_> = finished.times.iter().map(|(progress, _)| *progress).collect();
     assert_eq!(times, ["claim", "checkout", "execute"]);
-    assert!(!ended.fault.as_ref().unwrap().2.contains("secret"));
+    assert!(!finished.fault.as_ref().unwrap().2.contains("secret"));
     observe.delivered("a", Duration::from_secs(3));
-    assert_eq!(observe.ended()[0].delivery, Delivery::Accepted(Duration::from_secs(3)));
+    assert_eq!(observe.finished()[0].delivery, Delivery::Accepted(Duration::from_secs(3)));
     let page = page(&observe);
     for line in [
         "ostest_runner_claims_total 1",
@@ -45,7 +46,7 @@ fn shows_task_progress_and_counts_end() {
         "ostest_runner_progress_duration_seconds_bucket{progress=\"deliver\",le=\"2.5\"} 0",
         "ostest_runner_progress_duration_seconds_bucket{progress=\"deliver\",le=\"5\"} 1",
         "ostest_runner_progress_duration_seconds_bucket{progress=\"deliver\",le=\"+Inf\"} 1",
-        "ostest_runner_progress_duration_seconds_sum{progress=\"deliver\"} 3",
+        "ostest_runner_progress_duration_seconds_sum{progress=\"deliver\"} 3.0",
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }
@@ -57,8 +58,8 @@ fn only_the_last_fifty_are_remembered() {
     for number in 0..60 {
         observe.task(&id(&number.to_string()), true).done(&Report::default());
     }
-    let ended = observe.ended();
-    assert_eq!((ended.len(), ended[0].id.as_str(), ended[49].id.as_str()), (50, "59", "10"));
+    let finished = observe.finished();
+    assert_eq!((finished.len(), finished[0].id.as_str(), finished[49].id.as_str()), (50, "59", "10"));
 }
 
 #[test]
@@ -79,9 +80,9 @@ fn backend_answer_clears_failure() {
     let observe = Observe::default();
     assert!(!observe.health().backend_asked);
     observe.contact(Err("refused".to_owned()));
-    assert_eq!(observe.health().backend.as_deref(), Some("refused"));
+    assert_eq!(observe.health().backend_trouble.as_deref(), Some("refused"));
     observe.contact(Ok(503));
-    assert_eq!(observe.health().backend.as_deref(), Some("it answers 503"));
+    assert_eq!(observe.health().backend_trouble.as_deref(), Some("it answers 503"));
     observe.contact(Ok(404));
-    assert_eq!(observe.health().backend, None);
+    assert_eq!(observe.health().backend_trouble, None);
 }

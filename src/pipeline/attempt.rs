@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::executors::Bounds;
-use crate::observe::{Observe, Watched};
+use crate::observe::{Observe, TaskWatch};
 use crate::pipeline::deliver::Deliver;
 use crate::pipeline::worker::{Clearing, Source, Worker};
 use crate::spool::{Claimed, Finished, MOST_STARTS};
@@ -105,7 +105,7 @@ impl Attempts {
         task: Task,
         started: Instant,
         interrupt: CancellationToken,
-        watched: Arc<Watched>,
+        watched: Arc<TaskWatch>,
     ) -> (Report, Clearing) {
         let (worker, id) = (self.worker.clone(), task.id.clone());
         // A task of its own, so that a panic in it is a report too.

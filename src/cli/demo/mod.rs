@@ -126,7 +126,7 @@ async fn tell(
     writeln!(out, "suite          making its mirror and its environment, once, before the first claim …")?;
     let started = Instant::now();
     let observe = daemon.observe().clone();
-    let say = || observe.health().suite.doing.unwrap_or("making the suite ready").to_owned();
+    let say = || observe.health().suite.activity.unwrap_or("making the suite ready").to_owned();
     screen.during(say, Box::pin(daemon.warm_up(stop))).await.context("demo: the suite is not ready")?;
     writeln!(out, "suite          ready after {}", show(started.elapsed()))?;
 
@@ -189,8 +189,8 @@ fn submit(backend: &MockBackend, home: &TempDir) -> io::Result<Vec<(TaskId, &'st
 
 /// How far all of it is.
 fn doing(observe: &Observe, tasks: &[(TaskId, &Student)]) -> String {
-    let answered = observe.ended().iter().filter(|task| task.delivery != Delivery::Waits).count();
-    let working = observe.working();
+    let answered = observe.finished().iter().filter(|task| task.delivery != Delivery::Waits).count();
+    let working = observe.running();
     let working: Vec<_> = working.iter().map(|task| format!("{}: {}", task.id, task.progress)).collect();
     let line = format!("{answered} of {} tasks answered; {}", tasks.len(), working.join(", "));
     narrated(line.trim_end_matches([';', ' ']), tasks)

@@ -1,6 +1,6 @@
 //! What `systemctl status` shows of the runner: one line for people.
 
-use crate::observe::{Health, Observe, Phase, Working};
+use crate::observe::{Health, Observe, Phase, RunningTask};
 use text::{shorten, without_secrets};
 
 /// As many tasks are named.
@@ -11,16 +11,19 @@ const LONGEST: usize = 300;
 
 /// What the runner does, and what troubles it.
 pub(super) fn line(observe: &Observe) -> String {
-    let (health, working) = (observe.health(), observe.working());
+    let (health, working) = (observe.health(), observe.running());
     // What it answered says more than that it is of no use.
-    let backend =
-        if health.backend_away { "the backend cannot be reached" } else { "no tasks from the backend" };
+    let backend = if health.backend_unreachable {
+        "the backend cannot be reached"
+    } else {
+        "no tasks from the backend"
+    };
     let mut line = doing(&health, &working, observe.slot_count());
     for (what, why) in [
         ("the poll loop is stuck", health.stuck_at(std::time::Instant::now())),
-        ("no task is taken, since the spool cannot take one", health.room.clone()),
-        (backend, health.backend.clone()),
-        ("login", health.credentials.clone()),
+        ("no task is taken, since the spool cannot take one", health.spool_trouble.clone()),
+        (backend, health.backend_trouble.clone()),
+        ("login", health.credentials_trouble.clone()),
         ("the suite", health.suite.trouble.clone().filter(|_| !health.suite.ready)),
     ] {
         if let Some(why) = why {
@@ -32,13 +35,13 @@ pub(super) fn line(observe: &Observe) -> String {
     shorten(&line, LONGEST).into_owned()
 }
 
-fn doing(health: &Health, working: &[Working], slots: u64) -> String {
+fn doing(health: &Health, working: &[RunningTask], slots: u64) -> String {
     let busy = working.len();
     let tasks = if busy == 1 { "task" } else { "tasks" };
     match health.phase {
         Phase::WarmingUp => {
-            let step = health.suite.doing.map(|step| format!(" ({step})")).unwrap_or_default();
-            format!("making ready what tasks share{step}; no task is taken yet")
+            let activity = health.suite.activity.map(|activity| format!(" ({activity})")).unwrap_or_default();
+            format!("making ready what tasks share{activity}; no task is taken yet")
         }
         Phase::Stopping if busy == 0 => "stopping: delivering".to_owned(),
         Phase::Stopping => format!("stopping: {busy} {tasks} to finish: {}", names(working)),
@@ -47,7 +50,7 @@ fn doing(health: &Health, working: &[Working], slots: u64) -> String {
     }
 }
 
-fn names(working: &[Working]) -> String {
+fn names(working: &[RunningTask]) -> String {
     let mut names: Vec<String> = working
         .iter()
         .take(NAMED)
@@ -73,12 +76,12 @@ mod tests {
         let observe = Observe::default();
         observe.slots(8);
         assert_eq!(line(&observe), "making ready what tasks share; no task is taken yet");
-        observe.suite_step(Some("fetching the suite"));
+        observe.suite_activity(Some("fetching the suite"));
         assert_eq!(
             line(&observe),
             "making ready what tasks share (fetching the suite); no task is taken yet"
         );
-        observe.suite_step(None);
+        observe.suite_activity(None);
         observe.phase(Phase::Pausing, Some(Duration::from_secs(5)));
         assert_eq!(line(&observe), "idle: 0 of 8 slots busy");
         let id = |id: &str| TaskId::new(RawValue::from_string(id.to_owned()).unwrap());

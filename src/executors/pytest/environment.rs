@@ -58,7 +58,7 @@ impl Environments {
         if is_whole(home) {
             return Ok(());
         }
-        let step = |doing| self.observe.suite_step(Some(doing));
+        let step = |doing| self.observe.suite_activity(Some(doing));
         step("waiting for another runner that makes the suite's environment");
         let _lock = self.lock(home, until).await?;
         if is_whole(home) {
@@ -122,7 +122,7 @@ impl Environments {
         let installer = self.installer(base, tree.is_some(), until).await?;
         self.step(installer.create(base, home, tree.is_some()), &self.folder, until).await?;
         let Some(tree) = tree else { return Ok(()) };
-        self.observe.suite_step(Some("installing the suite's packages"));
+        self.observe.suite_activity(Some("installing the suite's packages"));
         self.step(installer.install(&home.join("bin/python")), tree, until).await
     }
 

@@ -179,7 +179,7 @@ impl SuiteKeeper {
     /// Looks for something newer than `last`. What only fails for now leaves the last one in force.
     async fn refresh(&self, last: Option<Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
         let found = self.look(last.as_ref()).await;
-        self.observe.suite_step(None);
+        self.observe.suite_activity(None);
         match (found, last) {
             (Err(fault), Some(last)) if fault.cause == Cause::Infrastructure => {
                 tracing::warn!(name: "suite_refresh_failed", %fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
@@ -191,7 +191,7 @@ impl SuiteKeeper {
 
     async fn look(&self, last: Option<&Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
         let started = Instant::now();
-        self.observe.suite_step(Some("fetching the suite"));
+        self.observe.suite_activity(Some("fetching the suite"));
         let reference = self.settings.tests_ref.as_deref();
         let (commit, tree) = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await?;
         if let Some(last) = last.filter(|last| last.commit == commit && last.is_there()) {
@@ -236,7 +236,7 @@ impl SuiteKeeper {
         }
         let fail = |what: String| Fault::new(Progress::Prepare, Cause::Infrastructure, what);
         let io = |error: std::io::Error| fail(format!("cannot look at the suite's command line: {error}"));
-        self.observe.suite_step(Some("looking at the suite's command line"));
+        self.observe.suite_activity(Some("looking at the suite's command line"));
         // In a copy: a run_tests.py that knows no --help may well begin to run, and write.
         let folder = Workspace::new(&self.work).map_err(io)?;
         fs::create_dir(folder.source()).map_err(io)?;

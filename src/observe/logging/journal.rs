@@ -1,4 +1,4 @@
-//! Under systemd a line of text begins with its priority, which journald takes off again (sd-daemon(3)).
+//! Priorities for systemd's journal: a line of text begins with its priority, which journald removes (sd-daemon(3)).
 
 use std::fmt;
 use std::os::fd::AsFd;
@@ -9,17 +9,17 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Level;
+use super::level::Level;
 
-/// Whether `stream` is the connection to the journal that `JOURNAL_STREAM` names: `device:inode`. The variable alone is
-/// no sign, since children of a service inherit it.
+/// Whether `stream` is the connection to the journal that `JOURNAL_STREAM` names as `device:inode`. The variable alone
+/// does not show it, because children of a service inherit the variable.
 pub(super) fn is(stream: impl AsFd) -> bool {
-    let named = std::env::var("JOURNAL_STREAM").ok();
-    let own = fstat(stream).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
-    named.is_some() && own.ok() == named
+    let journal = std::env::var("JOURNAL_STREAM").ok();
+    let this = fstat(stream).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
+    journal.is_some() && this.ok() == journal
 }
 
-/// The usual format with the priority before it.
+/// The default text format after the priority.
 pub(super) struct Prefixed(pub(super) Format);
 
 impl<S, N> FormatEvent<S, N> for Prefixed

@@ -1,5 +1,5 @@
-//! `--log-format json`: an object a line. The fields of spans and of the event stand side by side, a span's with its
-//! name before them, so that a task's id is `task.id` in every line. The names are an interface: docs/metrics.md.
+//! `--log-format json`: one JSON object per line, with the fields of the event and of its spans. The name of the span
+//! precedes a span's field, so that a task's id is `task.id` in each line. docs/metrics.md keeps the names.
 
 use std::borrow::Cow;
 use std::fmt::{Debug, Write as _};
@@ -15,13 +15,13 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Level;
+use super::level::Level;
 
-/// Writes events to what it holds.
+/// A layer that writes each event to its writer.
 pub(super) struct Json<W>(pub(super) W);
 
-/// What is known of a span.
-struct OfSpan(Map<String, Value>);
+/// The fields of a span.
+struct SpanFields(Map<String, Value>);
 
 impl<S, W> Layer<S> for Json<W>
 where
@@ -32,29 +32,29 @@ where
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::with_prefix(span.name());
         attributes.record(&mut fields);
-        span.extensions_mut().insert(OfSpan(fields.found));
+        span.extensions_mut().insert(SpanFields(fields.found));
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::with_prefix(span.name());
         values.record(&mut fields);
-        if let Some(known) = span.extensions_mut().get_mut::<OfSpan>() {
-            known.0.extend(fields.found);
+        if let Some(recorded) = span.extensions_mut().get_mut::<SpanFields>() {
+            recorded.0.extend(fields.found);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Map::new();
         for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(known) = span.extensions().get::<OfSpan>() {
-                line.extend(known.0.clone());
+            if let Some(recorded) = span.extensions().get::<SpanFields>() {
+                line.extend(recorded.0.clone());
             }
         }
         let mut fields = Fields::default();
         event.record(&mut fields);
         line.extend(fields.found);
-        // Whatever an event calls its fields, these are always what they are.
+        // These names are reserved: a field of the event with one of them moves to `field.NAME`.
         let name = event_name(event.metadata());
         for (name, value) in name.into_iter().chain([("level", level(event)), ("timestamp", now())]) {
             if let Some(other) = line.insert(name.to_owned(), value.into()) {
@@ -63,18 +63,18 @@ where
         }
         let mut text = escaped(&Value::Object(line).to_string()).into_owned();
         text.push('\n');
-        // A log that cannot be written is nobody's fault here.
+        // A failed write cannot be logged.
         self.0.make_writer_for(event.metadata()).write_all(text.as_bytes()).ok();
     }
 }
 
-/// JSON lets DEL and the controls above ASCII stand as they are; a terminal that shows the log may obey them.
+/// Escapes DEL and the control characters above ASCII, which JSON allows in strings and a terminal would obey.
 fn escaped(json: &str) -> Cow<'_, str> {
     let is_raw = |c: char| matches!(c, '\x7f'..='\u{9f}');
     if !json.contains(is_raw) {
         return Cow::Borrowed(json);
     }
-    // They stand within strings alone.
+    // In valid JSON they are only in strings.
     let mut out = String::with_capacity(json.len() + 8);
     for c in json.chars() {
         if is_raw(c) {
@@ -86,8 +86,8 @@ fn escaped(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The name of an event that has one: what it means to programs, whatever its message says. Tracing itself names the
-/// others by their place in the source.
+/// The field `event` with the name of an event, for programs. Tracing names an event without one by its place in the
+/// source; such an event has no field.
 fn event_name(meta: &Metadata<'_>) -> Option<(&'static str, String)> {
     (!meta.name().starts_with("event ")).then(|| ("event", meta.name().to_owned()))
 }
@@ -102,9 +102,10 @@ fn now() -> String {
     text
 }
 
-/// Fields as JSON.
+/// Collects fields as JSON.
 #[derive(Default)]
 struct Fields {
+    /// Precedes each name: empty, or the name of a span and a dot.
     prefix: String,
     found: Map<String, Value>,
 }
@@ -116,7 +117,7 @@ impl Fields {
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         let name = field.name();
-        // A span may name a field as events outside of it do.
+        // A span may use the full name for its field, as events outside of it do.
         let prefix = if name.starts_with(&self.prefix) { "" } else { &self.prefix };
         self.found.insert(format!("{prefix}{name}"), value.into());
     }
@@ -153,7 +154,7 @@ impl Visit for Fields {
     }
 }
 
-/// The seconds of a duration as `Debug` shows it, so that programs need not read `1.5ms`.
+/// The seconds of a duration that `Debug` formatted, such as `1.5ms` or `Some(2s)`; `None` for any other text.
 fn seconds(text: &str) -> Option<f64> {
     let text = text.strip_prefix("Some(").and_then(|text| text.strip_suffix(')')).unwrap_or(text);
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -165,7 +166,7 @@ fn seconds(text: &str) -> Option<f64> {
         "ns" => 1e-9,
         _ => return None,
     };
-    // To the nanosecond, as it was.
+    // Rounds to a nanosecond, the precision of a duration.
     number.parse::<f64>().ok().map(|number| (number * unit * 1e9).round() / 1e9)
 }
 

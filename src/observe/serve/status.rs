@@ -1,19 +1,20 @@
-//! What the runner does and did, as JSON: docs/metrics.md has the fields.
+//! The status as JSON. docs/metrics.md lists the fields.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::health::{self, Check};
-use super::{Disk, Source};
-use crate::observe::{Delivery, Ended, Working};
+use super::source::{Disk, Source};
+use crate::observe::{Delivery, FinishedTask, RunningTask};
 use crate::spool::show_time;
 
+/// The status of the runner.
 pub(super) async fn status(source: &Source) -> Value {
     let Disk { depth, free } = source.disk().await;
     let observe = &source.observe;
     let confinement = observe.confinement();
-    let working = observe.working();
+    let running = observe.running();
     json!({
         "version": env!("OSTEST_VERSION"),
         "started_at": show_time(observe.started_at()),
@@ -26,8 +27,8 @@ pub(super) async fn status(source: &Source) -> Value {
             "enforced": confinement.line,
             "weaker_because": confinement.weaker_because,
         },
-        "slots": { "total": observe.slot_count(), "busy": working.len() },
-        "working": working.iter().map(one_working).collect::<Vec<_>>(),
+        "slots": { "total": observe.slot_count(), "busy": running.len() },
+        "working": running.iter().map(running_task).collect::<Vec<_>>(),
         "spool": {
             "claimed": depth.claimed,
             "results": depth.results,
@@ -36,19 +37,17 @@ pub(super) async fn status(source: &Source) -> Value {
             "oldest_seconds": depth.oldest.map(|age| age.as_secs()),
             "free_bytes": free,
         },
-        "last": observe.ended().iter().map(one_ended).collect::<Vec<_>>(),
+        "last": observe.finished().iter().map(finished_task).collect::<Vec<_>>(),
     })
 }
 
 fn checks(checks: &[Check]) -> Value {
-    let each = checks.iter().map(|check| {
-        let of = json!({ "ok": check.ok, "says": check.says });
-        (check.name.to_owned(), of)
-    });
+    let each =
+        checks.iter().map(|check| (check.name.to_owned(), json!({ "ok": check.ok, "says": check.says })));
     json!({ "ok": health::holds(checks), "checks": each.collect::<Map<_, _>>() })
 }
 
-fn one_working(task: &Working) -> Value {
+fn running_task(task: &RunningTask) -> Value {
     json!({
         "task": task.id,
         "taken_at": show_time(task.taken_at),
@@ -59,7 +58,7 @@ fn one_working(task: &Working) -> Value {
     })
 }
 
-fn one_ended(task: &Ended) -> Value {
+fn finished_task(task: &FinishedTask) -> Value {
     let fault = task.fault.as_ref().map(
         |(progress, cause, message)| json!({ "progress": progress, "cause": cause, "message": message }),
     );
@@ -71,10 +70,10 @@ fn one_ended(task: &Ended) -> Value {
     json!({
         "task": task.id,
         "taken_at": show_time(task.taken_at),
-        "elapsed_seconds": seconds(task.took),
+        "elapsed_seconds": seconds(task.elapsed),
         "verdict": task.verdict,
-        "passed": task.passed.0,
-        "tests": task.passed.1,
+        "passed": task.passed,
+        "tests": task.tests,
         "fault": fault,
         "exit": task.exit,
         "limits_hit": task.limits,
@@ -88,12 +87,12 @@ fn one_ended(task: &Ended) -> Value {
 fn times(times: &[(&'static str, Duration)]) -> Value {
     times
         .iter()
-        .map(|(progress, took)| ((*progress).to_owned(), json!(seconds(*took))))
+        .map(|(progress, elapsed)| ((*progress).to_owned(), json!(seconds(*elapsed))))
         .collect::<Map<_, _>>()
         .into()
 }
 
-/// To the millisecond.
+/// A duration in seconds, rounded to a millisecond.
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::backend::{Backend, Claim, Error, wire};
 use crate::live::Live;
-use crate::observe::{Observe, Phase, Polled};
+use crate::observe::{Observe, Phase, PollOutcome};
 use crate::pipeline::attempt::{Attempts, OnInterrupt, Recorded};
 use crate::pipeline::stop::Stop;
 use crate::spool::{self, Claimed, Spool};
@@ -145,17 +145,17 @@ impl Poll {
             Ok(place) => place,
             Err(error) => {
                 tracing::error!(name: "spool_full", target: "critical", %error, "no task is taken: the spool cannot take one");
-                self.observe.room(Err(error.to_string()));
-                self.observe.polled(Polled::NoRoom);
+                self.observe.spool_room(Err(error.to_string()));
+                self.observe.polled(PollOutcome::NoRoom);
                 return Asked::Failed;
             }
         };
-        self.observe.room(Ok(()));
+        self.observe.spool_room(Ok(()));
         let (claim, body) = match self.backend.claim(&round.stop.drain).await {
             Ok(answer) => answer,
             Err(error) => {
                 round.place = Some(place);
-                self.observe.polled(Polled::Failed);
+                self.observe.polled(PollOutcome::Failed);
                 self.observe.claimable(claimable(&error));
                 if !round.stop.drain.is_cancelled() {
                     say_failure(&error);
@@ -164,9 +164,9 @@ impl Poll {
             }
         };
         self.observe.polled(match claim {
-            Claim::Task(_) | Claim::Unusable { .. } => Polled::Task,
-            Claim::NoWork => Polled::Empty,
-            Claim::Unanswerable { .. } | Claim::NotFound => Polled::Failed,
+            Claim::Task(_) | Claim::Unusable { .. } => PollOutcome::Task,
+            Claim::NoWork => PollOutcome::Empty,
+            Claim::Unanswerable { .. } | Claim::NotFound => PollOutcome::Failed,
         });
         self.observe.claimable(match &claim {
             Claim::Task(_) | Claim::Unusable { .. } | Claim::NoWork => Ok(()),
