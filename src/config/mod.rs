@@ -27,8 +27,7 @@ use secrecy::SecretString;
 
 use crate::executors::{self, SuiteSettings};
 use crate::{
-    backend, git::client, observe::logging, observe::serve, pipeline::kept, pipeline::poll, pipeline::worker,
-    spool,
+    backend, git, observe::logging, observe::serve, pipeline::kept, pipeline::poll, pipeline::worker, spool,
 };
 use error::named;
 pub use error::one_line;
@@ -61,7 +60,7 @@ pub struct Settings {
     pub worker: worker::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
-    pub checkout: client::Settings,
+    pub checkout: git::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each is documented where it is owned")]
     pub suite: SuiteSettings,

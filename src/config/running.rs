@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Settings;
 use crate::live::Live;
-use crate::{backend, git::client, pipeline::poll, pipeline::worker};
+use crate::{backend, git, pipeline::poll, pipeline::worker};
 
 /// The settings that a reload changes, but for `logger_level`, which is the log's.
 pub const CHANGEABLE: &[&str] = &[
@@ -28,7 +28,7 @@ pub struct Running {
     pub timeouts: Live<backend::Timeouts>,
     pub poll: Live<poll::Settings>,
     pub worker: Live<worker::Settings>,
-    pub checkout: Live<client::Settings>,
+    pub checkout: Live<git::Settings>,
     /// How long a drain may last; 0: as long as it takes.
     pub drain: Live<Duration>,
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::executors::Parts;
-use crate::git::client::Checkout;
+use crate::git::GitClient;
 use crate::observe::serve;
 use crate::observe::{Confinement, Observe};
 use crate::pipeline::attempt::Attempts;
@@ -187,7 +187,7 @@ pub async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe)
     } else {
         launcher
     };
-    let checkout = Checkout::new(
+    let checkout = GitClient::new(
         config.running.checkout.clone(),
         launcher.clone(),
         observe.clone(),

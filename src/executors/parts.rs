@@ -6,7 +6,7 @@ use report::Limits;
 use sandbox::command::Launcher;
 
 use super::pytest::SuiteSettings;
-use crate::git::client::Checkout;
+use crate::git::GitClient;
 use crate::observe::Observe;
 
 /// What the constructor of an executor gets.
@@ -19,7 +19,7 @@ pub struct Parts {
     /// Starts confined commands.
     pub launcher: Launcher,
     /// Fetches the suite's repository.
-    pub git: Checkout,
+    pub git: GitClient,
     /// Folder of what outlives a run: mirror, exported trees and environments of the suite.
     pub state: PathBuf,
     /// Folder below which tasks get their own.

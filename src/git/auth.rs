@@ -1,4 +1,4 @@
-//! Logins: what a URL, an agent and the user's keys have to offer, each once, and to the right host only.
+//! Logins from the URL, the ssh agent and the user's keys. Each is offered once, the one of the URL only to its host.
 
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;
@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use git2::{Cred, CredentialType, ErrorClass, ErrorCode};
 
 use super::setup::Environment;
-use crate::git::url::RepositoryUrl;
+use super::url::RepositoryUrl;
 
-/// The beginning of an OpenSSH key that no passphrase locks: cipher `none`.
+/// Base64 of the first bytes of an OpenSSH key without a passphrase: `openssh-key-v1`, cipher `none`.
 const UNLOCKED: &str = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU";
+/// File names of keys in `~/.ssh`.
 const KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
 /// The logins for one connection to one repository.
@@ -18,9 +19,9 @@ pub(super) struct Login<'u> {
     url: &'u RepositoryUrl,
     agent: bool,
     keys: Vec<PathBuf>,
-    /// How many of the offers were made.
-    made: Cell<usize>,
-    /// Whether the server asked for anything that was then offered.
+    /// Number of offers that were tried or skipped.
+    next_offer: Cell<usize>,
+    /// Whether any login was sent to the server.
     offered: Cell<bool>,
 }
 
@@ -38,20 +39,20 @@ impl<'u> Login<'u> {
             url,
             agent: environment.get("SSH_AUTH_SOCK").is_some_and(reachable),
             keys: environment.home().map(|home| unlocked_keys(&home.join(".ssh"))).unwrap_or_default(),
-            made: Cell::new(0),
+            next_offer: Cell::new(0),
             offered: Cell::new(false),
         }
     }
 
-    /// Whether any login was shown to the server.
+    /// Whether any login was sent to the server.
     pub(super) fn was_offered(&self) -> bool {
         self.offered.get()
     }
 
-    /// Answers libgit2's question; it asks again after each refusal, so the end of the offers ends the asking.
-    pub(super) fn answer(
+    /// Returns the next login for libgit2, which calls this again after each refusal; fails if there is none left.
+    pub(super) fn next(
         &self,
-        asker: &str,
+        server: &str,
         user: Option<&str>,
         kinds: CredentialType,
     ) -> Result<Cred, git2::Error> {
@@ -60,8 +61,8 @@ impl<'u> Login<'u> {
         if kinds.contains(CredentialType::USERNAME) {
             return Cred::username(named.as_deref().unwrap_or("git"));
         }
-        // A redirect may have led elsewhere, `insteadOf` too.
-        let own_host = RepositoryUrl::read(asker, true).is_ok_and(|asker| asker.same_host(self.url));
+        // A redirect or `insteadOf` may have led to another host.
+        let own_host = RepositoryUrl::read(server, true).is_ok_and(|server| server.same_host(self.url));
         let mut offers = Vec::new();
         if own_host && named.is_some() {
             offers.push(Offer::Password);
@@ -70,10 +71,10 @@ impl<'u> Login<'u> {
             offers.push(Offer::Agent);
         }
         offers.extend(self.keys.iter().map(Offer::Key));
-        while let Some(offer) = offers.get(self.made.get()) {
-            self.made.set(self.made.get() + 1);
+        while let Some(offer) = offers.get(self.next_offer.get()) {
+            self.next_offer.set(self.next_offer.get() + 1);
             let user = user.or(named.as_deref()).unwrap_or("git");
-            let made = match offer {
+            let credential = match offer {
                 Offer::Password if kinds.contains(CredentialType::USER_PASS_PLAINTEXT) => {
                     Cred::userpass_plaintext(
                         named.as_deref().unwrap_or_default(),
@@ -87,13 +88,13 @@ impl<'u> Login<'u> {
                 _ => continue,
             };
             self.offered.set(true);
-            return made;
+            return credential;
         }
-        Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, "no login is left to offer"))
+        Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, "the server refused all logins"))
     }
 }
 
-/// libssh2 gives up altogether on a key that it cannot open, so locked ones are left out.
+/// Lists the keys without a passphrase. libssh2 fails on a key that it cannot open, without trying the others.
 fn unlocked_keys(folder: &std::path::Path) -> Vec<PathBuf> {
     let unlocked = |path: &PathBuf| {
         std::fs::read_to_string(path).is_ok_and(|text| {

@@ -1,36 +1,41 @@
-//! A student's work tree: fetched, measured, looked over, written.
+//! Checks out a student's repository: fetch, measure, check, write.
 
 use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
-use git2::build::CheckoutBuilder;
-use git2::{Oid, Repository};
+use git2::Repository;
 
+use super::cache::packs;
 use super::error::{Failure, Kind};
 use super::fetch::{Tip, Want, fetch};
-use super::{CheckedOut, Checkout, Environment, Job, cache, measure, submodule};
-use crate::git::url::RepositoryUrl;
+use super::job::Job;
+use super::protocol::{CheckedOut, Checkout};
+use super::setup::Environment;
+use super::url::RepositoryUrl;
+use super::work_tree;
 
+/// Performs `request`. If an attempt with cached objects fails, a second one starts without them.
 pub(super) fn perform(request: &Checkout, environment: Environment) -> Result<CheckedOut, Failure> {
     let start = Instant::now();
     let Checkout { url, into, allow_local, limits, cache, .. } = request;
     let mut job = Job::new(environment, *allow_local, *limits)?;
-    submodule::refuse_local(url, *allow_local)?;
-    let (lent, done) = attempt(request, &job, true);
-    let (repository, tip) = match done {
-        // Perhaps not the remote's fault.
-        Err(failure) if lent && !matches!(failure.kind, Kind::LoginRefused | Kind::MissingRepository) => {
-            fs::remove_dir_all(into).map_err(|e| Failure::io("cannot begin anew", &e))?;
-            job.restart();
+    check_local(url, *allow_local)?;
+    let (used_cache, result) = attempt(request, &job, true);
+    let (repository, tip) = match result {
+        // The cached objects may be the cause.
+        Err(failure)
+            if used_cache && !matches!(failure.kind, Kind::LoginRefused | Kind::MissingRepository) =>
+        {
+            fs::remove_dir_all(into).map_err(|error| Failure::io("cannot start again", &error))?;
+            job.reset_budget();
             let done = attempt(request, &job, false).1?;
-            cache.as_deref().into_iter().for_each(cache::discard);
+            cache.as_deref().into_iter().for_each(packs::discard);
             done
         }
-        done => done?,
+        result => result?,
     };
-    // Without it, the next attempt only takes longer.
-    cache.as_deref().map(|folder| cache::keep(folder, &repository, &tip).ok());
+    // If the cache cannot be written, only the next attempt is slower.
+    cache.as_deref().map(|folder| packs::save(folder, &repository, &tip).ok());
     let budget = &job.budget;
     Ok(CheckedOut {
         commit: tip.commit.to_string(),
@@ -43,61 +48,33 @@ pub(super) fn perform(request: &Checkout, environment: Environment) -> Result<Ch
     })
 }
 
-/// Fetches and writes, with what is kept of the repository if `lend`; whether anything was.
-fn attempt(request: &Checkout, job: &Job, lend: bool) -> (bool, Result<(Repository, Tip), Failure>) {
+/// Checks once more, in the child, that a local repository is allowed.
+fn check_local(url: &RepositoryUrl, allow_local: bool) -> Result<(), Failure> {
+    match RepositoryUrl::parse(&url.expose(), allow_local) {
+        Ok(_) => Ok(()),
+        Err(message) => Err(Failure::new(Kind::NotAllowed, message)),
+    }
+}
+
+/// Fetches and writes once. The first value is whether cached objects were used; `use_cache` allows it.
+fn attempt(request: &Checkout, job: &Job, use_cache: bool) -> (bool, Result<(Repository, Tip), Failure>) {
     let Checkout { url, branch, into, cache, .. } = request;
-    let cache = cache.as_deref().filter(|_| lend);
+    let cache = cache.as_deref().filter(|_| use_cache);
     let repository = match job.configuration.init(into, false) {
         Ok(repository) => repository,
         Err(failure) => return (false, Err(failure)),
     };
-    let Ok(found) = cache.map(|folder| cache::lend(folder, &repository)).transpose() else {
-        // Damaged: what was copied of it must not stay, here or there.
-        cache.into_iter().for_each(cache::discard);
-        let cleared = fs::remove_dir_all(into).map_err(|e| Failure::io("cannot begin anew", &e));
-        return match cleared {
+    let Ok(restored) = cache.map(|folder| packs::restore(folder, &repository)).transpose() else {
+        // The cache is damaged: remove it, and what was copied from it.
+        cache.into_iter().for_each(packs::discard);
+        return match fs::remove_dir_all(into) {
             Ok(()) => attempt(request, job, false),
-            Err(failure) => (false, Err(failure)),
+            Err(error) => (false, Err(Failure::io("cannot start again", &error))),
         };
     };
-    let found = found.unwrap_or(false);
-    let done = fetch(&repository, url, Want::Branch(branch.as_deref()), job).and_then(|tip| {
-        cache::forget(&repository);
-        write(&repository, url, &tip, job, 0).map(|()| tip)
+    let result = fetch(&repository, url, Want::Branch(branch.as_deref()), job).and_then(|tip| {
+        packs::remove_reference(&repository);
+        work_tree::write(&repository, url, &tip, job).map(|()| tip)
     });
-    (found, done.map(|tip| (repository, tip)))
-}
-
-/// Writes the work tree of `tip`, whose objects are in `repository`, and of its submodules; `depth` counts those above.
-pub(super) fn write(
-    repository: &Repository,
-    url: &RepositoryUrl,
-    tip: &Tip,
-    job: &Job,
-    depth: u64,
-) -> Result<(), Failure> {
-    let contents = measure::tree(repository, url, tip.commit, &job.budget)?;
-    // Before libgit2 reads `.gitmodules` for itself.
-    let submodules = submodule::plan(repository, url, tip.commit, &contents, job)?;
-    write_files(repository, tip.commit).map_err(|e| Failure::content(url, "write the files of", &e))?;
-    attach_head(repository, tip).map_err(|e| Failure::content(url, "finish the work tree of", &e))?;
-    let top = repository.workdir().unwrap_or(Path::new("")).to_owned();
-    submodules.iter().try_for_each(|submodule| submodule::check_out(submodule, url, &top, job, depth))
-}
-
-fn write_files(repository: &Repository, commit: Oid) -> Result<(), git2::Error> {
-    let mut options = CheckoutBuilder::new();
-    options.force();
-    repository.checkout_tree(repository.find_commit(commit)?.as_object(), Some(&mut options))
-}
-
-/// HEAD is on the branch, so that `git status` works there; a name that no filesystem holds leaves it detached.
-fn attach_head(repository: &Repository, tip: &Tip) -> Result<(), git2::Error> {
-    if let Some(branch) = &tip.branch {
-        let name = format!("refs/heads/{branch}");
-        if repository.reference(&name, tip.commit, true, "checkout").is_ok() {
-            return repository.set_head(&name);
-        }
-    }
-    repository.set_head_detached(tip.commit)
+    (restored.unwrap_or(false), result.map(|tip| (repository, tip)))
 }

@@ -1,46 +1,46 @@
-//! What went wrong with a repository, in one sentence, and who is to blame for it.
+//! Failures of git requests: a kind, which determines the cause, and one sentence.
 //!
-//! libgit2 tells most of it by message only: the reading of those messages is all here.
+//! libgit2 distinguishes many failures only by their message. All matching of its messages is in this file.
 
 use git2::{ErrorClass, ErrorCode};
 use serde::{Deserialize, Serialize};
 
-use crate::git::url::RepositoryUrl;
+use super::url::RepositoryUrl;
 use report::{Cause, Fault, Progress};
 
-/// What kind of failure it is.
+/// Kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// There is nothing at the URL.
+    /// There is no repository at the URL.
     MissingRepository,
     /// The repository has no such branch, tag or commit.
     MissingBranch,
     /// The repository has no commit at all.
     EmptyRepository,
-    /// The server wants another login than the one that it got.
+    /// The server refused the login, or requires one.
     LoginRefused,
-    /// The ssh server's key is not in `known_hosts`.
+    /// `known_hosts` does not contain the ssh server's key.
     HostKey,
     /// The TLS certificate is not trusted.
     Certificate,
     /// More bytes, files or submodules than the limits allow.
     TooLarge,
-    /// A submodule cannot be had, or tries to do what it must not.
+    /// A submodule cannot be fetched, or its entry in `.gitmodules` is not allowed.
     BadSubmodule,
-    /// A transport or a URL that this runner does not take.
+    /// This runner does not allow the URL.
     NotAllowed,
     /// The repository's content is broken or hostile.
     Damaged,
-    /// The server could not be reached, or fell silent: worth another try.
+    /// The server cannot be reached or stopped responding; a retry may succeed.
     Network,
-    /// This machine's disk is full or fails: worth another try.
+    /// The disk of this machine is full or fails; a retry may succeed.
     Disk,
-    /// Anything else, on this machine.
+    /// Another failure on this machine.
     Other,
 }
 
 impl Kind {
-    /// Who is to blame.
+    /// The cause that a report states for this kind.
     pub fn cause(self) -> Cause {
         match self {
             Self::MissingRepository
@@ -55,35 +55,30 @@ impl Kind {
             }
         }
     }
-
-    /// Whether the same request may go better a little later.
-    pub fn is_worth_a_retry(self) -> bool {
-        matches!(self, Self::Network | Self::Disk | Self::Other)
-    }
 }
 
 /// A failed request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// What kind of failure it is.
+    /// Kind of the failure.
     pub kind: Kind,
-    /// What was being done, to what, what happened and what to do about it; without secrets.
+    /// One sentence without secrets: the operation, its object, the reason, and the remedy if there is one.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure of `kind`; control characters leave the message.
+    /// Creates a failure of `kind`; removes control characters from the message.
     pub fn new(kind: Kind, message: impl AsRef<str>) -> Self {
         Self { kind, message: tidy(message.as_ref()) }
     }
 
-    /// The failure as a part of a report.
+    /// The fault for a report.
     pub fn fault(&self, progress: Progress) -> Fault {
         Fault::new(progress, self.kind.cause(), self.message.clone())
     }
 
-    /// Something on this machine failed: `doing` what, and why.
+    /// A failure of the operating system during the operation `doing`.
     pub(super) fn io(doing: &str, error: &std::io::Error) -> Self {
         let kind = match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Kind::Disk,
@@ -92,7 +87,7 @@ impl Failure {
         Self::new(kind, format!("{doing}: {error}"))
     }
 
-    /// libgit2 failed on what it has in hand, with no network involved: the content is at fault unless the machine is.
+    /// A failure of libgit2 on local data during the operation `doing`: of the content, unless the system failed.
     pub(super) fn content(url: &RepositoryUrl, doing: &str, error: &git2::Error) -> Self {
         let kind = match local_kind(error) {
             Some(kind) => kind,
@@ -102,40 +97,43 @@ impl Failure {
         Self::new(kind, format!("cannot {doing} {url}: {}", url.scrub(error.message())))
     }
 
-    /// libgit2 failed while it spoke with the server. `login_offered`: some login was tried.
+    /// A failure of libgit2 during communication with the server. `login_offered`: at least one login was sent.
     pub(super) fn remote(url: &RepositoryUrl, error: &git2::Error, login_offered: bool) -> Self {
         let kind = remote_kind(error);
-        let said = url.scrub(error.message());
+        let reason = url.scrub(error.message());
         let message = match kind {
             Kind::MissingRepository => format!("there is no repository at {url}, or it is private"),
             Kind::LoginRefused if login_offered => {
-                format!("the login for {url} was refused: it is wrong, or it does not open this repository")
+                format!(
+                    "the server refused the login for {url}: it is wrong, or it has no access to this repository"
+                )
             }
             Kind::LoginRefused => format!(
-                "{url} asks for a login: it does not exist or is private (a private one needs a login in its URL or a key on the runner)"
+                "{url} requires a login: it does not exist or is private (a private one needs a login in its URL or a key on the runner)"
             ),
             Kind::HostKey => format!(
-                "the ssh host key of {} is not the one in the runner's ~/.ssh/known_hosts, or is not there \
-                 (compare it with the server's, then add it: ssh-keyscan {} >> ~/.ssh/known_hosts)",
+                "the runner's ~/.ssh/known_hosts has no or another ssh host key of {} \
+                 (compare the keys, then add it: ssh-keyscan {} >> ~/.ssh/known_hosts)",
                 url.host(),
                 url.host()
                     .rsplit_once(':')
                     .map_or(url.host().to_owned(), |(host, port)| format!("-p {port} {host}")),
             ),
             Kind::Certificate => format!(
-                "the TLS certificate of {} is not trusted here (install its authority on the runner, or name it in SSL_CERT_FILE): {said}",
+                "the TLS certificate of {} is not trusted here (install its authority on the runner, or name it in SSL_CERT_FILE): {reason}",
                 url.host()
             ),
-            Kind::TooLarge => format!("the repository {url} needs more memory to unpack than it may have"),
-            _ => format!("cannot fetch {url}: {said}"),
+            Kind::TooLarge => format!("the repository {url} needs more memory than its limit to unpack"),
+            _ => format!("cannot fetch {url}: {reason}"),
         };
         Self::new(kind, message)
     }
 }
 
+/// Kind of a failure during communication with the server.
 fn remote_kind(error: &git2::Error) -> Kind {
-    let said = error.message().to_ascii_lowercase();
-    let any = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
+    let message = error.message().to_ascii_lowercase();
+    let any = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
     if let Some(kind) = local_kind(error) {
         return kind;
     }
@@ -171,19 +169,19 @@ fn remote_kind(error: &git2::Error) -> Kind {
     }
 }
 
-/// What this machine alone can have caused.
+/// Kind of a failure that only this machine can cause; `None` for all others.
 fn local_kind(error: &git2::Error) -> Option<Kind> {
-    let said = error.message();
+    let message = error.message();
     if ["No space left on device", "Disk quota exceeded", "Input/output error", "Read-only file system"]
         .iter()
-        .any(|part| said.contains(part))
+        .any(|part| message.contains(part))
     {
         return Some(Kind::Disk);
     }
-    (error.class() == ErrorClass::NoMemory || said.contains("out of memory")).then_some(Kind::TooLarge)
+    (error.class() == ErrorClass::NoMemory || message.contains("out of memory")).then_some(Kind::TooLarge)
 }
 
-/// One line of at most 600 characters.
+/// Makes one line of at most 600 characters.
 fn tidy(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
@@ -193,7 +191,7 @@ fn tidy(text: &str) -> String {
     }
 }
 
-/// A name that someone else chose, for a sentence: in quotes, short, without control characters.
+/// Quotes a foreign name for a message: at most 60 characters, without control characters.
 pub(super) fn quoted(name: &str) -> String {
     let mut short: String =
         name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(60).collect();
@@ -203,7 +201,7 @@ pub(super) fn quoted(name: &str) -> String {
     format!("'{short}'")
 }
 
-/// A size for a sentence.
+/// Formats a size in bytes for a message.
 pub(super) fn size(bytes: u64) -> String {
     match bytes {
         n if n >= 1 << 20 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),

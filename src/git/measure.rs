@@ -1,6 +1,6 @@
-//! How large a work tree would be, found without inflating a single file, and whether it is safe to write.
+//! Measures a work tree before it is written, without inflating any file, and checks that its names are safe.
 //!
-//! Every name that is visited counts, however often the same tree is met: a bomb of repeated trees stops at the limit.
+//! Each visited name counts, even if the same tree object occurs many times: a bomb of repeated trees reaches the limit.
 
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,27 +8,31 @@ use std::path::{Path, PathBuf};
 
 use git2::{Odb, Oid, Repository};
 
-use super::Budget;
 use super::error::{Failure, Kind, quoted, size};
-use crate::git::url::RepositoryUrl;
+use super::job::Budget;
+use super::url::RepositoryUrl;
 
+/// The bits of an entry's mode that are its type, and the types.
 const MODE: i32 = 0o170_000;
 const TREE: i32 = 0o040_000;
 const GITLINK: i32 = 0o160_000;
 const SYMLINK: i32 = 0o120_000;
 
-/// Bytes of one tree object, of one path and of one name; more than any filesystem takes.
-const TREE_BYTES: usize = 64 << 20;
-const PATH_BYTES: usize = 3000;
-const NAME_BYTES: usize = 255;
-const LINK_BYTES: usize = 4096;
+/// Maximum size of one tree object in bytes.
+const MAX_TREE_BYTES: usize = 64 << 20;
+/// Maximum length of a path in bytes; the work tree's own path adds to it.
+const MAX_PATH_BYTES: usize = 3000;
+/// Maximum length of a name in bytes, as in Linux file systems.
+const MAX_NAME_BYTES: usize = 255;
+/// Targets of symbolic links are shorter than this, as in Linux.
+const MAX_LINK_BYTES: usize = 4096;
 
-/// What the walk found besides the size.
+/// Submodules found in a tree.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// Submodules: where, and at which commit.
+    /// Paths and commits of all gitlinks.
     pub(super) gitlinks: Vec<(PathBuf, Oid)>,
-    /// The file `.gitmodules` at the top.
+    /// The blob of the file `.gitmodules` at the top.
     pub(super) gitmodules: Option<Oid>,
 }
 
@@ -38,11 +42,11 @@ struct Walk<'a> {
     odb: Odb<'a>,
     budget: &'a Budget,
     found: Contents,
-    /// Trees that are still to be visited.
-    open: Vec<(PathBuf, Oid)>,
+    /// Trees to visit.
+    pending: Vec<(PathBuf, Oid)>,
 }
 
-/// Counts the tree of `commit` into `budget`.
+/// Counts the files and bytes of the tree of `commit` into `budget`, and checks all its names.
 pub(super) fn tree(
     repository: &Repository,
     url: &RepositoryUrl,
@@ -52,24 +56,25 @@ pub(super) fn tree(
     let failed = |e: git2::Error| Failure::content(url, "read the commit of", &e);
     let root = repository.find_commit(commit).map_err(failed)?.tree_id();
     let odb = repository.odb().map_err(failed)?;
-    let open = vec![(PathBuf::new(), root)];
-    let mut walk = Walk { url, repository, odb, budget, found: Contents::default(), open };
-    while let Some((path, oid)) = walk.open.pop() {
+    let pending = vec![(PathBuf::new(), root)];
+    let mut walk = Walk { url, repository, odb, budget, found: Contents::default(), pending };
+    while let Some((path, oid)) = walk.pending.pop() {
         walk.visit(&path, oid)?;
     }
     Ok(walk.found)
 }
 
 impl Walk<'_> {
+    /// Counts the entries of one tree.
     fn visit(&mut self, folder: &Path, oid: Oid) -> Result<(), Failure> {
         let url = self.url;
         let failed = |e: git2::Error| Failure::content(url, "read a folder of", &e);
         let (bytes, _) = self.odb.read_header(oid).map_err(failed)?;
-        if bytes > TREE_BYTES {
-            let most = size(TREE_BYTES as u64);
+        if bytes > MAX_TREE_BYTES {
+            let max = size(MAX_TREE_BYTES as u64);
             return Err(Failure::new(
                 Kind::TooLarge,
-                format!("a folder of {url} has a listing of more than {most}"),
+                format!("a folder of {url} has a listing of more than {max}"),
             ));
         }
         let repository = self.repository;
@@ -79,16 +84,19 @@ impl Walk<'_> {
             self.budget.count_file(url)?;
             let name = entry.name_bytes();
             let path = folder.join(std::ffi::OsStr::from_bytes(name));
-            if let Some(why) = unsafe_name(name, &path) {
+            if let Some(problem) = unsafe_name(name, &path) {
                 let path = quoted(&path.to_string_lossy());
-                return Err(Failure::new(Kind::Damaged, format!("{url} cannot be written: {path} {why}")));
+                return Err(Failure::new(
+                    Kind::Damaged,
+                    format!("{url} cannot be written: {path} {problem}"),
+                ));
             }
-            // One name for a link and for a folder: what is put into the folder would go through the link.
+            // If a link and a folder had one name, files of the folder would be written through the link.
             if !names.insert(name.to_vec()) {
                 let path = quoted(&path.to_string_lossy());
                 return Err(Failure::new(
                     Kind::Damaged,
-                    format!("{url} cannot be written: {path} is there twice"),
+                    format!("{url} cannot be written: {path} occurs twice"),
                 ));
             }
             self.entry(path, entry.filemode_raw() & MODE, entry.id())?;
@@ -96,18 +104,20 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Counts one entry of a tree.
     fn entry(&mut self, path: PathBuf, mode: i32, oid: Oid) -> Result<(), Failure> {
         match mode {
-            TREE => self.open.push((path, oid)),
+            TREE => self.pending.push((path, oid)),
             GITLINK => self.found.gitlinks.push((path, oid)),
             _ => {
                 let failed = |e: git2::Error| Failure::content(self.url, "read a file of", &e);
                 let (bytes, _) = self.odb.read_header(oid).map_err(failed)?;
                 self.budget.count_bytes(bytes as u64, self.url)?;
-                // The system takes neither, and that would look like a fault of this machine.
-                if mode == SYMLINK && !(1..LINK_BYTES).contains(&bytes) {
+                // Linux refuses both, which would look like a fault of this machine.
+                if mode == SYMLINK && !(1..MAX_LINK_BYTES).contains(&bytes) {
                     let (url, path) = (self.url, quoted(&path.to_string_lossy()));
-                    let message = format!("{url} cannot be written: {path} is a link to no path");
+                    let message =
+                        format!("{url} cannot be written: {path} is a link with an empty or too long target");
                     return Err(Failure::new(Kind::Damaged, message));
                 }
                 if mode != SYMLINK && path == Path::new(".gitmodules") {
@@ -119,6 +129,7 @@ impl Walk<'_> {
     }
 }
 
+/// Says why a name must not be written; `None`: it is safe.
 fn unsafe_name(name: &[u8], path: &Path) -> Option<&'static str> {
     if name.is_empty()
         || name == b"."
@@ -126,9 +137,9 @@ fn unsafe_name(name: &[u8], path: &Path) -> Option<&'static str> {
         || name.contains(&b'/')
         || name.eq_ignore_ascii_case(b".git")
     {
-        Some("is no name for a file")
-    } else if name.len() > NAME_BYTES || path.as_os_str().len() > PATH_BYTES {
-        Some("is too long a name")
+        Some("is not a valid file name")
+    } else if name.len() > MAX_NAME_BYTES || path.as_os_str().len() > MAX_PATH_BYTES {
+        Some("has a name that is too long")
     } else {
         None
     }

@@ -1,6 +1,7 @@
-//! The operator's test suite: a bare mirror that is refreshed, not cloned, and the tree of a commit, exported once.
+//! Maintains the bare mirror of the test suite: fetches changes from the remote and resolves the requested reference.
 //!
-//! Whatever kills it leaves only what the next request finds and clears: new things are made beside and renamed.
+//! New mirrors and trees are written under temporary names and renamed, so a kill leaves only unfinished folders, which
+//! the next request removes.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,22 +10,36 @@ use std::time::Instant;
 use git2::{ErrorCode, Oid, Reference, Repository};
 
 use super::error::{Failure, Kind, quoted};
-use super::fetch::{Head, Session, Tip, session};
-use super::{Environment, Job, Mirror, Mirrored, checkout};
+use super::export::export_once;
+use super::fetch::{Head, Session, session};
+use super::job::Job;
+use super::protocol::{Mirror, Mirrored};
+use super::setup::Environment;
+use super::unfinished::{self, beside};
 
-/// Names of unfinished things begin so.
-const UNFINISHED: &str = ".unfinished-";
-/// Where a mirror notes what it is a mirror of.
+/// The key in a mirror's configuration that contains the URL of its remote.
 const SOURCE: &str = "runner.source";
 
-/// What the mirror came to.
-struct Refreshed {
+/// The requested commit of a mirror.
+struct Resolved {
     commit: Oid,
-    asked: bool,
+    /// Whether the remote answered.
+    refreshed: bool,
+    /// Whether the mirror changed.
     changed: bool,
+    /// Why the commit may be out of date.
     warning: Option<String>,
 }
 
+/// A resolved commit and its exported tree.
+struct Suite {
+    resolved: Resolved,
+    tree: PathBuf,
+    /// Whether this request exported the tree.
+    exported: bool,
+}
+
+/// Performs `request`. Replaces a damaged mirror by a new one.
 pub(super) fn perform(request: &Mirror, environment: Environment) -> Result<Mirrored, Failure> {
     let start = Instant::now();
     let mut job = Job::new(environment, true, request.limits)?;
@@ -33,42 +48,44 @@ pub(super) fn perform(request: &Mirror, environment: Environment) -> Result<Mirr
         fs::create_dir_all(folder)
             .map_err(|e| Failure::io("cannot make the folder of the suite's mirror", &e))?;
     }
-    // Held until the end of this process at the latest: what is unfinished under these locks is nobody's.
+    // The locks end with this process at the latest. Under them, no other process has unfinished folders here.
     let _mirror = lock(&beside(&request.mirror, "", ".lock"))?;
     let _trees = lock(&request.trees.join(".lock"))?;
-    clear_unfinished(folder);
-    clear_unfinished(&request.trees);
+    unfinished::remove_all(folder);
+    unfinished::remove_all(&request.trees);
 
-    let (refreshed, tree, exported) = match provide(request, &job, false) {
-        // Not the remote's fault, then: a new mirror, and the old one only where a new one cannot be had.
+    let suite = match provide(request, &job, false) {
+        // The mirror may be damaged: make a new one; if that fails, use what the old one contains.
         Err(failure) if matches!(failure.kind, Kind::Damaged | Kind::Other) && request.mirror.exists() => {
-            job.restart();
+            job.reset_budget();
             provide(request, &job, true).or_else(|failure| provide_stale(request, &job, failure))?
         }
         other => other?,
     };
+    let resolved = suite.resolved;
     Ok(Mirrored {
-        commit: refreshed.commit.to_string(),
-        tree,
-        refreshed: refreshed.asked,
-        changed: refreshed.changed || exported,
-        warning: refreshed.warning,
+        commit: resolved.commit.to_string(),
+        tree: suite.tree,
+        refreshed: resolved.refreshed,
+        changed: resolved.changed || suite.exported,
+        warning: resolved.warning,
         milliseconds: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
 }
 
-fn provide(request: &Mirror, job: &Job, anew: bool) -> Result<(Refreshed, PathBuf, bool), Failure> {
-    let known = if anew { None } else { open(request, job)? };
-    let is_new = known.is_none();
-    let (repository, path) = match known {
+/// Updates the mirror, or makes a new one if there is none or `replace` is set, and exports the requested commit.
+fn provide(request: &Mirror, job: &Job, replace: bool) -> Result<Suite, Failure> {
+    let existing = if replace { None } else { open(request, job)? };
+    let is_new = existing.is_none();
+    let (repository, path) = match existing {
         Some(repository) => (repository, request.mirror.clone()),
         None => make(request, job)?,
     };
-    let refreshed = refresh(&repository, request, job, is_new)?;
-    let (tree, exported) = tree_of(&repository, request, refreshed.commit, job)?;
+    let resolved = refresh(&repository, request, job, is_new)?;
+    let (tree, exported) = export_once(&repository, request, resolved.commit, job)?;
     drop(repository);
     if is_new {
-        let failed = |e: std::io::Error| Failure::io("cannot put the suite's mirror in its place", &e);
+        let failed = |e: std::io::Error| Failure::io("cannot rename the suite's mirror", &e);
         let old = beside(&path, "", ".old");
         if request.mirror.exists() {
             fs::rename(&request.mirror, &old).map_err(failed)?;
@@ -76,36 +93,18 @@ fn provide(request: &Mirror, job: &Job, anew: bool) -> Result<(Refreshed, PathBu
         fs::rename(&path, &request.mirror).map_err(failed)?;
         let _ = fs::remove_dir_all(&old);
     }
-    Ok((refreshed, tree, exported))
+    Ok(Suite { resolved, tree, exported })
 }
 
-/// What the mirror still holds, where neither it nor the remote can do better.
-fn provide_stale(
-    request: &Mirror,
-    job: &Job,
-    failure: Failure,
-) -> Result<(Refreshed, PathBuf, bool), Failure> {
+/// Exports the requested commit from the existing mirror without the remote. Fails with `failure` if it cannot.
+fn provide_stale(request: &Mirror, job: &Job, failure: Failure) -> Result<Suite, Failure> {
     let Ok(Some(repository)) = open(request, job) else { return Err(failure) };
-    let refreshed = stale(&repository, request, failure.clone())?;
-    let (tree, exported) = tree_of(&repository, request, refreshed.commit, job).map_err(|_| failure)?;
-    Ok((refreshed, tree, exported))
+    let resolved = resolve_stale(&repository, request, failure.clone())?;
+    let (tree, exported) = export_once(&repository, request, resolved.commit, job).map_err(|_| failure)?;
+    Ok(Suite { resolved, tree, exported })
 }
 
-fn tree_of(
-    repository: &Repository,
-    request: &Mirror,
-    commit: Oid,
-    job: &Job,
-) -> Result<(PathBuf, bool), Failure> {
-    let tree = request.trees.join(commit.to_string());
-    let missing = !tree.is_dir();
-    if missing {
-        export(repository, request, commit, &tree, job)?;
-    }
-    Ok((tree, missing))
-}
-
-/// The mirror; one of another repository, or one that cannot be opened, is none.
+/// Opens the mirror. `None`: it does not exist, cannot be opened, or is the mirror of another repository.
 fn open(request: &Mirror, job: &Job) -> Result<Option<Repository>, Failure> {
     let Ok(repository) = Repository::open_bare(&request.mirror) else { return Ok(None) };
     let of = git2::Config::open(&request.mirror.join("config")).and_then(|config| config.get_string(SOURCE));
@@ -116,43 +115,45 @@ fn open(request: &Mirror, job: &Job) -> Result<Option<Repository>, Failure> {
     Ok(None)
 }
 
-/// A new mirror, beside the place where it will be.
+/// Makes an empty mirror under a temporary name.
 fn make(request: &Mirror, job: &Job) -> Result<(Repository, PathBuf), Failure> {
-    let path = unfinished(&request.mirror);
+    let path = unfinished::path(&request.mirror);
     let _ = fs::remove_dir_all(&path);
     let repository = job.configuration.init(&path, true)?;
     git2::Config::open(&path.join("config"))
         .and_then(|mut config| config.set_str(SOURCE, &request.url.without_secrets()))
-        .map_err(|e| Failure::content(&request.url, "note the source of the mirror of", &e))?;
+        .map_err(|e| Failure::content(&request.url, "configure the mirror of", &e))?;
     Ok((repository, path))
 }
 
-fn refresh(repository: &Repository, request: &Mirror, job: &Job, is_new: bool) -> Result<Refreshed, Failure> {
-    // A commit never changes: where it is known nobody is asked.
+/// Updates the mirror from the remote and resolves the reference. If the remote fails, an existing mirror is used as it is.
+fn refresh(repository: &Repository, request: &Mirror, job: &Job, is_new: bool) -> Result<Resolved, Failure> {
+    // A commit never changes, so a known one needs no request to the remote.
     if let Some(commit) =
         request.reference.as_deref().filter(|name| name.len() == 40).and_then(|name| Oid::from_str(name).ok())
         && repository.find_commit(commit).is_ok()
     {
-        return Ok(Refreshed { commit, asked: false, changed: false, warning: None });
+        return Ok(Resolved { commit, refreshed: false, changed: false, warning: None });
     }
     match session(repository, &request.url, job, |session| update(repository, request, session)) {
         Ok(changed) => {
-            Ok(Refreshed { commit: resolve(repository, request)?, asked: true, changed, warning: None })
+            Ok(Resolved { commit: resolve(repository, request)?, refreshed: true, changed, warning: None })
         }
         Err(failure) if is_new || matches!(failure.kind, Kind::Damaged | Kind::Other | Kind::Disk) => {
             Err(failure)
         }
-        Err(failure) => stale(repository, request, failure),
+        Err(failure) => resolve_stale(repository, request, failure),
     }
 }
 
-fn stale(repository: &Repository, request: &Mirror, failure: Failure) -> Result<Refreshed, Failure> {
+/// Resolves the reference in a mirror that could not be updated because of `failure`.
+fn resolve_stale(repository: &Repository, request: &Mirror, failure: Failure) -> Result<Resolved, Failure> {
     let Ok(commit) = resolve(repository, request) else { return Err(failure) };
     let warning = Some(format!("the suite may be out of date: {}", failure.message));
-    Ok(Refreshed { commit, asked: false, changed: false, warning })
+    Ok(Resolved { commit, refreshed: false, changed: false, warning })
 }
 
-/// Makes the mirror's names those of the remote; fetches only where one of them differs.
+/// Copies the remote's branches and tags into the mirror; downloads only if one of them differs. Returns whether it did.
 fn update(
     repository: &Repository,
     request: &Mirror,
@@ -163,8 +164,8 @@ fn update(
     let wanted: Vec<Head> = session.heads.iter().filter(|head| is_mirrored(&head.name)).cloned().collect();
     let known = known(repository).map_err(failed)?;
     let default = session.default_head().ok();
-    let on = default.as_ref().map(|head| head.name.as_str()).filter(|name| *name != "HEAD");
-    let same_head = on.is_none_or(|name| {
+    let branch = default.as_ref().map(|head| head.name.as_str()).filter(|name| *name != "HEAD");
+    let same_head = branch.is_none_or(|name| {
         repository
             .find_reference("HEAD")
             .is_ok_and(|head| head.symbolic_target().ok().flatten() == Some(name))
@@ -175,21 +176,21 @@ fn update(
     {
         return Ok(false);
     }
-    // It answers and yet this fails: what it was told that is here is not.
+    // The remote answers, but the mirror lacks objects that it claims to have: the mirror is damaged.
     session.download(&["refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"]).map_err(|failure| {
         match failure.kind {
             Kind::Network if !known.is_empty() => Failure { kind: Kind::Damaged, ..failure },
             _ => failure,
         }
     })?;
-    // Old names go first: `a` may have become `a/b`.
+    // Old references are deleted first, because `a` may have become `a/b`.
     for (name, _) in known.iter().filter(|(name, _)| !wanted.iter().any(|head| head.name == *name)) {
-        repository.find_reference(name).and_then(|mut gone| gone.delete()).map_err(failed)?;
+        repository.find_reference(name).and_then(|mut old| old.delete()).map_err(failed)?;
     }
     for head in wanted.iter().filter(|head| !known.contains(&(head.name.clone(), head.oid))) {
         repository.reference(&head.name, head.oid, true, "mirror").map_err(failed)?;
     }
-    match (on, &default) {
+    match (branch, &default) {
         (Some(name), _) => repository.set_head(name).map_err(failed)?,
         (None, Some(head)) => repository.set_head_detached(head.oid).map_err(failed)?,
         (None, None) => {}
@@ -197,10 +198,12 @@ fn update(
     Ok(true)
 }
 
+/// Whether the mirror contains this reference of the remote.
 fn is_mirrored(name: &str) -> bool {
     (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && Reference::is_valid_name(name)
 }
 
+/// Lists the direct references of the mirror.
 fn known(repository: &Repository) -> Result<Vec<(String, Oid)>, git2::Error> {
     let mut known = Vec::new();
     for reference in repository.references()? {
@@ -212,7 +215,7 @@ fn known(repository: &Repository) -> Result<Vec<(String, Oid)>, git2::Error> {
     Ok(known)
 }
 
-/// The commit that the request's reference stands for: a branch, then a tag, then a commit.
+/// Resolves the reference of the request: as a branch, then as a tag, then as a commit.
 fn resolve(repository: &Repository, request: &Mirror) -> Result<Oid, Failure> {
     let url = &request.url;
     let Some(name) = request.reference.as_deref() else {
@@ -235,70 +238,22 @@ fn resolve(repository: &Repository, request: &Mirror) -> Result<Oid, Failure> {
     })
 }
 
-/// A name that is there and leads nowhere is a broken mirror.
+/// The failure for a reference without a commit: a missing branch of HEAD, or else a damaged mirror.
 fn damaged_or_missing(request: &Mirror, name: &str, error: &git2::Error) -> Failure {
     let url = &request.url;
     if error.code() == ErrorCode::UnbornBranch {
-        return Failure::new(Kind::MissingBranch, format!("the HEAD of {url} is on no branch that is there"));
+        return Failure::new(
+            Kind::MissingBranch,
+            format!("the HEAD of {url} points to a branch that does not exist"),
+        );
     }
     Failure::new(
         Kind::Damaged,
-        format!("{} of the mirror of {url} leads nowhere: {}", quoted(name), error.message()),
+        format!("{} in the mirror of {url} has no commit: {}", quoted(name), error.message()),
     )
 }
 
-/// Writes the tree of `commit` beside its place, with its submodules and without `.git`, and renames it.
-fn export(mirror: &Repository, request: &Mirror, commit: Oid, tree: &Path, job: &Job) -> Result<(), Failure> {
-    let path = unfinished(tree);
-    let _ = fs::remove_dir_all(&path);
-    let _ = fs::remove_dir_all(&path);
-    let repository = job.configuration.init(&path, false)?;
-    let objects = mirror.path().join("objects");
-    let failed = |e: git2::Error| Failure::content(&request.url, "export the tree of", &e);
-    repository.odb().and_then(|odb| odb.add_disk_alternate(&objects.to_string_lossy())).map_err(failed)?;
-    checkout::write(&repository, &request.url, &Tip { commit, branch: None }, job, 0)?;
-    drop(repository);
-    let failed = |e: std::io::Error| Failure::io("cannot put the suite's tree in its place", &e);
-    strip_git(&path).map_err(failed)?;
-    // A power cut must not leave the right name with empty files under it.
-    let folder = File::open(&path).map_err(failed)?;
-    nix::unistd::syncfs(&folder).map_err(|e| failed(e.into()))?;
-    fs::rename(&path, tree).map_err(failed)
-}
-
-/// Removes each repository in the tree: only git's own folders can have this name.
-fn strip_git(folder: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() {
-            continue;
-        }
-        if entry.file_name() == ".git" {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            strip_git(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-fn unfinished(path: &Path) -> PathBuf {
-    beside(path, UNFINISHED, "")
-}
-
-fn beside(path: &Path, before: &str, after: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{before}{name}{after}"))
-}
-
-fn clear_unfinished(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED))
-    {
-        let _ = fs::remove_dir_all(entry.path());
-    }
-}
-
+/// Locks the file at `path`, which is created if necessary; waits for other processes.
 fn lock(path: &Path) -> Result<File, Failure> {
     let failed = |e| Failure::io("cannot lock the suite's mirror", &e);
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;

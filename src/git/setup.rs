@@ -1,4 +1,4 @@
-//! The child's surroundings: git's own configuration, from the environment, and what keeps this process harmless.
+//! Process-wide setup of the git child: git's configuration from the environment, libgit2's switches, memory limit.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,12 +13,14 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
 
 use super::error::{Failure, Kind};
+use super::protocol::CERTIFICATES;
 
-/// Milliseconds until a server must have taken the connection, and until it must have said something.
-const CONNECT: i32 = 20_000;
-const SILENCE: i32 = 60_000;
+/// Timeout for the connection to a server, in milliseconds.
+const CONNECT_TIMEOUT: i32 = 20_000;
+/// Timeout for each read from and write to a server, in milliseconds.
+const SERVER_TIMEOUT: i32 = 60_000;
 
-/// The environment variables that git's configuration, the agent and the keys are found by.
+/// Environment variables; git's configuration, the ssh agent and the keys are found by them.
 #[derive(Clone, Default)]
 pub struct Environment(HashMap<String, OsString>);
 
@@ -47,13 +49,15 @@ impl FromIterator<(String, OsString)> for Environment {
     }
 }
 
-/// Git's configuration as `git` itself would find it; `command` holds what `GIT_CONFIG_KEY_n` say.
+/// Git's configuration, found as `git` itself finds it.
 pub(super) struct Configuration {
     files: Vec<(PathBuf, ConfigLevel)>,
+    /// The entries of `GIT_CONFIG_KEY_n`, as a file in memory.
     command: Option<File>,
 }
 
 impl Configuration {
+    /// Finds the configuration by the variables in `environment`.
     pub(super) fn of(environment: &Environment) -> Result<Self, Failure> {
         let mut files = Vec::new();
         let off =
@@ -74,7 +78,7 @@ impl Configuration {
         Ok(Self { files, command: command_file(environment)? })
     }
 
-    /// Makes `repository` see this configuration and its own, and nothing else.
+    /// Sets the configuration of `repository` to this one and its own file, and nothing else.
     pub(super) fn apply(&self, repository: &Repository) -> Result<(), Failure> {
         let mut config = Config::new().map_err(|e| broken(&e))?;
         let own = repository.path().join("config");
@@ -85,17 +89,17 @@ impl Configuration {
             }
         }
         if let Some(file) = &self.command {
-            // A file without a name: nothing of it stays, whatever happens to this process.
+            // The file has no name, so nothing stays on disk if this process is killed.
             let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
             config.add_file(&path, ConfigLevel::App, false).map_err(|e| broken(&e))?;
         }
         repository.set_config(&config).map_err(|e| broken(&e))
     }
 
-    /// A new repository that sees this configuration.
+    /// Creates a repository with this configuration.
     pub(super) fn init(&self, path: &Path, bare: bool) -> Result<Repository, Failure> {
         let mut options = RepositoryInitOptions::new();
-        // A template could bring hooks and more.
+        // A template could contain hooks.
         options.bare(bare).no_reinit(true).external_template(false).mkpath(true);
         let failed =
             |e: git2::Error| Failure::io("cannot make a repository", &std::io::Error::other(e.message()));
@@ -113,7 +117,7 @@ fn broken(error: &git2::Error) -> Failure {
     Failure::new(Kind::Other, format!("cannot read the runner's git configuration: {}", error.message()))
 }
 
-/// `GIT_CONFIG_COUNT`, `GIT_CONFIG_KEY_n` and `GIT_CONFIG_VALUE_n` as a configuration file.
+/// Writes `GIT_CONFIG_KEY_n` and `GIT_CONFIG_VALUE_n` into a configuration file in memory.
 fn command_file(environment: &Environment) -> Result<Option<File>, Failure> {
     let count: usize = environment.text("GIT_CONFIG_COUNT").and_then(|n| n.parse().ok()).unwrap_or(0);
     let mut text = String::new();
@@ -133,41 +137,40 @@ fn command_file(environment: &Environment) -> Result<Option<File>, Failure> {
     if text.is_empty() {
         return Ok(None);
     }
-    let failed = |e| Failure::io("cannot keep the git configuration", &e);
-    // In memory: the child may write nowhere but into its checkout.
+    let failed = |e| Failure::io("cannot store the git configuration", &e);
+    // In memory, because the child can write only to its checkout.
     let memory = memfd_create(c"git-configuration", MFdFlags::MFD_CLOEXEC);
     let mut file = File::from(memory.map_err(|error| failed(error.into()))?);
     file.write_all(text.as_bytes()).map_err(failed)?;
     Ok(Some(file))
 }
 
-/// Once in the life of the child: libgit2's global switches.
+/// Sets libgit2's global switches, once per process.
 #[expect(unsafe_code, reason = "libgit2's switches are global; the child has one thread")]
 pub(super) fn switches() {
-    // SAFETY: nothing else uses libgit2 while these are set. They cannot fail but by a wrong name.
+    // SAFETY: nothing else uses libgit2 while these are set. They fail only for unknown options.
     unsafe {
-        // The runner's own account need not own the operator's repositories, and no configuration of theirs is run.
+        // The runner's account need not own the operator's repositories, and their configuration is not applied.
         let _ = git2::opts::set_verify_owner_validation(false);
-        let _ = git2::opts::set_server_connect_timeout_in_milliseconds(CONNECT);
-        let _ = git2::opts::set_server_timeout_in_milliseconds(SILENCE);
+        let _ = git2::opts::set_server_connect_timeout_in_milliseconds(CONNECT_TIMEOUT);
+        let _ = git2::opts::set_server_timeout_in_milliseconds(SERVER_TIMEOUT);
     }
 }
 
-/// Before a connection to `url`: trusts the authorities of [`super::CERTIFICATES`], once, if TLS may come.
+/// Loads the authorities of [`CERTIFICATES`] before a connection to `url` that may use TLS, once per process.
 #[expect(unsafe_code, reason = "libgit2's switches are global; the child has one thread")]
 pub(super) fn trust(url: &str, environment: &Environment) -> Result<(), Failure> {
     static DONE: std::sync::Once = std::sync::Once::new();
     let given = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    // Also from http:// a server may lead to https://.
-    let Some(file) = given(super::CERTIFICATES).filter(|_| url.starts_with("http") && !DONE.is_completed())
-    else {
+    // A server may redirect http:// to https://.
+    let Some(file) = given(CERTIFICATES).filter(|_| url.starts_with("http") && !DONE.is_completed()) else {
         return Ok(());
     };
     DONE.call_once(|| {});
-    // SAFETY: nothing else uses libgit2 at this moment.
+    // SAFETY: the child has one thread, and it is here.
     let read = unsafe { git2::opts::set_ssl_cert_file(Path::new(file)) };
     match read {
-        // OpenSSL goes on without a file that it cannot use; without anything else there is no use in that.
+        // OpenSSL continues without a file that it cannot read; without any other source all servers would fail.
         Err(error) if url.starts_with("https") && given("SSL_CERT_DIR").is_none() => {
             let file = file.display();
             let message =
@@ -178,9 +181,9 @@ pub(super) fn trust(url: &str, environment: &Environment) -> Result<(), Failure>
     }
 }
 
-/// A delta or zip bomb meets this before it meets the machine: libgit2 then fails with "out of memory".
-pub(super) fn bound_memory(limit_bytes: u64) {
-    let bound = limit_bytes.saturating_mul(3).saturating_add(512 << 20);
-    let _ = setrlimit(Resource::RLIMIT_DATA, bound, bound);
+/// Limits the memory of this process for repositories of `limit_bytes`: a delta or zip bomb fails with "out of memory".
+pub(super) fn limit_memory(limit_bytes: u64) {
+    let max = limit_bytes.saturating_mul(3).saturating_add(512 << 20);
+    let _ = setrlimit(Resource::RLIMIT_DATA, max, max);
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }

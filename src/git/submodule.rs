@@ -1,6 +1,6 @@
-//! Submodules: what a hostile `.gitmodules` may say is checked before anything acts on it.
+//! Submodules: checks a possibly hostile `.gitmodules` before anything uses it.
 //!
-//! A login in the task's URL goes along with a relative URL, as in git, and with no other.
+//! As in git, a relative URL inherits the login of the task's URL; an absolute URL does not.
 
 use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
@@ -8,20 +8,28 @@ use std::path::{Component, Path, PathBuf};
 use git2::{Config, ObjectType, Oid, Repository};
 
 use super::error::{Failure, Kind, quoted};
-use super::fetch::{Tip, Want, fetch};
+use super::job::Job;
 use super::measure::Contents;
-use super::{Job, checkout};
-use crate::git::url::RepositoryUrl;
+use super::url::RepositoryUrl;
 
-/// Bytes of a `.gitmodules`; a hundred submodules take ten thousand.
-const GITMODULES_BYTES: usize = 1 << 20;
+/// Maximum size of `.gitmodules` in bytes; a hundred submodules take about ten thousand.
+const MAX_GITMODULES_BYTES: usize = 1 << 20;
 
-/// A submodule that is to be checked out.
+/// A submodule to check out.
 #[derive(Debug)]
 pub(super) struct Submodule {
-    path: PathBuf,
-    commit: Oid,
-    url: RepositoryUrl,
+    /// Relative to the work tree that contains it.
+    pub(super) path: PathBuf,
+    pub(super) commit: Oid,
+    pub(super) url: RepositoryUrl,
+}
+
+impl Submodule {
+    /// Creates its folder in the work tree at `top`, unless the checkout did.
+    pub(super) fn create_folder(&self, top: &Path) -> Result<PathBuf, Failure> {
+        empty_folder(top, &self.path)
+            .map_err(|error| Failure::io(&format!("cannot make the folder of {}", quote(&self.path)), &error))
+    }
 }
 
 /// One section of `.gitmodules`.
@@ -32,15 +40,7 @@ struct Section {
     url: Option<String>,
 }
 
-/// A local repository is for requests that allow it.
-pub(super) fn refuse_local(url: &RepositoryUrl, allow_local: bool) -> Result<(), Failure> {
-    match RepositoryUrl::parse(&url.expose(), allow_local) {
-        Ok(_) => Ok(()),
-        Err(why) => Err(Failure::new(Kind::NotAllowed, why)),
-    }
-}
-
-/// The submodules of a commit: its gitlinks that `.gitmodules` has a URL for, each checked.
+/// Lists the submodules of a commit: each gitlink with a URL in `.gitmodules`, after all checks.
 pub(super) fn plan(
     repository: &Repository,
     url: &RepositoryUrl,
@@ -56,7 +56,7 @@ pub(super) fn plan(
     let mut plan = Vec::new();
     for (path, commit) in &contents.gitlinks {
         let of_path = |section: &&Section| section.path.as_deref().is_some_and(|p| Path::new(p) == path);
-        // Without an entry it stays an empty folder, as with git.
+        // Like git, leaves an empty folder for a gitlink without an entry.
         let Some(section) = sections.iter().find(of_path) else { continue };
         let bad = |why: &str| bad(&section.name, url, why);
         let text =
@@ -67,62 +67,42 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-/// Fetches and writes one submodule, and those in it.
-pub(super) fn check_out(
-    submodule: &Submodule,
+/// Adds the submodule's path to a failure in it. A failure of another host than the parent's becomes
+/// [`Kind::BadSubmodule`], because the author of `.gitmodules` chose that host.
+pub(super) fn attribute(
+    failure: Failure,
+    path: &Path,
     parent: &RepositoryUrl,
-    top: &Path,
-    job: &Job,
-    depth: u64,
-) -> Result<(), Failure> {
-    let Submodule { path, commit, url } = submodule;
-    job.budget.count_submodule(parent)?;
-    if depth >= job.budget.limits.depth {
-        let most = job.budget.limits.depth;
-        let message = format!("{parent} nests submodules more than {most} deep, the limit of this runner");
-        return Err(Failure::new(Kind::TooLarge, message));
-    }
-    let folder = empty_folder(top, path)
-        .map_err(|e| Failure::io(&format!("cannot make the folder of {}", shown(path)), &e))?;
-    let tip = Tip { commit: *commit, branch: None };
-    let done = job.configuration.init(&folder, false).and_then(|repository| {
-        fetch(&repository, url, Want::Commit(*commit), job)?;
-        checkout::write(&repository, url, &tip, job, depth + 1)
-    });
-    done.map_err(|failure| named(&failure, path, parent, url))
-}
-
-/// The failure of a submodule, with its name, and with the blame where it belongs: another host than the task's is
-/// the choice of whoever wrote `.gitmodules`.
-fn named(failure: &Failure, path: &Path, parent: &RepositoryUrl, url: &RepositoryUrl) -> Failure {
+    url: &RepositoryUrl,
+) -> Failure {
     let kind = match failure.kind {
         kind @ (Kind::TooLarge | Kind::Disk | Kind::Other | Kind::BadSubmodule) => kind,
         kind @ (Kind::Network | Kind::Certificate | Kind::HostKey) if url.same_host(parent) => kind,
         _ => Kind::BadSubmodule,
     };
-    // The innermost one names itself; those around it would only bury it.
+    // Only the innermost submodule is named.
     if failure.message.starts_with("submodule '") {
-        return Failure { kind, message: failure.message.clone() };
+        return Failure { kind, ..failure };
     }
-    Failure::new(kind, format!("submodule {} of {parent}: {}", shown(path), failure.message))
+    Failure::new(kind, format!("submodule {} of {parent}: {}", quote(path), failure.message))
 }
 
 fn bad(name: &str, url: &RepositoryUrl, why: &str) -> Failure {
     Failure::new(Kind::BadSubmodule, format!("submodule {} of {url}: {why}", quoted(name)))
 }
 
-fn shown(path: &Path) -> String {
+fn quote(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-/// The folder that the checkout left for a submodule. No part of the way to it may be a link.
+/// Returns the empty folder at `path` below `top`; creates missing folders. No component may be a link.
 fn empty_folder(top: &Path, path: &Path) -> std::io::Result<PathBuf> {
     let mut folder = top.to_owned();
     for part in path.components() {
         folder.push(part);
         match std::fs::symlink_metadata(&folder) {
             Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err(std::io::Error::other("something that is no folder is in its way")),
+            Ok(_) => return Err(std::io::Error::other("a file or link is in its path")),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => std::fs::create_dir(&folder)?,
             Err(e) => return Err(e),
         }
@@ -133,7 +113,7 @@ fn empty_folder(top: &Path, path: &Path) -> std::io::Result<PathBuf> {
     }
 }
 
-/// A path in `.gitmodules` stays within the tree, and goes through no link of it.
+/// Checks that the path of a section stays within the tree and goes through no link.
 fn check_path(
     repository: &Repository,
     url: &RepositoryUrl,
@@ -158,24 +138,25 @@ fn check_path(
     Ok(())
 }
 
+/// Reads the sections of the blob `gitmodules`.
 fn read(repository: &Repository, url: &RepositoryUrl, gitmodules: Oid) -> Result<Vec<Section>, Failure> {
     let damaged = |why: &str| Failure::new(Kind::BadSubmodule, format!("the .gitmodules of {url} {why}"));
     let failed = |e: git2::Error| damaged(&format!("cannot be read: {}", e.message()));
     let (bytes, kind) = repository.odb().and_then(|odb| odb.read_header(gitmodules)).map_err(failed)?;
-    if kind != ObjectType::Blob || bytes > GITMODULES_BYTES {
+    if kind != ObjectType::Blob || bytes > MAX_GITMODULES_BYTES {
         return Err(damaged("is too large"));
     }
     let blob = repository.find_blob(gitmodules).map_err(failed)?;
-    // libgit2 would follow an include to any file of this machine, git does not.
-    let squeezed: Vec<u8> =
+    // libgit2 would follow an include to any file of this machine; git does not.
+    let compact: Vec<u8> =
         blob.content().iter().filter(|b| !b.is_ascii_whitespace()).map(u8::to_ascii_lowercase).collect();
-    if squeezed.windows(8).any(|window| window == b"[include") {
+    if compact.windows(8).any(|window| window == b"[include") {
         return Err(damaged("includes other files"));
     }
     parse(blob.content()).map_err(failed)
 }
 
-/// Reads the sections with libgit2's own parser, so that the two never read one file in two ways.
+/// Parses the sections with libgit2's parser, so that this check and libgit2 agree on every file.
 fn parse(text: &[u8]) -> Result<Vec<Section>, git2::Error> {
     let io = |e: std::io::Error| git2::Error::from_str(&e.to_string());
     let mut file = tempfile::NamedTempFile::new().map_err(io)?;

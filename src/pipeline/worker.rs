@@ -9,7 +9,7 @@ use tracing::Instrument;
 
 use crate::backend::wire;
 use crate::executors::{Bounds, ExecutorKind, Settings as ExecutionSettings, bound, drive};
-use crate::git::client::Checkout;
+use crate::git::GitClient;
 use crate::live::Live;
 use crate::pipeline::kept::Kept;
 use crate::pipeline::retry;
@@ -51,7 +51,7 @@ pub struct Worker {
     /// What is kept of a task for people.
     pub kept: Kept,
     /// Fetches the program under test.
-    pub checkout: Checkout,
+    pub checkout: GitClient,
     /// How tests are run.
     pub execution: ExecutionSettings,
     /// The executor in force.

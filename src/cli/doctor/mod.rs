@@ -16,7 +16,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::config::{Config, Settings};
-use crate::git::client::Checkout;
+use crate::git::GitClient;
 use crate::live::Live;
 use crate::observe::Observe;
 use crate::observe::screen::Screen;
@@ -179,7 +179,7 @@ async fn look(patient: Patient<'_>) -> Vec<Finding> {
                 Some(Ok(sandbox)) => patient.launcher.clone().confined(sandbox.clone()),
                 _ => patient.launcher.clone(),
             };
-            let checkout = Checkout::new(
+            let checkout = GitClient::new(
                 config.running.checkout.clone(),
                 confined,
                 Observe::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Finding;
 use super::cause::{self, quoted};
 use crate::config::Config;
-use crate::git::client::Checkout;
+use crate::git::GitClient;
 use sandbox::command::find_program;
 use sandbox::command::{Deadline, Launcher, Spec};
 use sandbox::workspace::Workspace;
@@ -134,7 +134,7 @@ async fn ask(launcher: &Launcher, program: &Path, arguments: &[&str]) -> Result<
 }
 
 /// Whether the suite can be had, by a mirror of its own that goes again: the runner's is left alone.
-pub(super) async fn suite(checkout: &Checkout, config: &Config, ground: &Path) -> Finding {
+pub(super) async fn suite(checkout: &GitClient, config: &Config, ground: &Path) -> Finding {
     let settings = &config.settings.suite;
     let url = settings.tests_url.to_string();
     let mend = if url.contains("://") {

@@ -14,7 +14,7 @@ use super::confined::confine;
 use super::environment::Environments;
 use super::stale;
 use super::template::{Preset, Template};
-use crate::git::client::Checkout;
+use crate::git::GitClient;
 use crate::git::url::RepositoryUrl;
 use crate::observe::Observe;
 use report::{Cause, Fault, Limits, Progress};
@@ -116,7 +116,7 @@ fn configuration(tree: &Path) -> Option<&'static str> {
 #[derive(Debug)]
 pub(super) struct SuiteKeeper {
     settings: Settings,
-    checkout: Checkout,
+    checkout: GitClient,
     launcher: Launcher,
     observe: Observe,
     environments: Environments,
@@ -129,7 +129,7 @@ impl SuiteKeeper {
     /// Keeps the suite of `settings` below `state`; what is tried is tried below `work`.
     pub(super) fn new(
         settings: Settings,
-        checkout: Checkout,
+        checkout: GitClient,
         launcher: Launcher,
         state: &Path,
         work: PathBuf,

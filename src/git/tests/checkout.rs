@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::support::{Node, World, holds};
-use crate::git::{Answer, Kind, Limits, Request, serve};
+use crate::git::child::serve;
+use crate::git::{Answer, Kind, Limits, Request};
 use report::{Cause, Progress};
 
 #[test]
@@ -234,7 +235,7 @@ fn child_answers_request() {
     };
     assert!(matches!(answer(&request), Answer::CheckedOut(_)));
     let Answer::Failed(failure) = answer(&request[..10]) else { panic!("half a request") };
-    assert!(failure.message.starts_with("the request to git cannot be read: "), "{failure}");
+    assert!(failure.message.starts_with("cannot read the request to git: "), "{failure}");
 }
 
 #[test]

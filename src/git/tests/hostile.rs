@@ -37,7 +37,7 @@ fn a_tree_deeper_than_any_path_is_refused() {
     origin.commit_tree("main", tree, None);
     let failure = world.checkout(&origin.url(), "main").unwrap_err();
     assert_eq!(failure.kind, Kind::Damaged, "{failure}");
-    assert!(failure.message.contains("is too long a name"), "{failure}");
+    assert!(failure.message.contains("has a name that is too long"), "{failure}");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn impossible_links_are_repositorys_fault() {
         request.into = world.path(&format!("work{n}"));
         let failure = world.run(&request).unwrap_err();
         assert_eq!(failure.kind, Kind::Damaged, "{failure}");
-        assert!(failure.message.ends_with("'link' is a link to no path"), "{failure}");
+        assert!(failure.message.ends_with("'link' is a link with an empty or too long target"), "{failure}");
     }
     origin.commit("long", &[("link", Node::Link(&"x".repeat(4095)))]);
     world.checkout(&origin.url(), "long").unwrap();

@@ -65,10 +65,10 @@ fn gitlink_without_entry_is_empty_folder() {
 fn urls_of_submodules_are_checked_like_the_tasks() {
     for (url, part) in [
         ("ext::sh -c 'touch /tmp/x'", "white space"),
-        ("ext::sh", "ext:: is no way"),
+        ("ext::sh", "ext:: is not a supported"),
         ("-u./payload", "not the URL of a repository"),
         ("--upload-pack=x", "not the URL of a repository"),
-        ("ftp://host/a", "ftp:// is no way"),
+        ("ftp://host/a", "ftp:// is not a supported"),
         ("ssh://-oProxyCommand=x/a", "not a host name"),
         ("", "it has no URL"),
     ] {

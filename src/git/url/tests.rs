@@ -1,4 +1,4 @@
-use super::*;
+use super::{RepositoryUrl, Transport};
 
 fn url(text: &str) -> RepositoryUrl {
     RepositoryUrl::parse(text, true).unwrap()
@@ -27,9 +27,9 @@ fn everything_else_is_refused_in_one_sentence() {
     for (text, part) in [
         ("", "there is no URL"),
         ("ext::sh -c touch", "white space"),
-        ("ext::sh", "ext:: is no way"),
-        ("fd::17", "fd:: is no way"),
-        ("ftp://host/a", "ftp:// is no way"),
+        ("ext::sh", "ext:: is not a supported"),
+        ("fd::17", "fd:: is not a supported"),
+        ("ftp://host/a", "ftp:// is not a supported"),
         ("https://", "no host"),
         ("https:///a", "no host"),
         ("https://user@/a", "no host"),

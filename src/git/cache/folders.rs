@@ -1,5 +1,4 @@
-//! The folders in which the git child keeps what it fetched of students' repositories, within a bound of size: who was
-//! used least recently goes first.
+//! The cache folders of students' repositories. If they exceed their size limit, the least recently used are removed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,21 +6,25 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-/// The folders.
+/// The folders, one per repository.
 #[derive(Debug, Clone)]
-pub struct ObjectCache {
+pub struct CacheFolders {
     folder: PathBuf,
-    most: u64,
+    max_bytes: u64,
 }
 
-impl ObjectCache {
-    /// Folders below `folder`, of `most` bytes together.
-    pub fn new(folder: PathBuf, most: u64) -> Self {
-        Self { folder, most }
+impl CacheFolders {
+    /// Cache folders below `folder`, with at most `max_bytes` bytes in total.
+    pub fn new(folder: PathBuf, max_bytes: u64) -> Self {
+        Self { folder, max_bytes }
     }
 
-    /// The folder of the repository at `url`, which is made if need be. A login is a part of the URL: what one may
-    /// see is not kept for another.
+    /// Returns the folder of the repository at `url`, creating it if necessary. `url` includes the login, so users with
+    /// different logins have different folders.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be created.
     pub fn of(&self, url: &str) -> std::io::Result<PathBuf> {
         let digest = Sha256::digest(url);
         let name = digest.iter().take(16).fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
@@ -30,21 +33,21 @@ impl ObjectCache {
         Ok(folder)
     }
 
-    /// Removes what is over the bound, but nothing that is in use. Blocks.
+    /// Removes the least recently used folders above the limit, except those in use. Blocks.
     pub fn prune(&self) {
-        let mut kept: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.folder)
+        let mut folders: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.folder)
             .into_iter()
             .flatten()
             .flatten()
             .map(|entry| (used(&entry.path()), weight(&entry.path()), entry.path()))
             .collect();
-        let mut total: u64 = kept.iter().map(|(_, weight, _)| weight).sum();
-        kept.sort_unstable();
-        for (_, weight, folder) in kept {
-            if total <= self.most {
+        let mut total: u64 = folders.iter().map(|(_, weight, _)| weight).sum();
+        folders.sort_unstable();
+        for (_, weight, folder) in folders {
+            if total <= self.max_bytes {
                 return;
             }
-            // Opened as it is: a new time would make it the last to go.
+            // Opened without truncation, which would change the time of the last use.
             let lock = File::options().create(true).append(true).open(folder.join("lock"));
             if lock.is_ok_and(|lock| lock.try_lock().is_ok() && fs::remove_dir_all(&folder).is_ok()) {
                 total = total.saturating_sub(weight);
@@ -53,11 +56,12 @@ impl ObjectCache {
     }
 }
 
-/// When a folder was used last; one that never was is the oldest.
+/// When a folder was last used; the start of the epoch if never.
 fn used(folder: &Path) -> SystemTime {
     fs::metadata(folder.join("lock")).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
+/// Bytes of the files in `folder`.
 fn weight(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
@@ -70,7 +74,7 @@ mod tests {
     #[test]
     fn evicts_least_recent_unless_in_use() {
         let state = tempfile::tempdir().unwrap();
-        let cache = ObjectCache::new(state.path().join("repositories"), 2_500);
+        let cache = CacheFolders::new(state.path().join("repositories"), 2_500);
         let make = |url: &str, age: u64| {
             let folder = cache.of(url).unwrap();
             fs::write(folder.join("x.pack"), vec![0; 1_000]).unwrap();
