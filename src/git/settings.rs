@@ -10,15 +10,15 @@ use text::units::interval;
 #[command(next_help_heading = "Checkout")]
 #[group(skip)]
 pub struct Settings {
-    /// Allow repositories that are a path or a file:// URL on this machine
+    /// Take tasks whose repository is a path or a file:// URL on this machine
     #[arg(long, global = true, env = "RUNNER_ALLOW_LOCAL_REPOSITORIES", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_name = "true|false", value_parser = text::units::flag)]
     pub allow_local_repositories: bool,
 
-    /// Maximum size of a repository, as transferred and as written to disk
+    /// Largest repository, as transferred and as written out
     #[arg(long, global = true, env = "RUNNER_MAX_REPOSITORY", value_name = "SIZE", default_value = "512MiB", value_parser = text::units::size)]
     pub max_repository: u64,
 
-    /// Maximum number of files and folders in a repository
+    /// Largest number of files and folders in a repository
     #[arg(
         long,
         global = true,
@@ -28,11 +28,12 @@ pub struct Settings {
     )]
     pub max_repository_files: u64,
 
-    /// Maximum size of the cache of fetched repositories, from which a later attempt fetches only new commits; none: no cache
+    /// Disk space for fetched objects of repositories, so that a later attempt fetches only new ones; none: keep
+    /// nothing
     #[arg(long, global = true, env = "RUNNER_REPOSITORY_CACHE", value_name = "SIZE", default_value = "1G", value_parser = sandbox::confine::limits::size)]
     pub repository_cache: Most<u64>,
 
-    /// Maximum time of one attempt to fetch a repository
+    /// How long one attempt to fetch a repository may take
     #[arg(long, global = true, env = "RUNNER_CHECKOUT_TIMEOUT", value_name = "DURATION", default_value = "2m", value_parser = interval)]
     pub checkout_timeout: Duration,
 }

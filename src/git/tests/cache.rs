@@ -1,11 +1,11 @@
-//! A student's next attempt fetches what is new only, and nothing that is kept can do harm.
+//! A second attempt fetches only new objects, and a damaged cache does no harm.
 
 use std::fs;
 
 use super::support::{Node, World, git_daemon};
 use crate::git::{CheckedOut, Checkout};
 
-/// A repository with a file that is long, and does not compress.
+/// Adds a commit to an origin: the first one with a long file that does not compress.
 fn grow(world: &World, name: &str, round: u64) {
     let mut random = fastrand::Rng::with_seed(round);
     let long: String = (0..200_000).map(|_| random.alphanumeric()).collect();
@@ -41,7 +41,7 @@ fn the_next_attempt_fetches_what_is_new_only() {
         let done = attempt(&world, &request, &format!("attempt-{round}"));
         assert!(world.path(&format!("attempt-{round}/round-{round}")).exists(), "it is the newest");
         assert!(world.path(&format!("attempt-{round}/round-1")).exists() == (round >= 1));
-        // Now and then it begins anew, so that packs do not pile up.
+        // The cache is emptied when it has too many packs; then everything is fetched again.
         assert!(done.received < 10_000 || round > 20, "round {round}: {}", done.received);
     }
     let packs = fs::read_dir(world.path("cache")).unwrap().flatten();

@@ -1,4 +1,4 @@
-//! Ordinary work trees, names that are only names, limits, and git's own configuration.
+//! Ordinary work trees, unusual branch names, limits, and git's own configuration.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -209,7 +209,7 @@ fn instead_of_applies_after_scheme_check() {
         assert_eq!(world.read("a"), "1");
         assert!(!holds(&world.work(), "hunter2"));
     }
-    // GIT_CONFIG_GLOBAL stands for the home's file, as with git.
+    // As in git, GIT_CONFIG_GLOBAL replaces the file in the home folder.
     let mut world = World::new();
     fs::write(world.path("home/.gitconfig"), &rule).unwrap();
     world.set("GIT_CONFIG_GLOBAL", "/dev/null");
@@ -227,7 +227,7 @@ fn child_answers_request() {
     let origin = world.origin("a");
     origin.commit("main", &[("a", Node::File("1"))]);
     let request = serde_json::to_vec(&Request::Checkout(world.request(&origin.url(), "main"))).unwrap();
-    // The whole of `child_main` would bound the memory of the tests' own process.
+    // `child_main` itself would limit the memory of the test process.
     let answer = |text: &[u8]| {
         let mut answer = Vec::new();
         serve(text, &mut answer, |bytes| assert_eq!(bytes, 512 << 20)).unwrap();

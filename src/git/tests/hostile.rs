@@ -1,4 +1,4 @@
-//! Trees that no `git add` makes.
+//! Trees that `git add` cannot create.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The suite's mirror: refreshed, cheap, and whole again after anything.
+//! The suite's mirror: refreshed with few requests, and repaired after damage.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,7 +19,7 @@ fn ask(world: &World, url: &str, reference: Option<&str>) -> Result<Mirrored, Fa
     match perform(&Request::Mirror(request), world.environment()) {
         Answer::Mirrored(done) => Ok(done),
         Answer::Failed(failure) => Err(failure),
-        Answer::CheckedOut(other) => panic!("a mirror was asked for: {other:?}"),
+        Answer::CheckedOut(other) => panic!("not the answer to a mirror: {other:?}"),
     }
 }
 
@@ -104,7 +104,7 @@ fn accepts_branches_tags_and_commits_only() {
             "{failure}"
         );
     }
-    // What the remote no longer has is gone, and a folder may take the place of a name.
+    // A reference that the remote deleted is deleted here too, and `lab` may replace `lab/2`.
     origin.repository.find_reference("refs/heads/lab/2").unwrap().delete().unwrap();
     origin.commit("lab", &[("run_tests.py", Node::Program("4"))]);
     assert_eq!(ask(&world, &origin.url(), Some("lab/2")).unwrap_err().kind, Kind::MissingBranch);
@@ -127,14 +127,18 @@ fn lost_remote_serves_old_commit_with_warning() {
         warning.starts_with("the suite may be out of date: there is no repository at file://"),
         "{warning}"
     );
-    // The tree is made from the mirror alone.
+    // The tree is exported without the remote.
     fs::remove_dir_all(&first.tree).unwrap();
     assert_eq!(run_tests(&ask(&world, &origin.url(), None).unwrap()), "1");
     assert_eq!(ask(&world, &origin.url(), Some("none")).unwrap_err().kind, Kind::MissingRepository);
-    // Another repository's mirror is no answer.
+    // The mirror of another repository is not used.
     let failure = ask(&world, &format!("{}/other", origin.url()), None).unwrap_err();
     assert_eq!(failure.kind, Kind::MissingRepository);
-    assert_eq!(run_tests(&ask(&world, &origin.url(), None).unwrap()), "1", "it is still there for its own");
+    assert_eq!(
+        run_tests(&ask(&world, &origin.url(), None).unwrap()),
+        "1",
+        "the mirror still serves its own repository"
+    );
 }
 
 #[test]

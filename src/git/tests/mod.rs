@@ -1,4 +1,4 @@
-//! Real repositories, real servers, and what a hostile student could put into them.
+//! Tests with real repositories and servers, also hostile ones.
 
 mod cache;
 mod checkout;

@@ -1,8 +1,9 @@
-"""A smart git server over HTTP for the tests: `git http-backend` behind Python's own server.
+"""A smart git server over HTTP for the tests: Python's HTTP server in front of `git http-backend`.
 
 Arguments: folder of repositories, log file, certificate and key (or nothing). Prints its port.
-/private/… wants user:hunter2, /moved/… is a redirect to the same path below /, /elsewhere/asking/PORT/… one to another server once a login was shown, /elsewhere/silent/PORT/… at once,
-/broken/… is a 500. Each request becomes a line in the log: path, then the login that came with it.
+/private/… requires user:hunter2. /moved/… redirects to the same path below /. /elsewhere/asking/PORT/… redirects to another
+server after it received a login, /elsewhere/silent/PORT/… at once. /broken/… answers 500. The log gets one line per request:
+the path and the login.
 """
 import base64, http.server, os, ssl, subprocess, sys
 

@@ -1,4 +1,4 @@
-//! The transports, with real servers: without history, with logins, redirects and certificates.
+//! All transports with real servers: shallow fetches, logins, redirects, certificates.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +15,7 @@ fn commits(world: &World) -> usize {
     walk.count()
 }
 
-/// Repositories of this many commits.
+/// Creates an origin with `length` commits.
 fn history(world: &World, name: &str, length: usize) {
     let origin = world.origin(name);
     for n in 0..length {
@@ -85,7 +85,12 @@ fn http_uses_url_login_without_trace() {
     let Some(server) = git_http(&world, None) else { return };
     world.checkout(&server.url("http", "a.git"), "main").unwrap();
     assert_eq!(commits(&world), 1);
-    assert_eq!(server.log().lines().count(), 3, "the list, the depth, the pack: {}", server.log());
+    assert_eq!(
+        server.log().lines().count(),
+        3,
+        "one request each for references, depth and pack: {}",
+        server.log()
+    );
 
     let open = format!("127.0.0.1:{}/private/a.git", server.port);
     for (login, part) in [
@@ -100,7 +105,7 @@ fn http_uses_url_login_without_trace() {
         assert_eq!(failure.kind, Kind::LoginRefused, "{failure}");
         assert!(failure.message.contains(part), "{failure}");
         assert!(!failure.message.contains("hunter3") && !failure.message.contains("TOKEN"), "{failure}");
-        assert!(server.log().lines().count() - before <= 2, "tried once: {}", server.log());
+        assert!(server.log().lines().count() - before <= 2, "each login is tried once: {}", server.log());
     }
     let mut request = world.request(&format!("http://user:hunter2@{open}"), "main");
     request.into = world.path("private");
@@ -201,13 +206,13 @@ fn certificates_are_checked() {
     let parts = ["is not trusted here", "SSL_CERT_FILE"];
     assert!(parts.iter().all(|part| failure.message.contains(part)), "{failure}");
 
-    // OpenSSL reads the variable of its own process.
+    // OpenSSL reads the environment of its process, so the child is a separate process.
     let mut request = world.request(&url, "main");
     request.into = world.path("trusted");
     world.run_in_child(&request, &[("SSL_CERT_FILE", certificate.as_os_str())]).unwrap();
     assert_eq!(fs::read_to_string(request.into.join("a")).unwrap(), "0");
 
-    // As the runner hands it on: read when TLS is met, once it is.
+    // As the runner passes it: read only before a connection with TLS.
     let handed_on = |file: &Path| {
         let file = file.as_os_str().to_owned();
         let none = |name| (name, OsString::new());
@@ -226,7 +231,7 @@ fn certificates_are_checked() {
     local.into = world.path("without-tls");
     run(&local, &handed_on(&world.path("nothing.pem"))).unwrap();
 
-    // One by one from a folder, as the runner asks for where the system has one.
+    // Single certificates from a folder, as the runner configures it if the system has one.
     let hash =
         program("openssl").args(["x509", "-hash", "-noout", "-in"]).arg(&certificate).output().unwrap();
     let name = format!("{}.0", String::from_utf8(hash.stdout).unwrap().trim());

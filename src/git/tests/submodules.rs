@@ -1,4 +1,4 @@
-//! Submodules, wanted and unwanted.
+//! Valid and hostile submodules.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn section(name: &str, path: &str, url: &str) -> String {
     format!("[submodule \"{name}\"]\n\tpath = {path}\n\turl = {url}\n")
 }
 
-/// `top` with a submodule at `lib`.
+/// Creates the origin `group/top.git` with a submodule at `lib`.
 fn with_submodule(world: &World, url: &str, commit: Oid) -> Origin {
     let top = world.origin("group/top.git");
     top.commit(
@@ -89,7 +89,7 @@ fn local_submodule_needs_permission() {
     let lib = world.origin("lib.git");
     let commit = lib.commit("main", &[("b", Node::File("2"))]);
     let top = with_submodule(&world, &lib.url(), commit);
-    // Through `insteadOf`, as an operator would: the task's own URL is no local one.
+    // `insteadOf` makes the task's URL local, as an operator would configure it.
     world.set("GIT_CONFIG_COUNT", "1");
     world.set("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", top.url()));
     world.set("GIT_CONFIG_VALUE_0", "https://github.invalid/top");
@@ -118,7 +118,7 @@ fn what_cannot_be_had_is_named() {
     let top = with_submodule(&world, "../none.git", Oid::from_str(&nothing).unwrap());
     assert!(refused(&world, &top).message.contains("there is no repository at file://"));
 
-    // Another host than the task's is the student's choice, so a dead one is no fault of the infrastructure.
+    // The student chose another host than the task's, so its failure is not an infrastructure fault.
     let world = World::new();
     let top = with_submodule(&world, "git://127.0.0.1:1/none", Oid::from_str(&nothing).unwrap());
     assert!(refused(&world, &top).message.contains("cannot fetch git://127.0.0.1:1/none"));
@@ -150,7 +150,7 @@ fn refuses_submodule_path_through_link() {
     top.commit("main", &[("link", Node::Link(target)), (".gitmodules", Node::File(&modules))]);
     assert!(refused(&world, &top).message.contains("through a symbolic link"));
 
-    // The same with the folder that the gitlink needs beside the link.
+    // A tree with both the link and a folder of the same name.
     let modules = top.repository.blob(modules.as_bytes()).unwrap();
     let link = top.repository.blob(target.as_bytes()).unwrap();
     let folder = top.raw_tree(&[("160000", "sub", commit)]);

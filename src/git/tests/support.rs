@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::git::url::RepositoryUrl;
 use crate::git::{Answer, CheckedOut, Checkout, Environment, Failure, Limits, Request, child_main, perform};
 
-/// Something in a tree.
+/// An entry of a tree.
 pub(super) enum Node<'a> {
     File(&'a str),
     Program(&'a str),
@@ -24,7 +24,7 @@ pub(super) enum Node<'a> {
     Id(Oid),
 }
 
-/// A bare repository that was pushed to.
+/// A bare repository that the tests fetch from.
 pub(super) struct Origin {
     pub(super) repository: Repository,
     pub(super) path: PathBuf,
@@ -44,7 +44,7 @@ impl Origin {
         format!("file://{}", self.path.display())
     }
 
-    /// A commit on `branch` that changes `nodes`.
+    /// Adds a commit on `branch` that changes `nodes`.
     pub(super) fn commit(&self, branch: &str, nodes: &[(&str, Node<'_>)]) -> Oid {
         let repository = &self.repository;
         let parent =
@@ -67,7 +67,7 @@ impl Origin {
         self.commit_tree(branch, tree, parent.as_ref().map(git2::Commit::id))
     }
 
-    /// A commit of `tree`, which may be anything.
+    /// Adds a commit of any object as its tree.
     pub(super) fn commit_tree(&self, branch: &str, tree: Oid, parent: Option<Oid>) -> Oid {
         let parent = parent.map(|oid| format!("parent {oid}\n")).unwrap_or_default();
         let by = "A <a@b> 1700000000 +0000";
@@ -77,7 +77,7 @@ impl Origin {
         commit
     }
 
-    /// A tree as its bytes have it: mode, name, id.
+    /// Writes a tree object from modes, names and ids, without any check.
     pub(super) fn raw_tree(&self, entries: &[(&str, &str, Oid)]) -> Oid {
         let bytes: Vec<u8> = entries
             .iter()
@@ -93,7 +93,7 @@ impl Origin {
     }
 }
 
-/// A folder for one test, with nothing of this machine's configuration in it.
+/// The folder of one test, isolated from this machine's configuration.
 pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) variables: Vec<(String, OsString)>,
@@ -128,7 +128,7 @@ impl World {
         self.path("work")
     }
 
-    /// A checkout of `url` into `work`, local repositories allowed.
+    /// Builds a request to check out `url` into `work`; local repositories are allowed.
     pub(super) fn request(&self, url: &str, branch: &str) -> Checkout {
         Checkout {
             url: RepositoryUrl::parse(url, true).unwrap(),
@@ -144,31 +144,31 @@ impl World {
         match perform(&Request::Checkout(request.clone()), self.environment()) {
             Answer::CheckedOut(done) => Ok(done),
             Answer::Failed(failure) => Err(failure),
-            Answer::Mirrored(other) => panic!("a checkout was asked for: {other:?}"),
+            Answer::Mirrored(other) => panic!("not the answer to a checkout: {other:?}"),
         }
     }
 
-    /// The same in a process of its own, with `variables` there from its start: all of `child_main`, too.
+    /// Runs a checkout with `child_main` in a separate process with `variables` in its environment.
     pub(super) fn run_in_child(
         &self,
         request: &Checkout,
         variables: &[(&str, &OsStr)],
     ) -> Result<CheckedOut, Failure> {
-        let (asked, answered) = (self.path("request.json"), self.path("answer.json"));
-        fs::write(&asked, serde_json::to_vec(&Request::Checkout(request.clone())).unwrap()).unwrap();
+        let (request_file, answer_file) = (self.path("request.json"), self.path("answer.json"));
+        fs::write(&request_file, serde_json::to_vec(&Request::Checkout(request.clone())).unwrap()).unwrap();
         let done = program(std::env::current_exe().unwrap())
             .args(["--exact", "git::tests::support::child", "--ignored"])
             .env_remove("SSH_AUTH_SOCK")
-            .env("TEST_REQUEST", &asked)
-            .env("TEST_ANSWER", &answered)
+            .env("TEST_REQUEST", &request_file)
+            .env("TEST_ANSWER", &answer_file)
             .envs(variables.iter().copied())
             .output()
             .unwrap();
         assert!(done.status.success(), "{done:?}");
-        match serde_json::from_slice(&fs::read(answered).unwrap()).unwrap() {
+        match serde_json::from_slice(&fs::read(answer_file).unwrap()).unwrap() {
             Answer::CheckedOut(done) => Ok(done),
             Answer::Failed(failure) => Err(failure),
-            Answer::Mirrored(other) => panic!("a checkout was asked for: {other:?}"),
+            Answer::Mirrored(other) => panic!("not the answer to a checkout: {other:?}"),
         }
     }
 
@@ -182,14 +182,14 @@ impl World {
 }
 
 #[test]
-#[ignore = "started by run_in_child, with variables that must be there from the start"]
+#[ignore = "only started by run_in_child"]
 fn child() {
     let file = |name| std::env::var_os(name);
     let Some((request, answer)) = file("TEST_REQUEST").zip(file("TEST_ANSWER")) else { return };
     child_main(fs::File::open(request).unwrap(), fs::File::create(answer).unwrap());
 }
 
-/// Whether any file below `folder` holds `text`.
+/// Whether any file below `folder` contains `text`.
 pub(super) fn holds(folder: &Path, text: &str) -> bool {
     fs::read_dir(folder).unwrap().flatten().any(|entry| {
         if entry.file_type().unwrap().is_dir() {
@@ -199,7 +199,7 @@ pub(super) fn holds(folder: &Path, text: &str) -> bool {
     })
 }
 
-/// A server that ends with the test.
+/// A server process that is killed at the end of the test.
 pub(super) struct Server {
     child: Child,
     pub(super) port: u16,
@@ -223,7 +223,7 @@ impl Drop for Server {
     }
 }
 
-/// `git daemon`, over the world's origins; none where git is not installed.
+/// Starts `git daemon` for the origins; `None` if git is not installed.
 pub(super) fn git_daemon(world: &World) -> Option<Server> {
     let folder = program("git").args(["--exec-path"]).output().ok()?;
     let daemon = PathBuf::from(String::from_utf8_lossy(&folder.stdout).trim()).join("git-daemon");
@@ -251,7 +251,7 @@ fn listening(child: Child, port: u16) -> Server {
     server
 }
 
-/// `git http-backend` behind `server.py`, over the world's origins; with a certificate and key, over TLS.
+/// Starts `server.py` with `git http-backend` for the origins; uses TLS if a certificate and key are given.
 pub(super) fn git_http(world: &World, tls: Option<(&Path, &Path)>) -> Option<Server> {
     present(program("git").arg("--version").output(), "git")?;
     let log = world.path(if tls.is_some() { "tls.log" } else { "http.log" });
@@ -266,7 +266,7 @@ pub(super) fn git_http(world: &World, tls: Option<(&Path, &Path)>) -> Option<Ser
     Some(Server { child, port: line.trim().parse().expect("server.py prints its port"), log })
 }
 
-/// An ssh server that takes the key `good` of the world, and has the host key `host`.
+/// Starts an ssh server that accepts the key `good` and has the host key `host`.
 pub(super) fn sshd(world: &World) -> Option<Server> {
     for (name, kind, phrase) in
         [("host", "ed25519", ""), ("good", "rsa", ""), ("stranger", "ecdsa", ""), ("locked", "rsa", "locked")]
@@ -282,7 +282,7 @@ pub(super) fn sshd(world: &World) -> Option<Server> {
         world.folder.path().display()
     );
     fs::write(world.path("sshd_config"), config).unwrap();
-    // What the unit of sshd does before it starts one; only root needs it, and only root can.
+    // sshd needs this folder if it runs as root; normally its service unit creates it.
     fs::create_dir_all("/run/sshd").ok();
     let path = std::env::var_os("RUNNER_TEST_SSHD").unwrap_or_else(|| "/usr/sbin/sshd".into());
     let child =
@@ -290,8 +290,8 @@ pub(super) fn sshd(world: &World) -> Option<Server> {
     Some(listening(present(child, "sshd")?, port))
 }
 
-/// A missing program skips the test loudly, or fails it where nothing may be skipped.
-#[expect(clippy::print_stderr, reason = "a skipped test has to be seen")]
+/// Skips a test visibly if a program is missing, or fails it if RUNNER_TEST_NO_SKIP is 1.
+#[expect(clippy::print_stderr, reason = "a skipped test must be visible")]
 pub(super) fn present<T>(started: std::io::Result<T>, name: &str) -> Option<T> {
     match started {
         Ok(started) => Some(started),
@@ -304,7 +304,7 @@ pub(super) fn present<T>(started: std::io::Result<T>, name: &str) -> Option<T> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "real servers to talk with; each ends with its test")]
+#[expect(clippy::disallowed_methods, reason = "tests start real servers, which are killed at their end")]
 pub(super) fn program(name: impl AsRef<OsStr>) -> Command {
     Command::new(name)
 }
