@@ -275,7 +275,7 @@ impl Config {
         settings.logging.check().map_err(anyhow::Error::msg)?;
         // Whoever may not write to the folder itself is not the user that the daemon is.
         let is_ours = access(&state, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
-        if is_ours { spool::look_ahead(&state).map_err(anyhow::Error::from) } else { Ok(()) }
+        if is_ours { spool::preflight(&state).map_err(anyhow::Error::from) } else { Ok(()) }
     }
 
     /// The part of it that is about folders; returns the state folder.

@@ -12,7 +12,7 @@ use crate::executors::Bounds;
 use crate::observe::{Observe, TaskWatch};
 use crate::pipeline::deliver::Deliver;
 use crate::pipeline::worker::{Clearing, Source, Worker};
-use crate::spool::{Claimed, Finished, MOST_STARTS};
+use crate::spool::{Claimed, Finished, MAX_STARTS};
 use crate::task::{Task, TaskId};
 use report::{Cause, Fault, Progress, Report};
 
@@ -127,7 +127,7 @@ impl Attempts {
 fn died_before(recorded: &Recorded) -> Option<Fault> {
     let Recorded::Spooled(claimed) = recorded else { return None };
     let died = claimed.deaths();
-    (died >= MOST_STARTS).then(|| {
+    (died >= MAX_STARTS).then(|| {
         let message =
             format!("the runner died {died} times while it worked on this task; it is not tried again");
         Fault::new(Progress::Execute, Cause::Infrastructure, message)

@@ -1,5 +1,7 @@
-//! Files that survive: written beside, synced, renamed, and the folder synced. And files that are not ours to trust:
-//! opened without following links or waiting for pipes, bounded, and set aside rather than deleted.
+//! Durable and untrusted files.
+//!
+//! A file is written under another name, fsynced and renamed, and its folder is fsynced. Foreign files are opened without
+//! following links or waiting for pipes, read up to a limit, and set aside instead of deleted.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -8,26 +10,26 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::stamp;
+use super::timestamp;
 
-/// The ending of the spool's files.
-const ENDING: &str = ".json";
+/// Extension of the spool's files.
+const EXTENSION: &str = ".json";
 
-/// Larger files are none of the spool's: the bound is far above the largest result that is posted.
-const LARGEST: u64 = 256 << 20;
+/// Maximum size of a spool file in bytes, far above the largest result that is posted.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// A folder of the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// Taken, not finished.
+    /// Claims without a result.
     Claimed,
-    /// Finished, not yet accepted.
+    /// Undelivered results.
     Results,
-    /// Refused by the backend for good.
+    /// Results that the backend rejected permanently.
     Rejected,
-    /// None of the spool's, or damaged.
+    /// Foreign or damaged files.
     Aside,
-    /// Slots and files that are just being written; of no meaning after the runner has gone.
+    /// Slots, and files that are being written.
     Unfinished,
 }
 
@@ -47,7 +49,7 @@ impl Place {
     }
 }
 
-/// Where everything is.
+/// The folders of one spool.
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
     spool: PathBuf,
@@ -58,7 +60,7 @@ impl Folders {
         Self { spool: state.join("spool") }
     }
 
-    /// The folder of all of them.
+    /// The parent of all folders.
     pub(super) fn root(&self) -> &Path {
         &self.spool
     }
@@ -67,30 +69,30 @@ impl Folders {
         self.spool.join(place.name())
     }
 
-    /// The file of the claim `name`.
+    /// The path of the file `name` in `place`.
     pub(super) fn file(&self, place: Place, name: &str) -> PathBuf {
-        self.folder(place).join(format!("{name}{ENDING}"))
+        self.folder(place).join(format!("{name}{EXTENSION}"))
     }
 
-    /// Makes all folders, closed to other users, and makes them last.
+    /// Creates all folders, without access for other users, and fsyncs them.
     pub(super) fn make(&self) -> io::Result<()> {
         for place in Place::ALL {
             make_folder(&self.folder(place))?;
         }
-        // One that was made by hand may be open to others; what is below is then closed all the same.
+        // An existing folder may be accessible for others; removing access from the parent covers all folders.
         fs::set_permissions(&self.spool, Permissions::from_mode(0o700))
             .map_err(|error| at("close to other users", &self.spool, &error))?;
         sync_folder(&self.spool)?;
         self.spool.parent().map_or(Ok(()), sync_folder)
     }
 
-    /// Names of the spool's own files in `place`, without their ending; sorted, which is by age.
+    /// Names of the spool's own files in `place` without extension, oldest first.
     pub(super) fn names(&self, place: Place) -> io::Result<Vec<String>> {
         let names = self.list(place)?;
         Ok(names.iter().filter_map(|name| own(name)).map(str::to_owned).collect())
     }
 
-    /// Everything in `place`, sorted.
+    /// Names of all files in `place`, sorted.
     pub(super) fn list(&self, place: Place) -> io::Result<Vec<OsString>> {
         let folder = self.folder(place);
         let entries = fs::read_dir(&folder).and_then(|entries| {
@@ -101,12 +103,12 @@ impl Folders {
         Ok(names)
     }
 
-    /// When the task of a file was claimed: as its name says, or else when the file was last changed.
+    /// Claim time of a file's task: from its name, otherwise the file's modification time.
     pub(super) fn time_of(&self, place: Place, name: &str) -> Option<SystemTime> {
-        stamp::parse(name).or_else(|| fs::symlink_metadata(self.file(place, name)).ok()?.modified().ok())
+        timestamp::parse(name).or_else(|| fs::symlink_metadata(self.file(place, name)).ok()?.modified().ok())
     }
 
-    /// Writes a file so that it is there as a whole or not at all, and is there to stay on return.
+    /// Writes a file atomically and durably: after a crash it is complete or absent.
     pub(super) fn write(&self, place: Place, name: &str, text: &[u8]) -> io::Result<PathBuf> {
         let target = self.file(place, name);
         let beside = self.folder(Place::Unfinished).join(format!("{name}.{}", place.name()));
@@ -122,14 +124,14 @@ impl Folders {
         written.map(|()| target)
     }
 
-    /// Gives a written and synced file its place, to stay.
+    /// Moves a written and fsynced file to its final path, durably.
     pub(super) fn put(&self, file: &Path, place: Place, name: &str) -> io::Result<()> {
         let target = self.file(place, name);
         fs::rename(file, &target).map_err(|error| at("rename to", &target, &error))?;
         sync_folder(&self.folder(place))
     }
 
-    /// A new, empty file for this user alone. Folders that somebody removed are made again.
+    /// Creates an empty file without access for other users. Creates missing folders.
     pub(super) fn create(&self, path: &Path) -> io::Result<File> {
         let create = || {
             let mut options = OpenOptions::new();
@@ -143,54 +145,54 @@ impl Folders {
         created.map_err(|error| at("make", path, &error))
     }
 
-    /// Moves what is not the spool's out of the way. Says where it is now.
+    /// Moves a foreign or damaged file to `aside/`. Returns its new path.
     pub(super) fn set_aside(&self, place: Place, file: &OsStr) -> io::Result<PathBuf> {
         let aside = self.folder(Place::Aside);
         let (from, mut to) = (self.folder(place).join(file), aside.join(file));
         if fs::symlink_metadata(&to).is_ok() {
-            to = aside.join(format!("{}-{}", stamp::name(SystemTime::now()), place.name()));
+            to = aside.join(format!("{}-{}", timestamp::name(SystemTime::now()), place.name()));
         }
         fs::rename(&from, &to).map_err(|error| at("set aside", &from, &error))?;
         Ok(to)
     }
 }
 
-/// The name in front of the ending, where `file` is named as the spool names its own.
+/// The name without extension, if `file` has a name as the spool's own files.
 pub(super) fn own(file: &OsStr) -> Option<&str> {
-    let name = file.to_str()?.strip_suffix(ENDING)?;
+    let name = file.to_str()?.strip_suffix(EXTENSION)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     (!name.is_empty() && name.len() <= 200 && !name.starts_with('.') && name.chars().all(plain))
         .then_some(name)
 }
 
-/// Reads a file that anybody may have put there. The error says what is wrong with it.
+/// Reads an untrusted file. The error states why it is not a spool file.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let wrong = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    let invalid = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
         .open(path);
     let file = match opened {
-        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => return wrong("a symbolic link"),
-        Err(error) if error.raw_os_error() == Some(nix::libc::ENXIO) => return wrong("a socket"),
+        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => return invalid("a symbolic link"),
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENXIO) => return invalid("a socket"),
         opened => opened?,
     };
     let metadata = file.metadata()?;
     if metadata.is_dir() {
-        return wrong("a folder");
+        return invalid("a folder");
     }
     if !metadata.is_file() {
-        return wrong("no regular file");
+        return invalid("not a regular file");
     }
-    if metadata.len() > LARGEST {
-        return wrong("too large to be a file of the spool");
+    if metadata.len() > MAX_BYTES {
+        return invalid("larger than any spool file");
     }
     let mut text = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    file.take(LARGEST).read_to_end(&mut text)?;
+    file.take(MAX_BYTES).read_to_end(&mut text)?;
     Ok(text)
 }
 
-/// Makes a folder that only this user may enter, where there is none.
+/// Creates a folder without access for other users, if there is none.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -199,12 +201,12 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
         .map_err(|error| at("make the folder", folder, &error))
 }
 
-/// Makes the names in a folder last.
+/// Fsyncs a folder, which makes new names in it durable.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| at("sync", folder, &error))
 }
 
-/// Removes a file; one that is not there is removed.
+/// Removes a file; a missing file is not an error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path, &error)),
@@ -212,7 +214,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// An error that says what was being done, and to what; its kind stays.
+/// Adds the operation and the path to an error; keeps its kind.
 pub(super) fn at(what: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! A result on its way: on disk until the backend has it, or has refused it for good.
+//! A result that is being delivered: it stays on disk until the backend accepts or permanently rejects it.
 
 use std::fs;
 use std::io;
@@ -8,32 +8,33 @@ use std::time::SystemTime;
 
 use super::files::{self, Place, at, remove};
 use super::format::{self, Refused};
-use super::{Inner, stamp};
+use super::inner::Inner;
+use super::timestamp;
 use crate::task::TaskId;
 use text::{clean, shorten_bytes};
 
-/// What is kept of the answer that refused a result.
-const LONGEST_ANSWER: usize = 16 << 10;
+/// Maximum bytes of the backend's response that are stored with a rejected result.
+const MAX_ANSWER_BYTES: usize = 16 << 10;
 
-/// A result that waits for its delivery. Dropping it leaves it to the next [`super::Spool::new_results`].
+/// An undelivered result. If it is dropped, the next [`super::Spool::new_results`] returns it again.
 #[derive(Debug)]
 pub struct Finished {
     inner: Arc<Inner>,
     name: String,
     id: TaskId,
     claimed_at: SystemTime,
-    /// Stays held when this goes: its file could not be removed, and must not be sent for ever.
-    keep: bool,
+    /// Keeps the name held after this value is dropped: the file could not be removed and must not be sent repeatedly.
+    keep_held: bool,
 }
 
 impl Finished {
-    /// Takes hold of the result `name`, unless somebody here has.
+    /// Marks the result `name` as held; `None` if it is held already.
     pub(super) fn held(inner: &Arc<Inner>, name: &str, id: TaskId, claimed_at: SystemTime) -> Option<Self> {
         let new = inner.held().insert(name.to_owned());
-        new.then(|| Self { inner: inner.clone(), name: name.to_owned(), id, claimed_at, keep: false })
+        new.then(|| Self { inner: inner.clone(), name: name.to_owned(), id, claimed_at, keep_held: false })
     }
 
-    /// The name of its file, without the ending: for logs.
+    /// Name of its file without extension, for logs.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -43,51 +44,60 @@ impl Finished {
         &self.id
     }
 
-    /// When its task was claimed, by the clock on the wall.
+    /// Time of its task's claim, by the system clock.
     pub fn claimed_at(&self) -> SystemTime {
         self.claimed_at
     }
 
-    /// Reads the body to post, the bytes that [`super::Claimed::finish`] was given.
+    /// Reads the body to post: the bytes that were passed to [`super::Claimed::finish`].
     ///
-    /// `NotFound` means that a person has removed it: there is nothing left to deliver.
+    /// # Errors
+    ///
+    /// `NotFound` if somebody removed the file, so there is nothing to deliver; `InvalidData` if it is damaged; otherwise it
+    /// cannot be read.
     pub fn body(&self) -> io::Result<Vec<u8>> {
         let text = self.read()?;
         let file = format::result(&text).map_err(|why| self.damaged(&why))?;
         Ok(file.result.get().as_bytes().to_vec())
     }
 
-    /// The backend has it: removes it.
+    /// Removes the result after the backend accepted it. Without fsync: if a power cut restores the file, the result is
+    /// sent again, which is harmless.
     ///
-    /// Not synced: what comes back after a power cut is sent again, which is harmless. On an error it is sent again
-    /// after the next start.
+    /// # Errors
+    ///
+    /// The file cannot be removed; the next start sends it again.
     pub fn delivered(mut self) -> io::Result<()> {
-        self.keep = true;
+        self.keep_held = true;
         remove(&self.path())?;
-        self.keep = false;
+        self.keep_held = false;
         Ok(())
     }
 
-    /// The backend refuses it for good: keeps it in `rejected/`, with the answer. Says where. Where there is no room
-    /// for the answer it goes without; on an error it stays, and is tried again after the next start.
+    /// Moves the result to `rejected/` with the backend's response, or without it if that cannot be written. Returns the
+    /// new path.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be moved; the next start sends it again.
     pub fn reject(mut self, status: u16, answer: &str) -> io::Result<PathBuf> {
-        self.keep = true;
+        self.keep_held = true;
         let folders = &self.inner.folders;
         let to = folders.file(Place::Rejected, &self.name);
         if let Err(error) = self.write_refused(status, answer) {
-            tracing::warn!(name: "refusal_not_kept", %error, status, answer, "a refused result is kept without the answer");
+            tracing::warn!(name: "refusal_not_kept", %error, status, answer, "cannot store the backend's response with a rejected result");
             fs::rename(self.path(), &to).map_err(|error| at("rename to", &to, &error))?;
         }
         remove(&self.path())?;
-        self.keep = false;
+        self.keep_held = false;
         Ok(to)
     }
 
     fn write_refused(&self, status: u16, answer: &str) -> io::Result<()> {
         let text = self.read()?;
         let mut file = format::result(&text).map_err(|why| self.damaged(&why))?;
-        let at = stamp::show(SystemTime::now()).into();
-        let answer = clean(shorten_bytes(answer, LONGEST_ANSWER).as_ref()).into_owned().into();
+        let at = timestamp::show(SystemTime::now()).into();
+        let answer = clean(shorten_bytes(answer, MAX_ANSWER_BYTES).as_ref()).into_owned().into();
         file.refused = Some(Refused { at, status, answer });
         self.inner.folders.write(Place::Rejected, &self.name, &format::write(&file)).map(drop)
     }
@@ -107,7 +117,7 @@ impl Finished {
 
 impl Drop for Finished {
     fn drop(&mut self) {
-        if !self.keep {
+        if !self.keep_held {
             self.inner.held().remove(&self.name);
         }
     }

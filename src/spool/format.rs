@@ -1,4 +1,4 @@
-//! What a spool file looks like inside: the backend's own JSON kept byte for byte, with a few lines around it.
+//! Contents of spool files: the backend's JSON, byte for byte, inside a few fields.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,19 +7,19 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A claim. Fields that are not known are ignored, so that files outlive versions.
+/// Contents of a claim's file. Unknown fields are ignored, so that other versions can read it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ClaimFile<'a> {
     #[serde(borrow)]
     pub(super) id: &'a RawValue,
     #[serde(borrow)]
     pub(super) claimed_at: Cow<'a, str>,
-    /// How often a run of it was begun.
+    /// Number of started attempts.
     pub(super) starts: u32,
-    /// The backend's answer.
+    /// The backend's response.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     claim: Option<&'a RawValue>,
-    /// The backend's answer where it cannot stand inside JSON.
+    /// The backend's response if it is not valid JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim_base64: Option<String>,
 }
@@ -31,6 +31,7 @@ impl<'a> ClaimFile<'a> {
         Self { id, claimed_at: claimed_at.into(), starts, claim, claim_base64 }
     }
 
+    /// The backend's response. The error states what is wrong with the file.
     pub(super) fn body(&self) -> Result<Cow<'a, [u8]>, String> {
         match (self.claim, &self.claim_base64) {
             (Some(claim), _) => Ok(claim.get().as_bytes().into()),
@@ -43,7 +44,7 @@ impl<'a> ClaimFile<'a> {
     }
 }
 
-/// A result, refused or not: a file of `rejected/` is one of `results/` again once it is moved there.
+/// Contents of a result's file, in `results/` and in `rejected/`; a file can be moved from one to the other.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ResultFile<'a> {
     #[serde(borrow)]
@@ -52,7 +53,7 @@ pub(super) struct ResultFile<'a> {
     pub(super) claimed_at: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) finished_at: Cow<'a, str>,
-    /// Why it is in `rejected/`.
+    /// The rejection, for files in `rejected/`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(super) refused: Option<Refused<'a>>,
     /// The body to post.
@@ -60,7 +61,7 @@ pub(super) struct ResultFile<'a> {
     pub(super) result: &'a RawValue,
 }
 
-/// The answer that refused a result.
+/// The response that rejected a result.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Refused<'a> {
     #[serde(borrow)]
@@ -70,25 +71,25 @@ pub(super) struct Refused<'a> {
     pub(super) answer: Cow<'a, str>,
 }
 
-/// Reads a claim's file. The error says what is wrong with it.
+/// Parses a claim's file. The error states what is wrong with it.
 pub(super) fn claim(text: &[u8]) -> Result<ClaimFile<'_>, String> {
-    serde_json::from_slice(text).map_err(|error| format!("no claim of a spool: {error}"))
+    serde_json::from_slice(text).map_err(|error| format!("not a claim of the spool: {error}"))
 }
 
-/// Reads a result's file. The error says what is wrong with it.
+/// Parses a result's file. The error states what is wrong with it.
 pub(super) fn result(text: &[u8]) -> Result<ResultFile<'_>, String> {
     let file: ResultFile =
-        serde_json::from_slice(text).map_err(|error| format!("no result of a spool: {error}"))?;
+        serde_json::from_slice(text).map_err(|error| format!("not a result of the spool: {error}"))?;
     is_object(file.result)
         .then_some(file)
-        .ok_or_else(|| "no result of a spool: `result` is no object".to_owned())
+        .ok_or_else(|| "not a result of the spool: `result` is not an object".to_owned())
 }
 
-/// Reads the body of a result. The error says that it is none.
+/// Parses the body of a result, which must be a JSON object.
 pub(super) fn body(text: &[u8]) -> io::Result<&RawValue> {
     let raw = serde_json::from_slice::<&RawValue>(text).ok().filter(|raw| is_object(raw));
     raw.ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "the body of a result is to be a JSON object")
+        io::Error::new(io::ErrorKind::InvalidData, "the body of a result must be a JSON object")
     })
 }
 
@@ -96,9 +97,9 @@ fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
 
-/// A field a line, what the backend gave as it came.
+/// Serializes a file with one field per line and the backend's JSON unchanged.
 pub(super) fn write(file: &impl Serialize) -> Vec<u8> {
-    // Writing to memory does not fail, and the structures above have no keys but strings.
+    // Writing to memory cannot fail, and all keys of the structures above are strings.
     let mut text = serde_json::to_vec_pretty(file).unwrap_or_default();
     text.push(b'\n');
     text
@@ -134,7 +135,7 @@ mod tests {
             ("{\"id\": 1", "EOF"),
             ("[]", "invalid"),
             ("{}", "missing field"),
-            ("{\"id\":1,\"claimed_at\":\"\",\"finished_at\":\"\",\"result\":[]}", "no object"),
+            ("{\"id\":1,\"claimed_at\":\"\",\"finished_at\":\"\",\"result\":[]}", "not an object"),
             ("{\"id\":1,\"claimed_at\":\"\",\"finished_at\":\"\",\"result\":{}} x", "trailing"),
         ] {
             let error = result(text.as_bytes()).unwrap_err();

@@ -1,4 +1,4 @@
-//! The spool as people see it: what is there, without taking hold of it and without changing anything.
+//! The spool for `runner spool`: lists, retries and discards files without locking the spool.
 
 use std::ffi::OsStr;
 use std::io;
@@ -15,43 +15,47 @@ use crate::task::TaskId;
 /// A file of the spool.
 #[derive(Debug)]
 pub struct Entry {
-    /// The folder that it is in.
+    /// Its folder.
     pub place: Place,
-    /// Its name without the ending; of what is set aside, with it.
+    /// Its name without extension; the complete name if it is set aside.
     pub name: String,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// When its task was claimed.
+    /// Claim time of its task.
     pub since: Option<SystemTime>,
-    /// The task's id; nothing where the file cannot be read.
+    /// The task's id; `None` if the file cannot be read.
     pub id: Option<TaskId>,
-    /// What else it says.
+    /// Its contents.
     pub about: About,
 }
 
-/// What a file says.
+/// Contents of a file.
 #[derive(Debug)]
 pub enum About {
     /// A claim.
     Claim {
-        /// How often a run of it was begun.
+        /// Number of started attempts.
         starts: u32,
     },
     /// A result.
     Result {
         /// `success`, `failure` or `error`.
         verdict: &'static str,
-        /// Status and text of the answer that refused it.
+        /// Status and text of the response that rejected it.
         refused: Option<(u16, String)>,
     },
-    /// None of the spool's, or damaged: why.
+    /// Not a spool file, or a damaged one; contains the reason.
     Unreadable(String),
 }
 
-/// Whether there is a spool below `state`: one of its folders, since other things have a folder named `spool` too, such
-/// as `/var`.
+/// Whether there is a spool below `state`. Checks the folders in it, because other programs have a folder `spool` too, for
+/// example in `/var`.
+///
+/// # Errors
+///
+/// A folder cannot be accessed.
 pub fn is_there(state: &Path) -> io::Result<bool> {
     let folders = Folders::below(state);
     for place in Place::ALL {
@@ -59,7 +63,7 @@ pub fn is_there(state: &Path) -> io::Result<bool> {
         match folder.metadata() {
             Ok(found) if found.is_dir() => return Ok(true),
             Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Err(files::at("look at", &folder, &error));
+                return Err(files::at("access", &folder, &error));
             }
             _ => {}
         }
@@ -67,8 +71,12 @@ pub fn is_there(state: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// All files of the spool below `state`: claims, results, rejected, set aside, each oldest first. A folder that is not
-/// there is empty.
+/// Lists all files of the spool below `state`: claims, results, rejected, set aside, each oldest first. A missing folder
+/// counts as empty.
+///
+/// # Errors
+///
+/// A folder cannot be listed.
 pub fn entries(state: &Path) -> io::Result<Vec<Entry>> {
     let folders = Folders::below(state);
     let mut entries = Vec::new();
@@ -82,13 +90,20 @@ pub fn entries(state: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The text of an entry, read with the same care as at a start.
+/// Reads the file of an entry.
+///
+/// # Errors
+///
+/// The file is not a regular file, is too large, or cannot be read.
 pub fn contents(entry: &Entry) -> io::Result<Vec<u8>> {
     files::read(&entry.path).map_err(|error| files::at("read", &entry.path, &error))
 }
 
-/// Puts a refused result back among those that wait, where a running runner finds it, or else the next start.
-/// Says where it is now.
+/// Moves a rejected result back to `results/`, where a running runner, or the next one, finds it. Returns its new path.
+///
+/// # Errors
+///
+/// `AlreadyExists` if `results/` contains a file with this name; otherwise the file cannot be moved.
 pub fn retry(state: &Path, entry: &Entry) -> io::Result<PathBuf> {
     let folders = Folders::below(state);
     let to = folders.file(Place::Results, &entry.name);
@@ -96,12 +111,16 @@ pub fn retry(state: &Path, entry: &Entry) -> io::Result<PathBuf> {
         return Err(files::at("rename to", &to, &io::ErrorKind::AlreadyExists.into()));
     }
     folders.put(&entry.path, Place::Results, &entry.name)?;
-    // Or a power cut could bring the refused one back beside it.
+    // Without this fsync, a power cut could restore the file in `rejected/` too.
     files::sync_folder(&folders.folder(entry.place))?;
     Ok(to)
 }
 
-/// Removes an entry for good.
+/// Removes the file of an entry, durably. Also removes a folder that is set aside.
+///
+/// # Errors
+///
+/// The file cannot be removed.
 pub fn discard(state: &Path, entry: &Entry) -> io::Result<()> {
     if entry.place == Place::Aside && std::fs::symlink_metadata(&entry.path)?.is_dir() {
         std::fs::remove_dir_all(&entry.path).map_err(|error| files::at("remove", &entry.path, &error))?;
@@ -111,25 +130,24 @@ pub fn discard(state: &Path, entry: &Entry) -> io::Result<()> {
     files::sync_folder(&Folders::below(state).folder(entry.place))
 }
 
-/// Nothing where the file has gone meanwhile.
+/// Reads one file of the spool. `None`: it was removed in the meantime.
 fn entry(folders: &Folders, place: Place, file: &OsStr) -> Option<Entry> {
     let path = folders.folder(place).join(file);
     let size = std::fs::symlink_metadata(&path).ok()?.len();
-    let ours = own(file).filter(|_| place != Place::Aside);
-    let name = ours.map_or_else(|| file.to_string_lossy().into_owned(), str::to_owned);
-    let (id, about) = match (place, ours, files::read(&path)) {
+    let own_name = own(file).filter(|_| place != Place::Aside);
+    let name = own_name.map_or_else(|| file.to_string_lossy().into_owned(), str::to_owned);
+    let (id, about) = match (place, own_name, files::read(&path)) {
         (_, _, Err(error)) if error.kind() == io::ErrorKind::NotFound => return None,
         (Place::Aside, ..) => (None, About::Unreadable("set aside".to_owned())),
-        (_, None, Ok(_)) => {
-            (None, About::Unreadable("not named like a file of the spool (NAME.json)".to_owned()))
-        }
+        (_, None, Ok(_)) => (None, About::Unreadable("not the name of a spool file (NAME.json)".to_owned())),
         (_, _, Err(error)) => (None, About::Unreadable(error.to_string())),
         (_, Some(_), Ok(text)) => about(place, &text).unwrap_or_else(|why| (None, About::Unreadable(why))),
     };
-    let since = ours.and_then(|name| folders.time_of(place, name));
+    let since = own_name.and_then(|name| folders.time_of(place, name));
     Some(Entry { place, name, path, size, since, id, about })
 }
 
+/// Parses the contents of a file in `place`. The error states what is wrong with it.
 fn about(place: Place, text: &[u8]) -> Result<(Option<TaskId>, About), String> {
     let id = |raw: &RawValue| Some(TaskId::new(raw.to_owned()));
     if place == Place::Claimed {
@@ -141,17 +159,17 @@ fn about(place: Place, text: &[u8]) -> Result<(Option<TaskId>, About), String> {
     Ok((id(file.id), About::Result { verdict: verdict(file.result), refused }))
 }
 
-/// As the backend derives it.
+/// The verdict, derived as the backend does.
 fn verdict(result: &RawValue) -> &'static str {
     #[derive(Deserialize, Default)]
     #[serde(rename_all = "camelCase", default)]
-    struct Says {
+    struct Flags {
         is_error: bool,
         is_passed: bool,
     }
     match serde_json::from_str(result.get()).unwrap_or_default() {
-        Says { is_error: true, .. } => "error",
-        Says { is_passed: true, .. } => "success",
-        Says { .. } => "failure",
+        Flags { is_error: true, .. } => "error",
+        Flags { is_passed: true, .. } => "success",
+        Flags { .. } => "failure",
     }
 }

@@ -1,4 +1,4 @@
-//! One runner for one state folder: a file that is locked as long as the process lives, and says who that is.
+//! The lock of a state folder: only one runner uses it at a time. The lock file contains the holder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -7,43 +7,52 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::files::at;
-use super::stamp;
+use super::timestamp;
 
+/// Name of the lock file.
 pub(super) const FILE: &str = "runner.lock";
 
-/// The state folder is this process's own. The kernel lets it go with the process, however that ends.
+/// The lock of a state folder, held by this process. The kernel releases it when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
 }
 
-/// What came of trying.
+/// Result of an attempt to lock.
 #[derive(Debug)]
 pub enum Locked {
-    /// It is ours.
+    /// This process holds the lock.
     Taken(Lock),
-    /// It is somebody's, who says who that is.
+    /// Another process holds the lock; contains its description from the lock file.
     By(String),
 }
 
 impl Lock {
-    /// Tries to take hold of `state`. Waits only where the holder is gone already: a child that was forked by a runner
-    /// that was killed holds the file too, until it executes its own program.
+    /// Tries to lock `state`. Waits, at most one second, only if the holder is dead: a child that a killed runner has just
+    /// forked keeps the file locked until it executes its program.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be opened or locked.
     #[expect(
         clippy::disallowed_methods,
-        reason = "nothing else runs yet, and a lock has no event to wait for"
+        reason = "nothing else runs yet, and there is no event for a released lock"
     )]
     pub fn take(state: &Path) -> io::Result<Locked> {
         for _ in 0..50 {
             match Self::attempt(state)? {
-                Locked::By(holder) if is_gone(&holder) => std::thread::sleep(Duration::from_millis(20)),
-                settled => return Ok(settled),
+                Locked::By(holder) if is_dead(&holder) => std::thread::sleep(Duration::from_millis(20)),
+                locked => return Ok(locked),
             }
         }
         Self::attempt(state)
     }
 
-    /// Who holds `state`, if anybody does. Takes hold of nothing, but for a moment together with others who ask.
+    /// Returns the holder of `state`; `None` if it is not locked. Takes a shared lock for a moment.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be opened or locked.
     pub fn holder(state: &Path) -> io::Result<Option<String>> {
         let path = state.join(FILE);
         let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
@@ -54,13 +63,13 @@ impl Lock {
         match file.try_lock_shared() {
             Ok(()) => file.unlock().map(|()| None),
             Err(TryLockError::WouldBlock) => Ok(Some(holder(file))),
-            Err(TryLockError::Error(error)) => Err(at("look at the lock of", &path, &error)),
+            Err(TryLockError::Error(error)) => Err(at("check the lock of", &path, &error)),
         }
     }
 
     fn attempt(state: &Path) -> io::Result<Locked> {
         let path = state.join(FILE);
-        // Non-blocking and no-follow: the name may have been given to anything.
+        // Non-blocking and no-follow, because the path may be a link or a pipe.
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -75,7 +84,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Ok(Locked::By(holder(file))),
             Err(TryLockError::Error(error)) => return Err(at("lock", &path, &error)),
         }
-        // For people only: a full disk must not keep a runner from delivering what it has.
+        // The text is only for people: a runner must also start on a full disk, to deliver its results.
         let _ = file.set_len(0).and_then(|()| file.write_all(own_name().as_bytes()));
         Ok(Locked::Taken(Self { file }))
     }
@@ -83,13 +92,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing is not enough: a child that was forked and has not yet executed its program holds the file too.
+        // Closing is not enough: a child that has been forked but not yet executed its program has the file open too.
         let _ = self.file.unlock();
     }
 }
 
-/// Whether the process that named itself so runs no more. One of another machine cannot be asked.
-fn is_gone(holder: &str) -> bool {
+/// Whether the described process is known to be dead; false for a process of another machine.
+fn is_dead(holder: &str) -> bool {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let mut words = holder.split(' ').skip(1);
     let pid = words.next().and_then(|word| word.parse::<u32>().ok());
@@ -97,17 +106,19 @@ fn is_gone(holder: &str) -> bool {
     pid.is_some_and(|pid| here && !Path::new(&format!("/proc/{pid}")).exists())
 }
 
+/// Describes this process for the lock file.
 fn own_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let (pid, since) = (std::process::id(), stamp::show(SystemTime::now()));
+    let (pid, since) = (std::process::id(), timestamp::show(SystemTime::now()));
     format!("process {pid} on {} since {since}\n", host.trim())
 }
 
+/// Reads the holder from the lock file.
 fn holder(file: File) -> String {
     let mut text = String::new();
     match file.take(500).read_to_string(&mut text) {
         Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
-        _ => "a process that has not said who it is".to_owned(),
+        _ => "an unknown process".to_owned(),
     }
 }
 
@@ -118,10 +129,10 @@ mod tests {
     #[test]
     fn lock_holder_is_gone_only_if_known() {
         let own = own_name();
-        assert!(!is_gone(own.trim()), "{own}");
+        assert!(!is_dead(own.trim()), "{own}");
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-        assert!(is_gone(&format!("process 4194999 on {} since x", host.trim())));
-        assert!(!is_gone("process 4194999 on elsewhere since x"));
-        assert!(!is_gone("a process that has not said who it is"));
+        assert!(is_dead(&format!("process 4194999 on {} since x", host.trim())));
+        assert!(!is_dead("process 4194999 on elsewhere since x"));
+        assert!(!is_dead("an unknown process"));
     }
 }

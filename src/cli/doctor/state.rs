@@ -116,7 +116,7 @@ fn contents(state: &Path) -> Option<Finding> {
     if access(state, AccessFlags::W_OK | AccessFlags::X_OK).is_err() {
         return None; // It has been said.
     }
-    if let Err(error) = spool::look_ahead(state) {
+    if let Err(error) = spool::preflight(state) {
         let says = format!("{:#}", anyhow::Error::from(error));
         let is_rights = says.contains("(os error 13)") || says.contains("(os error 1)");
         let mend =

@@ -48,7 +48,7 @@ fn list_shows_every_state_with_raw_ids() {
         "success",
         "refused with 400: no such attempt",
         "set aside",
-        "no result of a spool",
+        "not a result of the spool",
     ] {
         assert!(table.contains(row), "{row}: {table}");
     }

@@ -1,4 +1,4 @@
-//! What opening a spool would come to, without making, locking or writing anything: for who asks before the daemon does.
+//! Checks whether the spool can be opened, without creating, locking or writing anything.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -9,16 +9,20 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::files::{Folders, Place, at};
-use super::{OpenError, lock};
+use super::lock;
+use super::store::OpenError;
 
-/// Says of the state folder `state`, which is there, what [`super::Spool::open`] would say of the rights of this user, in
-/// its words.
-pub fn look_ahead(state: &Path) -> Result<(), OpenError> {
+/// Checks that this user has the access rights that [`super::Spool::open`] needs. The state folder `state` must exist.
+///
+/// # Errors
+///
+/// The error that [`super::Spool::open`] would return.
+pub fn preflight(state: &Path) -> Result<(), OpenError> {
     let path = state.join(lock::FILE);
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
     match OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            may(state, CHANGE).map_err(|error| at("open the lock file", &path, &error))?;
+            check_access(state, CHANGE).map_err(|error| at("open the lock file", &path, &error))?;
         }
         opened => opened.map(drop).map_err(|error| at("open the lock file", &path, &error))?,
     }
@@ -31,7 +35,7 @@ pub fn look_ahead(state: &Path) -> Result<(), OpenError> {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let above = if folders.root().exists() { folders.root() } else { state };
-                may(above, CHANGE).map_err(failed)?;
+                check_access(above, CHANGE).map_err(failed)?;
             }
             Err(error) => return Err(failed(error).into()),
         }
@@ -41,14 +45,15 @@ pub fn look_ahead(state: &Path) -> Result<(), OpenError> {
         return Err(at("close to other users", folders.root(), &Errno::EPERM.into()).into());
     }
     for folder in Place::ALL.map(|place| folders.folder(place)).iter().filter(|folder| folder.exists()) {
-        may(folder, AccessFlags::R_OK | CHANGE).map_err(|error| at("list", folder, &error))?;
+        check_access(folder, AccessFlags::R_OK | CHANGE).map_err(|error| at("list", folder, &error))?;
     }
     Ok(())
 }
 
-/// What making something in a folder takes.
+/// The access rights for creating files in a folder.
 const CHANGE: AccessFlags = AccessFlags::W_OK.union(AccessFlags::X_OK);
 
-fn may(folder: &Path, rights: AccessFlags) -> io::Result<()> {
+/// Fails if this user lacks one of `rights` on `folder`.
+fn check_access(folder: &Path, rights: AccessFlags) -> io::Result<()> {
     access(folder, rights).map_err(io::Error::from)
 }
