@@ -1,12 +1,12 @@
-//! Any bytes as the answer to a question for work: a claimed task is never lost, never made up, and is answered
-//! under the very id that came.
+//! Any bytes as the response to a request for a task: a claimed task is never lost or invented, and is answered with the
+//! received id.
 
 #![no_main]
 
 use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
-use ostest_runner::backend::wire::{Claim, claim};
+use ostest_runner::backend::wire::{Claim, claim, claim_from_body};
 use ostest_runner::task::{Task, TaskId};
 use ostest_runner_fuzz::checks::check_body_of;
 use report::{Limits, Report};
@@ -18,29 +18,30 @@ fuzz_target!(|body: &[u8]| {
     assert!(matches!(claim(500, body), Claim::Unanswerable { .. }));
 
     let text = String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body));
-    let whole = claim(200, body);
-    check(&text, &whole);
-    if !check_against_a_map(&text, &whole) {
+    let complete = claim_from_body(body);
+    assert_eq!(claim(200, body), complete);
+    check(&text, &complete);
+    if !check_against_map(&text, &complete) {
         return;
     }
-    // An answer that was cut off in transit is no task, and no "no work" either unless nothing came at all.
-    for cut in cuts(text.trim_end()) {
-        let part = claim(200, cut.as_bytes());
-        check(cut, &part);
-        let lost = matches!(part, Claim::NoWork) && !cut.trim().is_empty();
-        assert!(!lost && !matches!(part, Claim::Task(_)), "{cut:?} became {part:?}");
+    // A truncated response is never a task, and "no work" only if it is empty.
+    for prefix in prefixes(text.trim_end()) {
+        let truncated = claim_from_body(prefix.as_bytes());
+        check(prefix, &truncated);
+        let lost = matches!(truncated, Claim::NoWork) && !prefix.trim().is_empty();
+        assert!(!lost && !matches!(truncated, Claim::Task(_)), "{prefix:?} became {truncated:?}");
     }
 });
 
-/// Some beginnings of a text, the shortest ones of its end among them.
-fn cuts(text: &str) -> impl Iterator<Item = &str> {
+/// Some proper prefixes of a text, including the longest ones.
+fn prefixes(text: &str) -> impl Iterator<Item = &str> {
     let step = text.len() / 64 + 1;
     let near = text.len().saturating_sub(24)..text.len();
     let far = (0..text.len()).step_by(step);
     near.chain(far).filter_map(|at| text.get(..at))
 }
 
-/// What holds of every claim, whole or cut.
+/// Checks what must be true for every response, complete or truncated.
 fn check(text: &str, claim: &Claim) {
     match claim {
         Claim::NoWork => {}
@@ -61,20 +62,22 @@ fn check(text: &str, claim: &Claim) {
     }
 }
 
+/// Checks that `id` is a part of the response, can be shown, and is in the body of the result.
 fn check_id(text: &str, id: &TaskId, report: &Report) {
     let raw = id.raw().get();
     assert!(text.contains(raw) && raw != "null", "{raw} is not in {text}");
-    let shown = id.for_log();
-    assert!(shown.chars().count() <= 81 && !shown.contains(char::is_control), "{shown:?}");
+    let short = id.short();
+    assert!(short.chars().count() <= 81 && !short.contains(char::is_control), "{short:?}");
+    assert!(id.for_log().chars().count() <= 1001, "{raw}");
     check_body_of(id, report, &Limits::default());
 }
 
-/// What a plain map of the fields says must come out. Whether the answer is an object at all.
-fn check_against_a_map(text: &str, claim: &Claim) -> bool {
+/// Compares a claim with a plain map of the fields. Returns whether the response is an object.
+fn check_against_map(text: &str, claim: &Claim) -> bool {
     let map: HashMap<String, Box<RawValue>> = match serde_json::from_str(text) {
         Ok(map) => map,
         Err(_) => {
-            assert!(!matches!(claim, Claim::Task(_)), "{text:?} is no object and became {claim:?}");
+            assert!(!matches!(claim, Claim::Task(_)), "{text:?} is not an object and became {claim:?}");
             let nothing = matches!(text.trim(), "" | "null");
             assert_eq!(nothing, *claim == Claim::NoWork, "{text:?} became {claim:?}");
             return false;

@@ -1,4 +1,4 @@
-//! One HTTP exchange with the backend: bounded in time and size, never following a redirect with a token.
+//! One HTTP request to the backend, with limits on time and size. Redirects are not followed.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,69 +7,70 @@ use reqwest::{Client, Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::error::Error;
 use super::secrets::Secrets;
-use super::{Error, Settings, Timeouts};
+use super::settings::{Settings, Timeouts};
 use crate::live::Live;
 use crate::observe::Observe;
 use text::{one_line, shorten, without_secrets};
 
-/// The longest answer that is read. A claim with thousands of test names is far below it.
-const LONGEST_ANSWER: usize = 4 << 20;
+/// Maximum size of a response body in bytes, far above a claim with thousands of test names.
+const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// An answer of the backend, whatever its status.
+/// Response of the backend with any status.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
-    /// The backend's clock as it answered.
+    /// Time of the response by the backend's clock.
     pub(super) date: Option<SystemTime>,
     retry_after: Option<Duration>,
-    /// Where it redirects to.
+    /// Target of a redirect.
     location: Option<String>,
 }
 
 impl Reply {
-    /// A success whose body is only this much of what was sent.
-    pub(super) fn cut(body: Vec<u8>) -> Self {
+    /// A successful response with a truncated body.
+    pub(super) fn truncated(body: Vec<u8>) -> Self {
         Self { status: 200, body, date: None, retry_after: None, location: None }
     }
 
-    /// Whether the status is one of success.
+    /// Whether the status is 2xx.
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// Whether a connection to `backend` can be one with TLS: its own, or that to a proxy on the way. Redirects are not
-/// followed.
-fn may_meet_tls(backend: &Url) -> bool {
+/// Whether the connection to `backend`, or to a proxy, may use TLS.
+fn may_use_tls(backend: &Url) -> bool {
     let proxy = |name: &str| std::env::var(name).is_ok_and(|url| !url.starts_with("http://"));
     backend.scheme() != "http"
         || ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().any(proxy)
 }
 
-/// The HTTP client and where the backend is.
+/// The HTTP client of one backend.
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client,
     base: Url,
     timeouts: Live<Timeouts>,
     observe: Observe,
-    /// What is shown of no answer.
+    /// Secrets that are removed from all excerpts of responses.
     pub(super) secrets: Secrets,
 }
 
 impl Http {
+    /// Creates the client; fails if TLS cannot be set up.
     pub(super) fn new(
         settings: &Settings,
         timeouts: Live<Timeouts>,
         observe: Observe,
     ) -> Result<Self, Error> {
-        // A second runner in the same process has set it already.
+        // Fails only if another runner in this process installed it before.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = Client::builder();
-        // The system's authorities are some hundred files, parsed one by one: read where TLS can be met alone.
-        let client = if may_meet_tls(&settings.backend_url) { client } else { client.tls_certs_only([]) };
+        // The system's certificates are hundreds of files, so they are loaded only if TLS may be used.
+        let client = if may_use_tls(&settings.backend_url) { client } else { client.tls_certs_only([]) };
         let client = client
             .user_agent(concat!("ostest-runner/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
@@ -80,10 +81,13 @@ impl Http {
         Ok(Self { client, base, timeouts, observe, secrets })
     }
 
-    /// The error that a status without success is.
-    pub(super) fn refusal(&self, reply: &Reply, route: &str) -> Error {
+    /// The error for a status other than 2xx.
+    pub(super) fn status_error(&self, reply: &Reply, route: &str) -> Error {
         let body = match &reply.location {
-            Some(to) => format!(" to {}; set --backend-url to where it leads", self.excerpt(to.as_bytes())),
+            Some(to) => format!(
+                " to {}; set --backend-url to the target of this redirect",
+                self.excerpt(to.as_bytes())
+            ),
             None => match self.excerpt(&reply.body) {
                 text if text.is_empty() => text,
                 text => format!(": {text}"),
@@ -92,25 +96,25 @@ impl Http {
         Error::Status { route: route.to_owned(), status: reply.status, body, retry_after: reply.retry_after }
     }
 
-    /// What the backend said, on a short line. What could be a secret goes before anything is cut: half a URL does not
-    /// look like one.
-    pub(super) fn excerpt(&self, said: &[u8]) -> String {
-        let text: String = self.hide(said).chars().take(800).collect();
+    /// One short line of a response, without secrets. They are removed before truncation, because a truncated URL is not
+    /// recognized as one.
+    pub(super) fn excerpt(&self, body: &[u8]) -> String {
+        let text: String = self.hide(body).chars().take(800).collect();
         shorten(&one_line(&text), 200).into_owned()
     }
 
-    /// What the backend said, without secrets: those of URLs, and what the runner itself logs in with.
-    pub(super) fn hide(&self, said: &[u8]) -> String {
-        let text = self.secrets.hide(&String::from_utf8_lossy(said));
+    /// A response without the secrets in URLs and without the runner's password and tokens.
+    pub(super) fn hide(&self, body: &[u8]) -> String {
+        let text = self.secrets.hide(&String::from_utf8_lossy(body));
         without_secrets(&text).into_owned()
     }
 
-    /// How long a request may take as a whole.
+    /// Maximum time of a request, including its response.
     pub(super) fn request_timeout(&self) -> Duration {
         self.timeouts.get().request
     }
 
-    /// Sends a request to `path` below the backend's URL and reads the answer.
+    /// Sends a request to `path` below the backend's URL, reads the response, and reports it to [`Observe`].
     pub(super) async fn send(
         &self,
         method: Method,
@@ -151,7 +155,7 @@ impl Http {
         let mut reply = head(&response);
         let read = read(&mut response, &mut reply.body).await;
         if read.is_err() && !reply.is_success() {
-            // What a failure says is no task, whatever it calls its own id.
+            // Only a successful response can contain a task.
             reply.body.clear();
         }
         match read {
@@ -160,25 +164,28 @@ impl Http {
             Err(ReadError::TooLong) => Err(Error::Unreachable {
                 route: path.to_owned(),
                 sent: true,
-                reason: format!("the answer is longer than {} MiB", LONGEST_ANSWER >> 20),
+                reason: format!("the response is longer than {} MiB", MAX_BODY_BYTES >> 20),
                 received: reply.body,
             }),
         }
     }
 }
 
+/// Why a body was not received completely.
 enum ReadError {
+    /// The connection failed.
     Broken(reqwest::Error),
+    /// The body exceeds [`MAX_BODY_BYTES`].
     TooLong,
 }
 
-/// What the head of an answer says; the body is still to be read.
+/// Builds a reply from status and headers, with an empty body.
 fn head(response: &Response) -> Reply {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let date = header(DATE).and_then(|text| httpdate::parse_http_date(text).ok());
     let retry_after = header(RETRY_AFTER).and_then(|text| match text.trim().parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
-        // The other form is a date, by the backend's own clock.
+        // The other form is a date by the backend's clock.
         Err(_) => {
             httpdate::parse_http_date(text).ok()?.duration_since(date.unwrap_or_else(SystemTime::now)).ok()
         }
@@ -187,10 +194,10 @@ fn head(response: &Response) -> Reply {
     Reply { status: response.status().as_u16(), body: Vec::new(), date, retry_after, location }
 }
 
-/// Reads the body into `body`, which keeps what has arrived where that fails.
+/// Appends the body to `body`, which contains the received part if this fails.
 async fn read(response: &mut Response, body: &mut Vec<u8>) -> Result<(), ReadError> {
     while let Some(chunk) = response.chunk().await.map_err(ReadError::Broken)? {
-        if body.len() + chunk.len() > LONGEST_ANSWER {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(ReadError::TooLong);
         }
         body.extend_from_slice(&chunk);
@@ -198,14 +205,14 @@ async fn read(response: &mut Response, body: &mut Vec<u8>) -> Result<(), ReadErr
     Ok(())
 }
 
-/// An error with its causes: the outermost text of an HTTP error says next to nothing.
+/// The message of an error with those of its causes; reqwest's own message lacks the reason.
 fn full_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
+        let message = inner.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
         }
         cause = inner.source();
     }

@@ -1,22 +1,22 @@
-//! What the runner logs in with, kept out of everything that is shown of an answer: a backend may repeat what it refuses.
+//! Removes the runner's password and tokens from responses before they are logged: a backend may repeat them in an error.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Settings;
+use super::settings::Settings;
 use super::wire::Tokens;
 
-/// A shorter one would take pieces out of ordinary words, and is guessed anyway.
-const SHORTEST: usize = 4;
-/// An answer may still be about the tokens before the last ones: two pairs.
+/// Shorter secrets are not masked, because they occur in ordinary words.
+const MIN_LENGTH: usize = 4;
+/// Number of remembered tokens: two pairs, because a response may refer to the previous pair.
 const REMEMBERED: usize = 4;
 
-/// The password, and the tokens that were given for it last.
+/// The password and the latest tokens.
 #[derive(Debug)]
 pub(super) struct Secrets {
-    /// None where nobody logs in: it is sent to nobody then.
+    /// `None` if the runner does not log in.
     password: Option<SecretString>,
     tokens: Mutex<VecDeque<SecretString>>,
 }
@@ -26,7 +26,7 @@ impl Secrets {
         Self { password: settings.auth.then(|| settings.password.clone()), tokens: Mutex::default() }
     }
 
-    /// Remembers `tokens`, which are sent from now on.
+    /// Adds new tokens.
     pub(super) fn learn(&self, tokens: &Tokens) {
         let mut known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend([&tokens.access].into_iter().chain(&tokens.refresh).cloned());
@@ -34,12 +34,12 @@ impl Secrets {
         known.drain(..old);
     }
 
-    /// `text` with `***` for each of them, as it is and as JSON escapes it.
+    /// Replaces each secret in `text`, also if escaped as in JSON, by `***`.
     pub(super) fn hide(&self, text: &str) -> String {
         let known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = text.to_owned();
         for secret in known.iter().chain(&self.password).map(ExposeSecret::expose_secret) {
-            if secret.len() < SHORTEST {
+            if secret.len() < MIN_LENGTH {
                 continue;
             }
             let escaped = serde_json::to_string(secret).unwrap_or_default();

@@ -266,7 +266,7 @@ impl Delivery {
         self.empty_receipts =
             if matches!(error, Error::EmptyReceipt { .. }) { self.empty_receipts + 1 } else { 0 };
         if self.empty_receipts == EMPTY_RECEIPTS {
-            inner.backend.take_empty_receipts();
+            inner.backend.accept_empty_receipts();
             return Next::Done;
         }
         let status = if let Error::Status { status, .. } = error { *status } else { 0 };

@@ -1,15 +1,15 @@
-//! A smaller body for the same result, for a backend that found the first one too large.
+//! Reduces the body of a result that the backend rejected as too large.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use text::{head_and_tail, shorten, thousands};
 
-/// Descriptions are cut to this before cases are left out.
-const SHORTEST: usize = 200;
+/// Descriptions are shortened to at least this many bytes; then cases are omitted.
+const MIN_DESCRIPTION: usize = 200;
 
-/// The deployed backend's limit; a note must not make a result unacceptable.
-const MOST_DETAILS: usize = 255;
+/// Maximum characters of the error details in the deployed backend.
+const MAX_DETAILS: usize = 255;
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,29 +32,30 @@ struct Test {
     name: String,
 }
 
-/// The result of `body` in a smaller body: with descriptions of a quarter, or else with half of its cases, those that
-/// passed left out first. None: it cannot be smaller.
+/// Returns a smaller body of the same result: with descriptions of at most a quarter, or, if they are short already, with
+/// half of the cases, where passed ones are omitted first. `None`: it cannot be smaller.
 pub fn shrink(body: &[u8]) -> Option<Vec<u8>> {
     let mut body: Body = serde_json::from_slice(body).ok()?;
     let longest = body.test_results.iter().map(|test| test.description.len()).max()?;
-    if longest > SHORTEST {
-        let cap = (longest / 4).max(SHORTEST);
+    if longest > MIN_DESCRIPTION {
+        let cap = (longest / 4).max(MIN_DESCRIPTION);
         for test in &mut body.test_results {
             test.description = head_and_tail(&test.description, cap).into_owned();
         }
     } else {
-        leave_out(&mut body);
+        omit_half(&mut body);
     }
     serde_json::to_vec(&body).ok()
 }
 
-fn leave_out(body: &mut Body) {
+/// Omits half of the cases, passed ones first, and adds a note.
+fn omit_half(body: &mut Body) {
     let all = body.test_results.len();
-    let mut over = all - all / 2;
+    let mut excess = all - all / 2;
     let passed = body.test_results.iter().filter(|test| test.is_passed).count();
-    // From the end, so that what is left is the beginning of the report.
-    let mut keep_passed = passed.saturating_sub(over);
-    over = over.saturating_sub(passed);
+    // Cases are omitted from the end.
+    let mut keep_passed = passed.saturating_sub(excess);
+    excess = excess.saturating_sub(passed);
     body.test_results.retain(|test| {
         if test.is_passed && keep_passed == 0 {
             return false;
@@ -62,13 +63,13 @@ fn leave_out(body: &mut Body) {
         keep_passed -= usize::from(test.is_passed);
         true
     });
-    body.test_results.truncate(body.test_results.len() - over);
+    body.test_results.truncate(body.test_results.len() - excess);
     let left_out = thousands((all - body.test_results.len()) as u64);
     let note = format!(
         "{left_out} cases left out, since the backend takes no larger result; {}",
         body.error_details
     );
-    body.error_details = shorten(note.trim_end_matches("; "), MOST_DETAILS).into_owned();
+    body.error_details = shorten(note.trim_end_matches("; "), MAX_DETAILS).into_owned();
 }
 
 #[cfg(test)]
@@ -102,7 +103,7 @@ mod tests {
             assert!(smaller.len() < now.len() || smaller.len() < 400, "{sizes:?}");
             let read: serde_json::Value = serde_json::from_slice(&smaller).unwrap();
             assert!(String::from_utf8_lossy(&smaller).contains(r#""id":1.0"#));
-            assert!(read["errorDetails"].as_str().unwrap().chars().count() <= MOST_DETAILS);
+            assert!(read["errorDetails"].as_str().unwrap().chars().count() <= MAX_DETAILS);
             if read["testResults"].as_array().unwrap().len() == 20 {
                 let failed =
                     read["testResults"].as_array().unwrap().iter().filter(|test| test["isPassed"] == false);

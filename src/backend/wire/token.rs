@@ -1,4 +1,4 @@
-//! `POST /api/v1/login` and `POST /api/v1/auth/refresh`: both answer with tokens, which are shown to nobody.
+//! `POST /api/v1/login` and `POST /api/v1/auth/refresh`: both return tokens, which are never logged.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,16 +9,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The tokens of a login or a refresh.
+/// Tokens of a login or refresh.
 #[derive(Debug)]
 pub struct Tokens {
-    /// Goes with every request, as `Bearer`.
+    /// Sent with every request as `Bearer`.
     pub access: SecretString,
-    /// Buys the next pair, once. Where the backend gave none, the next pair comes from a login.
+    /// Valid for one refresh. `None`: the next tokens come from a login.
     pub refresh: Option<SecretString>,
 }
 
-/// The body of a login.
+/// Builds the body of a login request.
 pub fn login_body(username: &str, password: &SecretString) -> Vec<u8> {
     #[derive(Serialize)]
     struct Login<'a> {
@@ -28,7 +28,7 @@ pub fn login_body(username: &str, password: &SecretString) -> Vec<u8> {
     to_bytes(&Login { username, password: password.expose_secret() })
 }
 
-/// The body of a refresh.
+/// Builds the body of a refresh request.
 pub fn refresh_body(refresh: &SecretString) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -39,11 +39,15 @@ pub fn refresh_body(refresh: &SecretString) -> Vec<u8> {
 }
 
 fn to_bytes(body: &impl Serialize) -> Vec<u8> {
-    // Strings into memory: this cannot fail.
+    // Serialization of strings to memory cannot fail.
     serde_json::to_vec(body).unwrap_or_default()
 }
 
-/// Reads the answer to a login or a refresh. The error is a sentence that repeats nothing of the body.
+/// Parses the response to a login or refresh.
+///
+/// # Errors
+///
+/// A sentence that quotes nothing of the body: it is not JSON, has no usable `accessToken`, or another `type` than `Bearer`.
 pub fn tokens(body: &[u8]) -> Result<Tokens, &'static str> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -54,23 +58,23 @@ pub fn tokens(body: &[u8]) -> Result<Tokens, &'static str> {
     }
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| "the answer is no JSON object with `accessToken`")?;
+        serde_json::from_slice(body).map_err(|_| "the response is not a JSON object with `accessToken`")?;
     if answer.r#type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-        return Err("the answer's `type` is not `Bearer`");
+        return Err("the response's `type` is not `Bearer`");
     }
     let given =
         |token: Option<String>| token.filter(|token| !token.trim().is_empty()).map(SecretString::from);
-    let access = given(answer.access_token).ok_or("the answer has no `accessToken`")?;
-    // It goes into a header; one that cannot would fail every request to come.
+    let access = given(answer.access_token).ok_or("the response has no `accessToken`")?;
+    // A token that is not a valid header value would make every later request fail.
     if access.expose_secret().chars().any(char::is_control) {
         return Err(
-            "the `accessToken` holds a line break or another control character, which no header takes",
+            "the `accessToken` contains a line break or another control character, which a header cannot contain",
         );
     }
     Ok(Tokens { access, refresh: given(answer.refresh_token) })
 }
 
-/// When an access token ends, by the `exp` that its payload names (RFC 7519, 4.1.4). The signature is not looked at.
+/// Expiry of an access token, from `exp` in its payload (RFC 7519, 4.1.4). The signature is not checked.
 pub fn expiry(access_token: &SecretString) -> Option<SystemTime> {
     #[derive(Deserialize)]
     struct Payload {
@@ -80,8 +84,8 @@ pub fn expiry(access_token: &SecretString) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(payload.exp).ok()?)
 }
 
-/// The roles that an access token names, if it does: under `roles`, `authorities` or `role`, as words or as objects with
-/// an `authority`, which is how Spring writes them. For people; the backend decides by itself.
+/// Roles in an access token, from `roles`, `authorities` or `role`, as strings or, as Spring writes them, as objects with an
+/// `authority`. Only for messages; the backend decides itself.
 pub fn roles(access_token: &SecretString) -> Option<Vec<String>> {
     let payload: Value = serde_json::from_slice(&payload(access_token)?).ok()?;
     let named = ["roles", "authorities", "role"].iter().find_map(|name| payload.get(name))?;
@@ -93,6 +97,7 @@ pub fn roles(access_token: &SecretString) -> Option<Vec<String>> {
     (!all.is_empty()).then_some(all)
 }
 
+/// Decodes the payload of a token.
 fn payload(token: &SecretString) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,
@@ -129,14 +134,14 @@ mod tests {
         assert!(!shown.contains("aaa") && !shown.contains("rrr"), "{shown}");
         assert!(tokens(br#"{"accessToken":"aaa","refreshToken":null}"#).unwrap().refresh.is_none());
         for (body, wrong) in [
-            (&b"<html>"[..], "no JSON"),
+            (&b"<html>"[..], "not a JSON"),
             (b"{}", "no `accessToken`"),
             (br#"{"accessToken":""}"#, "no `accessToken`"),
             (br#"{"type":"Basic","accessToken":"aaa"}"#, "`type`"),
-            (br#"{"accessToken":5}"#, "no JSON"),
-            (br#"{"accessToken":"aa\nbb"}"#, "no header takes"),
-            (br#"{"accessToken":"aa\u0000"}"#, "no header takes"),
-            (br#"{"accessToken":"aa\u007f"}"#, "no header takes"),
+            (br#"{"accessToken":5}"#, "not a JSON"),
+            (br#"{"accessToken":"aa\nbb"}"#, "a header cannot contain"),
+            (br#"{"accessToken":"aa\u0000"}"#, "a header cannot contain"),
+            (br#"{"accessToken":"aa\u007f"}"#, "a header cannot contain"),
         ] {
             assert!(tokens(body).unwrap_err().contains(wrong), "{}", String::from_utf8_lossy(body));
         }

@@ -115,7 +115,7 @@ impl Poll {
                 continue;
             }
             // Not raced with the stop: a claim in flight is waited for, within its own deadline.
-            self.observe.phase(Phase::Asking, Some(self.backend.patience()));
+            self.observe.phase(Phase::Asking, Some(self.backend.max_claim_time()));
             let asked = self.ask(slot, &mut round).await;
             failures = if matches!(asked, Asked::Failed) { failures + 1 } else { 0 };
             let pause = match asked {
@@ -222,7 +222,7 @@ impl Poll {
             { task.id = id.for_log(), starts = claimed.starts() },
             "a task of an earlier run is taken up again"
         );
-        let task = match work_of(wire::claim(200, claimed.task_body())) {
+        let task = match work_of(wire::claim_from_body(claimed.task_body())) {
             Some((_, task)) => task,
             // A file that a person has changed, say.
             None => Err(Fault::new(Progress::Claim, Cause::Task, "the spool holds no task under this id")),

@@ -1,11 +1,10 @@
-//! The id in what arrived of a claim: exact, or none. The task is answered under it, and a part of an id may well be the
-//! id of another task.
+//! Finds the complete id in a truncated or broken claim. A truncated id could be the id of another task.
 
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
-/// The id that `text`, the beginning of an object or a broken one, names at its top level before it breaks; none
-/// where it names none, names null, or may break within it. Of several the last counts, as everywhere.
+/// Returns the last complete id at the top level of `text`, the beginning of a truncated or broken object. `None` if there
+/// is no id, if it is null, or if it may be truncated.
 pub(super) fn id(text: &str) -> Option<Box<RawValue>> {
     let mut rest = text.trim_start_matches(is_space).strip_prefix('{')?;
     let mut id = None;
@@ -19,25 +18,25 @@ pub(super) fn id(text: &str) -> Option<Box<RawValue>> {
     id
 }
 
-/// A key, its value, and what follows them.
+/// Parses a key and its value; returns them and the rest of the text.
 fn member(text: &str) -> Option<(Box<RawValue>, Box<RawValue>, &str)> {
     let (key, after) = value(text)?;
     let (value, after) = value(after.strip_prefix(':')?)?;
     Some((key, value, after))
 }
 
-/// The whole JSON value at the beginning of `text`, and what follows it but for white space.
+/// Parses a complete JSON value; returns it and the rest of the text without leading white space.
 fn value(text: &str) -> Option<(Box<RawValue>, &str)> {
     let mut values = Deserializer::from_str(text).into_iter::<Box<RawValue>>();
     let value = values.next()?.ok()?;
     let after = &text[values.byte_offset()..];
-    // Quotes and brackets say themselves where a value ends, a number does not: 12 may have been about to be 123.
-    let ended = value.get().ends_with(['"', '}', ']'])
+    // A quote or bracket ends a value, but a number may be truncated: 12 may be the beginning of 123.
+    let complete = value.get().ends_with(['"', '}', ']'])
         || after.starts_with(|c| is_space(c) || matches!(c, ',' | '}'));
-    ended.then(|| (value, after.trim_start_matches(is_space)))
+    complete.then(|| (value, after.trim_start_matches(is_space)))
 }
 
-/// What JSON takes for white space.
+/// Whether JSON allows `c` as white space.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }

@@ -1,4 +1,6 @@
-use super::*;
+use super::{Claim, claim};
+use crate::task::Task;
+use report::{Cause, Progress};
 
 fn of(body: &str) -> Claim {
     claim(200, body.as_bytes())
@@ -125,12 +127,12 @@ fn malformed_task_keeps_its_id() {
         (r#"{"id":7,"repositoryUrl":"u","branch":null}"#, "`branch` is missing"),
         (r#"{"id":7,"repositoryUrl":5,"branch":"b"}"#, "`repositoryUrl` is 5, expected a string"),
         (r#"{"id":7,"repositoryUrl":"u","branch":"b","status":[]}"#, "`status` is []"),
-        (r#"{"id":7,"repositoryUrl":"u","bran"#, "no JSON"),
-        (r#"{"id":7,"repositoryUrl":"u","branch":"b"} trailing"#, "no JSON"),
-        (r#"{"id":7,"#, "no JSON"),
-        (r#"{"id":7,}"#, "no JSON"),
-        (r#"{"repositoryUrl":"u","id":7 "#, "no JSON"),
-        (r#"{"x":"\"id\":998,","id":7,"re"#, "no JSON"),
+        (r#"{"id":7,"repositoryUrl":"u","bran"#, "not a JSON"),
+        (r#"{"id":7,"repositoryUrl":"u","branch":"b"} trailing"#, "not a JSON"),
+        (r#"{"id":7,"#, "not a JSON"),
+        (r#"{"id":7,}"#, "not a JSON"),
+        (r#"{"repositoryUrl":"u","id":7 "#, "not a JSON"),
+        (r#"{"x":"\"id\":998,","id":7,"re"#, "not a JSON"),
     ] {
         let (id, message) = unusable(body);
         assert_eq!(id, "7");

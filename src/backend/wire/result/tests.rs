@@ -1,7 +1,12 @@
-use proptest::prelude::*;
+use std::time::Duration;
 
-use super::*;
-use report::{Cause, Fault, Progress, Tally};
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::cases::millis;
+use super::{is_receipt, result_body};
+use crate::task::TaskId;
+use report::{Case, Cause, Fault, Limits, Outcome, Progress, Report, Tally, Verdict};
 
 fn id(raw: &str) -> TaskId {
     TaskId::new(RawValue::from_string(raw.to_owned()).unwrap())
@@ -65,9 +70,9 @@ fn the_details_say_what_went_wrong() {
     broken.fault = Some(Fault::new(Progress::Execute, Cause::Limit, "took\ttoo\n\x1b[31mlong\0"));
     assert_eq!(details(&broken), "took too long (9 of 12 cases left out, those that passed first)");
     broken.fault = Some(Fault::new(Progress::Execute, Cause::Limit, "ю".repeat(400)));
-    let said = details(&broken);
-    assert_eq!(said.chars().count(), 255);
-    assert!(said.starts_with("ююю") && said.ends_with("passed first)"), "{said}");
+    let text = details(&broken);
+    assert_eq!(text.chars().count(), 255);
+    assert!(text.starts_with("ююю") && text.ends_with("passed first)"), "{text}");
     let passed = report(vec![case("a", Outcome::Passed, "")]);
     assert_eq!(details(&passed), "");
 }
