@@ -1,8 +1,8 @@
-//! The checkout of a repository of this machine, as the child does it, without the start of the child; the suite's
-//! mirror where nothing has changed; and `git clone` beside both.
+//! Checkout of a local repository as in the git child, but in process; refresh of an unchanged mirror of the suite; and
+//! `git clone` for comparison.
 
-#![expect(clippy::disallowed_methods, reason = "git is started as people do; the rule is for the runner")]
-#![expect(clippy::expect_used, reason = "nothing can be measured without git and a disk")]
+#![expect(clippy::disallowed_methods, reason = "benchmarks start git directly; the rule is for the runner")]
+#![expect(clippy::expect_used, reason = "a benchmark needs git and a disk")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn main() {
     divan::main();
 }
 
-/// Removes a work tree after the measurement, not within it.
+/// A work tree that is removed after the measurement.
 struct Tree(PathBuf);
 
 impl Drop for Tree {
@@ -26,7 +26,7 @@ impl Drop for Tree {
     }
 }
 
-/// A repository of `files` files and as many commits.
+/// Creates a repository with `files` files and `files` commits.
 fn repository(files: usize) -> (TempDir, RepositoryUrl) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let source = folder.path().join("source");
@@ -47,9 +47,10 @@ fn git(folder: &Path, arguments: &[&str]) {
     let mut command = Command::new("git");
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
     let status = command.args(arguments).current_dir(folder).stdin(Stdio::null()).status();
-    assert!(status.is_ok_and(|status| status.success()), "git {arguments:?} has failed");
+    assert!(status.is_ok_and(|status| status.success()), "git {arguments:?} failed");
 }
 
+/// A new path for a work tree.
 fn next(folder: &TempDir) -> Tree {
     Tree(folder.path().join(format!("tree-{:x}", fastrand::u64(..))))
 }

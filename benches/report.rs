@@ -1,4 +1,4 @@
-//! The report reader, in memory: a few megabytes as pytest writes them, and one whose cases all fail.
+//! The report reader, in memory: reports of a few megabytes in pytest's format, one with only failed cases.
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
@@ -9,7 +9,7 @@ fn main() {
     divan::main();
 }
 
-/// A report of `cases` cases, of which each `failing`th fails with a traceback.
+/// A report with `cases` cases; every `failing`th one fails with a traceback.
 fn report(cases: usize, failing: usize) -> Vec<u8> {
     let head = format!("<?xml version=\"1.0\"?><testsuites><testsuite tests=\"{cases}\" time=\"1.5\">");
     let body = (0..cases).fold(head, |text, number| {

@@ -1,28 +1,28 @@
-//! A value that may change while the runner runs: who uses it looks at it anew each time, or waits for a change.
+//! A setting that a reload can change. Users read it each time, or wait for a change.
 
 use tokio::sync::watch;
 
-/// A shared value; clones are the same value.
+/// A shared value; all clones see its changes.
 #[derive(Debug, Clone)]
 pub struct Live<T>(watch::Sender<T>);
 
 impl<T: Clone> Live<T> {
-    /// A value to begin with.
+    /// Creates the value.
     pub fn new(value: T) -> Self {
         Self(watch::Sender::new(value))
     }
 
-    /// The value as it is now.
+    /// Returns the current value.
     pub fn get(&self) -> T {
         self.0.borrow().clone()
     }
 
-    /// Changes it for everyone.
+    /// Changes the value for all clones.
     pub fn set(&self, value: T) {
         self.0.send_replace(value);
     }
 
-    /// For who waits for changes.
+    /// Returns a receiver that waits for changes.
     pub fn watch(&self) -> watch::Receiver<T> {
         self.0.subscribe()
     }

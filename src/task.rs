@@ -1,11 +1,11 @@
-//! A task as it was claimed: what to run, and the id to answer under.
+//! A claimed task: what to run, and the id for the answer.
 
 use serde_json::value::RawValue;
 
-/// The longest id that a line of the log holds, in characters.
-const LONGEST: usize = 1000;
+/// Maximum length of an id in a log line, in characters.
+const MAX_LOG_CHARS: usize = 1000;
 
-/// The backend's name for a task: opaque JSON, given back as the very bytes that came.
+/// The backend's id of a task: opaque JSON, returned byte for byte.
 #[derive(Debug, Clone)]
 pub struct TaskId(Box<RawValue>);
 
@@ -15,26 +15,26 @@ impl TaskId {
         Self(raw)
     }
 
-    /// The JSON value as it came.
+    /// The JSON value as received.
     pub fn raw(&self) -> &RawValue {
         &self.0
     }
 
-    /// For logs: a string as it is, anything else as JSON, as a whole: who has the id finds all its lines. Only what is
-    /// longer than any id is cut.
+    /// The id for logs: a string without quotes, anything else as JSON. Not shortened below 1,000 characters, so that a
+    /// search for the id finds all its lines.
     pub fn for_log(&self) -> String {
-        self.cut(LONGEST)
+        self.truncate(MAX_LOG_CHARS)
     }
 
-    /// For people, in a table or a name: the same, at most 80 characters, control characters out.
+    /// The id for tables and names: at most 80 characters and `…`, without control characters.
     pub fn short(&self) -> String {
-        self.cut(80).replace(char::is_control, "")
+        self.truncate(80).replace(char::is_control, "")
     }
 
-    fn cut(&self, most: usize) -> String {
+    fn truncate(&self, max: usize) -> String {
         let raw = self.0.get();
         let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.trim_matches('"').to_owned());
-        match text.char_indices().nth(most) {
+        match text.char_indices().nth(max) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text,
         }
@@ -48,17 +48,17 @@ impl PartialEq for TaskId {
 }
 impl Eq for TaskId {}
 
-/// A task that can be run.
+/// A valid task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// Where the result goes.
+    /// The id for the result.
     pub id: TaskId,
-    /// The student's repository, as asked for; may hold a password, so it is shown through [`text::without_secrets`].
+    /// The student's repository; may contain a password, so it is only shown through [`text::without_secrets`].
     pub repository_url: String,
-    /// The branch to check out; none: the default branch of the repository.
+    /// The branch to check out; `None`: the default branch of the repository.
     pub branch: Option<String>,
-    /// Laboratories, in the order given; empty: none was named.
+    /// Laboratory numbers in the received order; empty if the task has none.
     pub laboratories: Vec<u32>,
-    /// Names of the tests to run; empty: all.
+    /// Names of the tests to run; empty: all tests.
     pub tests: Vec<String>,
 }

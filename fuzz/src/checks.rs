@@ -1,4 +1,4 @@
-//! What must hold of a report and of what is posted, whatever bytes came in. The targets feed it.
+//! Checks a report and the body of its result against their limits and against another XML parser.
 
 use std::io::{self, Read};
 
@@ -9,10 +9,10 @@ use report::{Case, Limits, Outcome, Report, Verdict};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Bytes of a case's name (`src/junit/case.rs`).
-const LONGEST_NAME: usize = 1 << 10;
+/// Maximum bytes of a case's name, as in `crates/report`.
+const MAX_NAME: usize = 1 << 10;
 
-/// The smallest limits that the command line takes, nearly: every bound is reached by a small input.
+/// Nearly the smallest limits that the command line accepts, so that small inputs reach every limit.
 pub fn tight() -> Limits {
     Limits {
         max_error_details: 40,
@@ -23,27 +23,27 @@ pub fn tight() -> Limits {
     }
 }
 
-/// No bound on cases, so that the budget of what is kept is what bounds them.
+/// Limits without a maximum number of cases, so that the memory budget limits them.
 pub fn by_weight() -> Limits {
     Limits { max_cases: usize::MAX, max_body: 1 << 10, ..Limits::default() }
 }
 
-/// Gives its bytes in pieces of 1, 2, … `most` bytes, over and over: as a slow disk or an odd block size would.
+/// A reader that returns 1, 2, … `max` bytes per read, repeatedly, as a slow disk or an unusual block size would.
 pub struct Pieces<'a> {
     bytes: &'a [u8],
     next: usize,
-    most: usize,
+    max: usize,
 }
 
 impl<'a> Pieces<'a> {
-    pub fn new(bytes: &'a [u8], most: usize) -> Self {
-        Self { bytes, next: 0, most }
+    pub fn new(bytes: &'a [u8], max: usize) -> Self {
+        Self { bytes, next: 0, max }
     }
 }
 
 impl Read for Pieces<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.next = self.next % self.most + 1;
+        self.next = self.next % self.max + 1;
         let (piece, rest) = self.bytes.split_at(self.next.min(self.bytes.len()).min(out.len()));
         out[..piece.len()].copy_from_slice(piece);
         self.bytes = rest;
@@ -51,7 +51,7 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Reads `bytes` within `limits`, and checks the report and its body; a typed error becomes the report of its fault.
+/// Reads `bytes` with `limits`, and checks the report and its body. For an error, checks the report of its fault.
 pub fn check_report(bytes: &[u8], limits: &Limits) -> Result<Report, JunitError> {
     let read = junit::read(bytes, limits);
     match &read {
@@ -64,11 +64,12 @@ pub fn check_report(bytes: &[u8], limits: &Limits) -> Result<Report, JunitError>
     read
 }
 
+/// Checks the sizes of a report and the consistency of its tally.
 fn check_bounds(report: &Report, limits: &Limits) {
     let tally = &report.tally;
     assert!(report.cases.len() <= limits.max_cases);
     for Case { name, description, .. } in &report.cases {
-        assert!(!name.is_empty() && name.len() <= LONGEST_NAME, "{name:?}");
+        assert!(!name.is_empty() && name.len() <= MAX_NAME, "{name:?}");
         assert!(storable(name, false), "{name:?}");
         assert!(description.len() as u64 <= limits.max_description, "{} bytes", description.len());
         assert!(storable(description, true), "{description:?}");
@@ -111,7 +112,7 @@ struct PostedCase {
     name: String,
 }
 
-/// Checks the body of `report`'s result.
+/// Checks the body of the result of `report`, including its size.
 fn check_body(report: &Report, limits: &Limits) {
     const ID: &str = r#""8c2f8f0e-6a5e-4a1c-9a52-0c6d5f9c7b11""#;
     let id = TaskId::new(serde_json::from_str(ID).expect("it is JSON"));
@@ -124,7 +125,7 @@ fn check_body(report: &Report, limits: &Limits) {
     assert!(body.len() as u64 <= limits.max_body, "{} of {} bytes", body.len(), limits.max_body);
 }
 
-/// Checks all but the size, for which the id must be short, and gives the body.
+/// Checks everything but the size of the body, which depends on the id, and returns it.
 pub fn check_body_of(id: &TaskId, report: &Report, limits: &Limits) -> Vec<u8> {
     const JAVA: u64 = i32::MAX as u64;
     let body = result_body(id, report, limits);
@@ -145,12 +146,12 @@ pub fn check_body_of(id: &TaskId, report: &Report, limits: &Limits) -> Vec<u8> {
     let details = &posted.error_details;
     assert!(details.chars().count() <= limits.max_error_details, "{details:?}");
     assert!(storable(details, false), "{details:?}");
-    // Where nothing but the run itself is to be told, something is told.
+    // The details of a fault are never empty.
     assert!(report.fault.is_none() || limits.max_body < 1 << 10 || !details.trim().is_empty(), "{report:?}");
     body
 }
 
-/// No control characters, but `\n` and `\t` where there may be `lines`, and no noncharacters.
+/// Whether a text has no noncharacters and no control characters; `lines` allows `\n` and `\t`.
 fn storable(text: &str, lines: bool) -> bool {
     text.chars().all(|c| match c {
         '\n' | '\t' => lines,
@@ -159,17 +160,17 @@ fn storable(text: &str, lines: bool) -> bool {
     })
 }
 
-/// What another parser, which takes whole and well-formed documents alone, sees in a document.
+/// Counts of cases by another parser, which accepts only well-formed documents.
 #[derive(Debug, Default)]
-struct Seen {
+struct Expected {
     cases: u64,
-    /// Cases that an element in them says did not pass.
+    /// Cases with an element for another outcome than passed.
     bad: u64,
-    /// Cases with nothing in them and nothing said about them.
+    /// Cases without elements and without attributes for an outcome.
     plain: u64,
 }
 
-impl Seen {
+impl Expected {
     fn suite(&mut self, suite: roxmltree::Node<'_, '_>) {
         for child in suite.children().filter(roxmltree::Node::is_element) {
             match child.tag_name().name() {
@@ -181,8 +182,8 @@ impl Seen {
                 "testcase" => {
                     self.cases += 1;
                     let mut inside = child.children().filter(roxmltree::Node::is_element).peekable();
-                    let said = child.attributes().any(|a| matches!(a.name(), "status" | "result"));
-                    self.plain += u64::from(inside.peek().is_none() && !said);
+                    let has_status = child.attributes().any(|a| matches!(a.name(), "status" | "result"));
+                    self.plain += u64::from(inside.peek().is_none() && !has_status);
                     let bad = |tag| matches!(tag, "failure" | "warning" | "error" | "skipped");
                     self.bad += u64::from(inside.any(|inner| bad(inner.tag_name().name())));
                 }
@@ -192,11 +193,11 @@ impl Seen {
     }
 }
 
-/// A well-formed report is never called broken, all of its cases are counted, and none passes that says otherwise.
-pub fn check_against_a_tree(bytes: &[u8], read: &Result<Report, JunitError>) {
-    /// The reader stops at 1,000.
+/// Checks that a well-formed report is accepted, all its cases are counted, and no case passes that has another outcome.
+pub fn check_against_tree(bytes: &[u8], read: &Result<Report, JunitError>) {
+    /// Maximum depth of compared documents; the reader's is 1,000.
     const DEEP: usize = 900;
-    // Another encoding would be decoded by the reader and not here.
+    // The other parser does not decode other encodings.
     let Some(text) = str::from_utf8(bytes).ok().filter(|text| !text.contains("encoding")) else { return };
     let Ok(tree) = roxmltree::Document::parse(text) else { return };
     let root = tree.root_element();
@@ -211,24 +212,24 @@ pub fn check_against_a_tree(bytes: &[u8], read: &Result<Report, JunitError>) {
     if let Some(fault) = &report.fault {
         assert!(fault.message.starts_with("the report counts"), "{fault} of a well-formed report");
     }
-    let mut seen = Seen::default();
-    seen.suite(root);
+    let mut expected = Expected::default();
+    expected.suite(root);
     let tally = &report.tally;
-    assert_eq!(tally.passed + tally.failed + tally.errored + tally.skipped, seen.cases, "{report:?}");
-    assert!((seen.plain..=seen.cases - seen.bad).contains(&tally.passed), "{seen:?}, {report:?}");
+    assert_eq!(tally.passed + tally.failed + tally.errored + tally.skipped, expected.cases, "{report:?}");
+    assert!((expected.plain..=expected.cases - expected.bad).contains(&tally.passed), "{expected:?}, {report:?}");
 }
 
-/// A long input from a short one: `\x01 BACK COUNT` repeats the last BACK + 1 bytes until COUNT half KiB are added.
-/// (`\x01` is in no XML, so ordinary reports stay as they are.)
+/// Expands a short input: `\x01 BACK COUNT` repeats the last BACK + 1 bytes until COUNT * 512 bytes are added. (`\x01` does
+/// not occur in XML, so ordinary reports are not changed.)
 pub fn expand(bytes: &[u8]) -> Vec<u8> {
-    const LONGEST: usize = 384 << 10;
+    const MAX_BYTES: usize = 384 << 10;
     let mut out = Vec::new();
     let mut rest = bytes;
     while let Some((&byte, after)) = rest.split_first() {
         rest = match (byte, after) {
             (1, [back, count, after @ ..]) => {
                 let piece = out[out.len().saturating_sub(usize::from(*back) + 1)..].to_vec();
-                let end = (out.len() + usize::from(*count) * 512).min(LONGEST);
+                let end = (out.len() + usize::from(*count) * 512).min(MAX_BYTES);
                 while !piece.is_empty() && out.len() + piece.len() <= end {
                     out.extend_from_slice(&piece);
                 }

@@ -1,3 +1,3 @@
-//! What must hold of the readers of foreign bytes: claims and JUnit reports.
+//! Checks for the fuzz targets, which give arbitrary bytes to the parsers of claims and JUnit reports.
 
 pub mod checks;
