@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lock_holder_is_gone_only_if_known() {
+    fn lock_holder_is_dead_only_if_known() {
         let own = own_name();
         assert!(!is_dead(own.trim()), "{own}");
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();

@@ -151,7 +151,7 @@ fn lock_error_names_other_runner() {
 }
 
 #[test]
-fn nothing_in_it_is_open_to_other_users() {
+fn spool_is_closed_to_other_users() {
     let state = tempfile::tempdir().unwrap();
     fs::create_dir(state.path().join("spool")).unwrap();
     fs::set_permissions(state.path().join("spool"), fs::Permissions::from_mode(0o777)).unwrap();

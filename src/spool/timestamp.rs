@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_shown_and_read_back() {
+    fn formats_and_parses_times() {
         for (seconds, shown) in [
             (0, "1970-01-01T00:00:00.007Z"),
             (951_782_400, "2000-02-29T00:00:00.007Z"),

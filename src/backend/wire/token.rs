@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn the_bodies_are_the_contracts() {
+    fn bodies_match_contract() {
         let secret = SecretString::from("p\"w");
         assert_eq!(login_body("u", &secret), br#"{"username":"u","password":"p\"w"}"#);
         assert_eq!(refresh_body(&secret), br#"{"refreshToken":"p\"w"}"#);
     }
 
     #[test]
-    fn tokens_are_read_and_never_shown() {
+    fn parses_tokens_and_hides_them() {
         let answer = br#"{"type":"Bearer","accessToken":"aaa","refreshToken":"rrr","more":1}"#;
         let read = tokens(answer).unwrap();
         assert_eq!(read.access.expose_secret(), "aaa");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_read_where_a_token_names_them() {
+    fn parses_roles_in_token() {
         let roles = |payload: &str| roles(&jwt(payload)).map(|roles| roles.join(" "));
         assert_eq!(roles(r#"{"roles":["USER","ADMIN"]}"#).as_deref(), Some("USER ADMIN"));
         assert_eq!(roles(r#"{"authorities":[{"authority":"ADMIN"}]}"#).as_deref(), Some("ADMIN"));

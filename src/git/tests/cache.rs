@@ -26,7 +26,7 @@ fn attempt(world: &World, request: &Checkout, name: &str) -> CheckedOut {
 }
 
 #[test]
-fn the_next_attempt_fetches_what_is_new_only() {
+fn next_attempt_fetches_only_new_objects() {
     let world = World::new();
     grow(&world, "a.git", 0);
     let Some(server) = git_daemon(&world) else { return };
@@ -49,7 +49,7 @@ fn the_next_attempt_fetches_what_is_new_only() {
 }
 
 #[test]
-fn what_is_torn_or_foreign_is_thrown_away() {
+fn discards_damaged_cache() {
     let world = World::new();
     grow(&world, "a.git", 0);
     let Some(server) = git_daemon(&world) else { return };

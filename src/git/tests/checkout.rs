@@ -50,7 +50,7 @@ fn default_branch_is_the_remotes() {
 }
 
 #[test]
-fn names_of_branches_are_names_and_nothing_else() {
+fn branch_name_is_never_a_pattern() {
     let world = World::new();
     let origin = world.origin("a");
     let commit = origin.commit("main", &[("a", Node::File("1"))]);
@@ -102,7 +102,7 @@ fn names_of_branches_are_names_and_nothing_else() {
 }
 
 #[test]
-fn what_is_not_there_is_told_apart() {
+fn distinguishes_empty_and_missing_repository() {
     let world = World::new();
     let empty = world.origin("empty");
     let failure = world.checkout(&empty.url(), "main").unwrap_err();
@@ -135,7 +135,7 @@ fn local_repositories_need_permission() {
 }
 
 #[test]
-fn sizes_are_found_before_anything_is_written() {
+fn checks_limits_before_writing() {
     let world = World::new();
     let origin = world.origin("a");
     // 100 MB that compress to 100 KB.

@@ -27,7 +27,7 @@ fn tree_bomb_stops_at_limit() {
 }
 
 #[test]
-fn a_tree_deeper_than_any_path_is_refused() {
+fn rejects_too_deep_tree() {
     let world = World::new();
     let origin = world.origin("a");
     let mut tree = origin.raw_tree(&[("100644", "file", origin.repository.blob(b"x").unwrap())]);
@@ -41,7 +41,7 @@ fn a_tree_deeper_than_any_path_is_refused() {
 }
 
 #[test]
-fn names_that_would_write_elsewhere_are_refused() {
+fn rejects_names_outside_work_tree() {
     let world = World::new();
     let origin = world.origin("a");
     let outside = world.path("outside");
@@ -84,7 +84,7 @@ fn link_out_of_tree_stays_link() {
 }
 
 #[test]
-fn missing_objects_are_the_repositorys_fault() {
+fn missing_objects_are_repositorys_fault() {
     let world = World::new();
     let origin = world.origin("a");
     let nothing = Oid::from_str(&"1".repeat(40)).unwrap();
@@ -100,7 +100,7 @@ fn missing_objects_are_the_repositorys_fault() {
 }
 
 #[test]
-fn a_branch_may_be_no_commit_at_all() {
+fn rejects_branch_of_a_blob() {
     let world = World::new();
     let origin = world.origin("a");
     let blob = origin.repository.odb().unwrap().write(ObjectType::Blob, b"x").unwrap();
@@ -113,7 +113,7 @@ fn a_branch_may_be_no_commit_at_all() {
 }
 
 #[test]
-fn a_commit_of_megabytes_is_not_read() {
+fn rejects_huge_commit_object() {
     let world = World::new();
     let origin = world.origin("a");
     let tree = origin.raw_tree(&[]);
@@ -127,7 +127,7 @@ fn a_commit_of_megabytes_is_not_read() {
 }
 
 #[test]
-fn an_empty_tree_is_a_work_tree() {
+fn checks_out_empty_tree() {
     let world = World::new();
     let origin = world.origin("a");
     origin.commit("main", &[]);
@@ -153,7 +153,7 @@ fn impossible_links_are_repositorys_fault() {
 }
 
 #[test]
-fn gits_own_files_may_be_of_any_kind() {
+fn tolerates_any_kind_of_git_files() {
     let world = World::new();
     let origin = world.origin("a");
     let gitlink = Oid::from_str(&"1".repeat(40)).unwrap();

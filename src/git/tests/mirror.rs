@@ -66,7 +66,7 @@ fn exports_commit_once_and_refreshes() {
 }
 
 #[test]
-fn nothing_is_fetched_where_nothing_changed() {
+fn fetches_nothing_if_unchanged() {
     let world = World::new();
     let origin = suite(&world);
     let Some(server) = git_http(&world, None) else { return };
@@ -142,7 +142,7 @@ fn lost_remote_serves_old_commit_with_warning() {
 }
 
 #[test]
-fn a_broken_mirror_is_made_anew() {
+fn replaces_broken_mirror() {
     let breaks: [&dyn Fn(&World); 5] = [
         &|world| packs(world).iter().for_each(|pack| truncate(pack, 40)),
         &|world| packs(world).iter().for_each(|pack| fs::remove_file(pack).unwrap()),
@@ -174,7 +174,7 @@ fn truncate(path: &PathBuf, length: u64) {
 }
 
 #[test]
-fn what_a_killed_request_left_is_cleared() {
+fn removes_files_of_killed_request() {
     let world = World::new();
     let origin = suite(&world);
     let commit = origin.repository.refname_to_id("refs/heads/main").unwrap();
@@ -198,7 +198,7 @@ fn what_a_killed_request_left_is_cleared() {
 }
 
 #[test]
-fn two_at_a_time_do_not_meet() {
+fn concurrent_requests_export_once() {
     let world = World::new();
     let origin = suite(&world);
     let url = origin.url();
@@ -210,7 +210,7 @@ fn two_at_a_time_do_not_meet() {
 }
 
 #[test]
-fn the_suites_submodules_are_in_its_tree() {
+fn exports_submodules_of_suite() {
     let world = World::new();
     let lib = world.origin("lib.git");
     let commit = lib.commit("main", &[("b", Node::File("2"))]);
@@ -223,7 +223,7 @@ fn the_suites_submodules_are_in_its_tree() {
 }
 
 #[test]
-fn an_empty_suite_is_said_to_be_empty() {
+fn empty_suite_is_reported_as_empty() {
     let world = World::new();
     let origin = world.origin("empty.git");
     assert_eq!(ask(&world, &origin.url(), None).unwrap_err().kind, Kind::EmptyRepository);

@@ -24,7 +24,7 @@ fn history(world: &World, name: &str, length: usize) {
 }
 
 #[test]
-fn git_daemon_gives_one_commit_of_the_history() {
+fn fetches_one_commit_from_git_daemon() {
     let world = World::new();
     history(&world, "a.git", 5);
     world.origin("empty.git");
@@ -44,7 +44,7 @@ fn git_daemon_gives_one_commit_of_the_history() {
 }
 
 #[test]
-fn branches_in_other_encodings_are_in_nobodys_way() {
+fn skips_branches_in_other_encodings() {
     let world = World::new();
     history(&world, "a.git", 1);
     let commit = fs::read_to_string(world.path("origins/a.git/refs/heads/main")).unwrap();
@@ -60,7 +60,7 @@ fn branches_in_other_encodings_are_in_nobodys_way() {
 }
 
 #[test]
-fn submodules_are_fetched_by_their_commit() {
+fn fetches_submodules_by_commit() {
     let world = World::new();
     let lib = world.origin("lib.git");
     let wanted = lib.commit("main", &[("b", Node::File("old"))]);
@@ -115,7 +115,7 @@ fn http_uses_url_login_without_trace() {
 }
 
 #[test]
-fn http_says_what_the_server_said() {
+fn http_status_determines_kind() {
     let world = World::new();
     history(&world, "a.git", 1);
     world.origin("empty.git");
@@ -174,7 +174,7 @@ fn bounds_bytes_while_receiving() {
 }
 
 #[test]
-fn unreachable_server_is_retryable() {
+fn unreachable_server_is_network_failure() {
     let world = World::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (n, scheme) in ["http", "https", "git", "ssh"].iter().enumerate() {
@@ -186,7 +186,7 @@ fn unreachable_server_is_retryable() {
 }
 
 #[test]
-fn certificates_are_checked() {
+fn checks_certificates() {
     let world = World::new();
     history(&world, "a.git", 1);
     let (key, certificate) = (world.path("key.pem"), world.path("certificate.pem"));

@@ -62,7 +62,7 @@ fn gitlink_without_entry_is_empty_folder() {
 }
 
 #[test]
-fn urls_of_submodules_are_checked_like_the_tasks() {
+fn checks_submodule_urls_like_task_urls() {
     for (url, part) in [
         ("ext::sh -c 'touch /tmp/x'", "white space"),
         ("ext::sh", "ext:: is not a supported"),
@@ -104,7 +104,7 @@ fn local_submodule_needs_permission() {
 }
 
 #[test]
-fn what_cannot_be_had_is_named() {
+fn failure_names_the_submodule() {
     let world = World::new();
     let lib = world.origin("group/lib.git");
     lib.commit("main", &[("b", Node::File("2"))]);
@@ -125,7 +125,7 @@ fn what_cannot_be_had_is_named() {
 }
 
 #[test]
-fn paths_that_lead_elsewhere_are_refused() {
+fn rejects_submodule_paths_outside_work_tree() {
     for path in ["../x", "/tmp/x", "a/../../x", ".git/modules", "x/.GIT/y", "."] {
         let world = World::new();
         let top = world.origin("top");
@@ -167,7 +167,7 @@ fn refuses_submodule_path_through_link() {
 }
 
 #[test]
-fn gitmodules_must_not_include_other_files() {
+fn rejects_gitmodules_with_include() {
     for text in
         ["[include]\n\tpath = /etc/passwd\n", "[ Include ]\npath=x\n", "[includeIf \"gitdir:/\"]\npath=x\n"]
     {
@@ -183,7 +183,7 @@ fn gitmodules_must_not_include_other_files() {
 }
 
 #[test]
-fn submodules_count_into_the_limits_of_the_whole() {
+fn submodules_count_toward_limits() {
     let world = World::new();
     let lib = world.origin("group/lib.git");
     let commit = lib.commit("main", &[("big", Node::File(&"x".repeat(5000)))]);
@@ -207,7 +207,7 @@ fn submodules_count_into_the_limits_of_the_whole() {
 }
 
 #[test]
-fn submodules_of_themselves_end_at_the_depth() {
+fn recursive_submodule_stops_at_depth_limit() {
     let world = World::new();
     let lib = world.origin("lib");
     let modules = section("me", "me", &lib.url());

@@ -5,7 +5,7 @@ fn url(text: &str) -> RepositoryUrl {
 }
 
 #[test]
-fn what_git_reaches_without_a_program_is_taken() {
+fn accepts_transports_that_start_no_program() {
     for (text, transport) in [
         ("https://github.com/os-nsu/tests.git", Transport::Https),
         ("HTTP://host:8080/a/b", Transport::Http),
@@ -23,7 +23,7 @@ fn what_git_reaches_without_a_program_is_taken() {
 }
 
 #[test]
-fn everything_else_is_refused_in_one_sentence() {
+fn rejects_other_urls_in_one_sentence() {
     for (text, part) in [
         ("", "there is no URL"),
         ("ext::sh -c touch", "white space"),
@@ -93,7 +93,7 @@ fn shows_masked_and_exposes_whole_url() {
 }
 
 #[test]
-fn text_is_scrubbed_of_raw_and_decoded_secrets() {
+fn scrubs_encoded_and_decoded_secrets() {
     let with_escape = url("https://user:p%40ss%2Fw@host/a");
     assert_eq!(with_escape.scrub("p%40ss%2Fw, p@ss/w, user"), "***, ***, user");
     assert_eq!(with_escape.login(), Some(("user".into(), Some("p@ss/w".into()))));
@@ -113,7 +113,7 @@ fn same_host_needs_transport_name_and_port() {
 }
 
 #[test]
-fn relative_urls_are_resolved_as_git_does() {
+fn resolves_relative_urls_like_git() {
     let joined = |base: &str, text: &str| url(base).join(text, false).map(|url| url.expose());
     assert_eq!(joined("https://u:p@h/a/b.git", "../c.git").unwrap(), "https://u:p@h/a/c.git");
     assert_eq!(joined("https://h/a/b/", "./../../c/").unwrap(), "https://h/c");

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_has_arrived_whole_is_found() {
+    fn finds_complete_id() {
         for (text, expected) in [
             (r#"{"id":75,"#, "75"),
             (r#"{"id":70,}"#, "70"),
@@ -152,7 +152,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_is_taken(text in any::<String>(), broken in r#"[{}\[\]",:\\id0-9nul. -]{0,40}"#) {
+        fn accepts_any_text(text in any::<String>(), broken in r#"[{}\[\]",:\\id0-9nul. -]{0,40}"#) {
             id(&text);
             id(&broken);
             id(&format!("{{{broken}"));

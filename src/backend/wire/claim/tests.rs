@@ -29,7 +29,7 @@ fn unusable(body: &str) -> (String, String) {
 }
 
 #[test]
-fn the_reference_documents_example_is_a_task() {
+fn parses_example_of_reference_document() {
     let task = task_of(
         r#"{
             "status": "AVAILABLE",
@@ -46,7 +46,7 @@ fn the_reference_documents_example_is_a_task() {
 }
 
 #[test]
-fn an_id_comes_back_byte_for_byte() {
+fn id_round_trips_byte_for_byte() {
     for id in [
         "12345678901234567890123",
         "1.0",
@@ -100,7 +100,7 @@ fn laboratories_may_be_number_list_or_absent() {
 }
 
 #[test]
-fn connected_tests_are_a_list_of_names() {
+fn parses_connected_tests() {
     for (given, expected) in [
         ("", &[][..]),
         (r#","connectedTests":null"#, &[]),
@@ -141,7 +141,7 @@ fn malformed_task_keeps_its_id() {
 }
 
 #[test]
-fn what_names_no_id_is_for_the_log() {
+fn response_without_id_is_unanswerable() {
     for body in [
         "<html>",
         "[]",

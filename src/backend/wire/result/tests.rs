@@ -47,7 +47,7 @@ fn body_keeps_field_order_and_raw_id() {
 }
 
 #[test]
-fn numbers_are_whole_and_fit_the_backends() {
+fn numbers_are_rounded_and_limited() {
     for (micros, expected) in [(499, 0), (500, 1), (1_499, 1), (1_500, 2), (u64::MAX, 2_147_483_647)] {
         assert_eq!(millis(Duration::from_micros(micros)), expected);
     }
@@ -55,7 +55,7 @@ fn numbers_are_whole_and_fit_the_backends() {
 }
 
 #[test]
-fn the_details_say_what_went_wrong() {
+fn details_state_fault_or_errored_tests() {
     let mut broken = report(vec![
         case("a", Outcome::Passed, ""),
         case("b::c", Outcome::Errored, "first\tline\nsecond"),
@@ -126,7 +126,7 @@ fn receipt_is_json_not_html() {
 
 proptest! {
     #[test]
-    fn a_body_is_json_within_its_bounds(
+    fn body_is_json_within_limits(
         cases in prop::collection::vec((0..4_u8, ".{0,30}", "(\\PC|\\s|\u{1b}\\[31m|\0|\"){0,300}"), 0..30),
         message in prop::option::of(".{0,600}"),
         max_body in 200..6_000_u64,
