@@ -1,18 +1,19 @@
-//! The `runner` program: which of its modes this process is, then the command line.
+//! The `runner` program: starts one of its child modes, or runs the command line.
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use ostest_runner::{cli, cli::app, cli::password, daemon::init, git};
-use sandbox::command;
-use sandbox::confine;
+use ostest_runner::cli::{self, Exit, dispatch, password};
+use ostest_runner::daemon::init;
+use ostest_runner::git;
+use sandbox::{command, confine};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    // In every mode: a git child, say, holds the login of a repository.
-    password::seal();
-    // The child modes come first: they must not carry a runtime, a log or settings of their own.
+    // In every mode: a git child, for example, holds the login of a repository.
+    password::seal_memory();
+    // The child modes come first: they have no runtime, no log and no settings of their own.
     let words: Vec<&str> = arguments.iter().skip(1).map_while(|word| word.to_str()).collect();
     if let Some(code) = child_mode(&words) {
         return code;
@@ -21,19 +22,19 @@ fn main() -> ExitCode {
         return code;
     }
     if let Err(error) = password::hide(&arguments) {
-        return wrong(&error);
+        return fail(&error);
     }
     match cli::parse(arguments) {
-        Ok(cli) => app::run(cli).unwrap_or_else(|error| wrong(&format!("{error:#}"))),
+        Ok(cli) => dispatch::run(cli).map_or_else(|error| fail(&format!("{error:#}")), ExitCode::from),
         // Help and version are answers, not errors.
         Err(answer) if !answer.use_stderr() => {
             answer.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
         }
-        Err(error) => wrong(&cli::one_line(&error)),
+        Err(error) => fail(&cli::one_line(&error)),
     }
 }
 
-/// Does what the runner's children do, if `words` name one of their modes.
+/// Runs the child mode that `words` name, if they name one.
 fn child_mode(words: &[&str]) -> Option<ExitCode> {
     match *words {
         [command::supervisor::MODE, ..] => Some(command::supervisor::main()),
@@ -46,9 +47,9 @@ fn child_mode(words: &[&str]) -> Option<ExitCode> {
     }
 }
 
-/// One line for a wrong setting, and the exit code for it.
-fn wrong(error: &str) -> ExitCode {
+/// Prints one line about a wrong setting and returns the exit code for it.
+fn fail(error: &str) -> ExitCode {
     let error = error.strip_prefix("error: ").unwrap_or(error);
     writeln!(std::io::stderr(), "runner: {error}").ok();
-    ExitCode::from(2)
+    Exit::Unusable.into()
 }

@@ -1,24 +1,23 @@
-//! The command line: what `runner` and its subcommands take.
+//! The declaration of the command line, and its parser.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::config::ConfigCommand;
-use crate::cli::manual::Shells;
+use crate::cli::manual::CompletedShell;
 use crate::cli::spool::SpoolCommand;
-use crate::config::{self, Given, Settings, WithFile};
-use crate::{cli::doctor, cli::healthcheck, cli::run};
+use crate::cli::{demo, doctor, healthcheck, parse_report, run};
+use crate::config::{self, FileUse, Given, Settings};
 
 pub use crate::config::one_line;
 
-/// Takes test tasks from a backend, runs them, and posts the results.
+/// Takes test tasks from a backend, runs them, and posts their results
 #[derive(Debug, Parser)]
-#[command(name = "runner", version = env!("OSTEST_VERSION"), styles = STYLES, max_term_width = 100, args_override_self = true, after_help = EXIT_CODES)]
+#[command(name = "runner", version = env!("OSTEST_VERSION"), styles = STYLES, max_term_width = 100, args_override_self = true, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// What to do instead of taking tasks
+    /// Subcommand to run instead of the daemon
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -26,25 +25,26 @@ pub struct Cli {
     #[command(flatten)]
     pub settings: Settings,
 
-    /// Where they come from
+    /// The origin of each setting
     #[arg(skip)]
     pub given: Given,
 }
 
-/// Colours for a terminal; clap leaves them out elsewhere, and where `NO_COLOR` is set.
+/// Colours of the help on a terminal; clap omits them elsewhere and if `NO_COLOR` is set.
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
 Durations are seconds (5, 0.1) or have a unit (500ms, 10m).
-Each option can also be given by the environment variable named beside it, or
-by a file: see --config.
+Each option can also be set by the environment variable named beside it, or in
+a file (see --config). An option goes before its variable, and that before the
+file.
 
-Exit codes: 0 stopped as asked, or passed; 1 did not pass, or cannot work;
-2 wrong option or unreadable input.";
+Exit codes: 0 stopped as requested, or passed; 1 did not pass, or cannot work
+now; 2 wrong option or unreadable input.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -52,69 +52,56 @@ pub enum Command {
     /// Test a folder or a repository without a backend
     Run(run::Args),
     /// Print the body that would be posted for a JUnit report
-    ParseReport {
-        /// Report files; - for stdin
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// Id to put into the body: JSON, or else a string
-        #[arg(long, allow_hyphen_values = true)]
-        id: Option<String>,
-    },
-    /// Show and manage claims and results that are not answered yet
+    ParseReport(parse_report::Args),
+    /// List, show, resend or remove tasks that are not answered yet
     #[command(subcommand)]
     Spool(SpoolCommand),
-    /// Check what a run needs, and print the commands that mend it: exit 0 or 1
+    /// Check what tasks need, and print the command that mends each problem
     Doctor(doctor::Args),
-    /// Ask the running runner whether it is well: exit 0 or 1
+    /// Check whether the running runner is healthy
     Healthcheck(healthcheck::Args),
-    /// See the settings and where they come from
+    /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Show the whole way of a task on sample repositories, with a backend inside
-    Demo(DemoArgs),
-    /// Print a completion script for a shell
+    /// Run tasks on sample repositories, with a backend inside
+    Demo(demo::Args),
+    /// Print a script that completes the command line in a shell
     Completions {
-        /// The shell
-        shell: Shells,
+        /// Shell that runs the script
+        shell: CompletedShell,
     },
-    /// Print the manual page
+    /// Print the manual page, in roff
     Man,
 }
 
-/// What `runner demo` takes.
-#[derive(Debug, clap::Args)]
-pub struct DemoArgs {
-    /// Only write the sample repositories there, and tasks.json for the mock backend
-    #[arg(long, value_name = "FOLDER")]
-    pub samples: Option<PathBuf>,
-}
-
-/// Reads the command line, the environment and the file of settings. An error is one line that names the flag, what
-/// was given and what is taken.
+/// Reads the command line, the environment and the settings file.
+///
+/// # Errors
+/// A value is wrong. [`one_line`] makes one line of the error, with the flag, the given value and the expected one.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let arguments = arguments.into_iter().collect();
     let (matches, settings, given) =
         config::read(&command(), arguments, |matches| match matches.subcommand_name() {
-            None | Some("config") => WithFile::Always,
-            // The doctor looks at the settings that the daemon has, or it says nothing of the daemon.
-            Some("doctor") => WithFile::Told,
-            Some("completions" | "man") => WithFile::Never,
-            Some("healthcheck" | "spool" | "parse-report") => WithFile::IfRight,
-            Some(_) => WithFile::IfAllowed,
+            None | Some("config") => FileUse::Required,
+            // The doctor checks the settings of the daemon, so it must not go on without them in silence.
+            Some("doctor") => FileUse::Reported,
+            Some("completions" | "man") => FileUse::Never,
+            Some("healthcheck" | "spool" | "parse-report") => FileUse::IfValid,
+            Some(_) => FileUse::IfReadable,
         })?;
     Ok(Cli { settings, given, ..Cli::from_arg_matches(&matches)? })
 }
 
 /// The declaration of the command line.
 pub fn command() -> clap::Command {
-    // So that `--timeout -1` is told what --timeout takes, and not that there is no flag -1.
-    let sub = |sub: clap::Command| {
-        // An error that names the subcommands fits one line; the help that clap would give instead does not.
-        sub.mut_args(negative_numbers).arg_required_else_help(false)
-    };
-    Cli::command().mut_args(negative_numbers).mut_subcommands(sub)
+    // Without subcommand the error names the subcommands in one line; clap's alternative is the whole help.
+    let subcommand =
+        |subcommand: clap::Command| subcommand.mut_args(negative_numbers).arg_required_else_help(false);
+    Cli::command().mut_args(negative_numbers).mut_subcommands(subcommand)
 }
 
+/// Lets an option take a negative number, so that the error for `--timeout -1` says what `--timeout` expects, and not
+/// that there is no option `-1`.
 fn negative_numbers(argument: clap::Arg) -> clap::Arg {
     let takes_values = argument.get_action().takes_values() && !argument.is_positional();
     if takes_values { argument.allow_negative_numbers(true) } else { argument }
@@ -129,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_well_formed() {
+    fn command_line_is_well_formed() {
         Cli::command().debug_assert();
     }
 
@@ -144,7 +131,7 @@ mod tests {
 
     #[test]
     fn error_is_one_line_with_flag_and_value() {
-        for (line, says) in [
+        for (line, expected) in [
             (
                 "runner --timeout abc",
                 "error: invalid value 'abc' for '--timeout <DURATION>': expected seconds (5, 0.1)",
@@ -165,7 +152,7 @@ mod tests {
             ("runner --backend-url http://u:secret@h/?q", "http://***@h/?***"),
         ] {
             let error = one_line(&parse(words(line)).unwrap_err());
-            assert!(error.contains(says), "{line}: {error}");
+            assert!(error.contains(expected), "{line}: {error}");
             assert!(!error.contains('\n'), "{error}");
         }
     }

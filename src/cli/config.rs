@@ -1,4 +1,4 @@
-//! `runner config`: what the settings are and where each comes from, and whether they are right.
+//! `runner config`: shows the settings with their origins, and checks them.
 
 use std::io::Write;
 
@@ -7,23 +7,26 @@ use serde_json::json;
 use crate::config::origin::{Origin, Value};
 use crate::config::{Config, Given, Settings};
 
-/// Where the comments stand at the latest; a line that is longer pushes its own away.
-const WIDEST: usize = 60;
+/// The rightmost column in which the comments are aligned; after a longer line its comment follows directly.
+const MAX_COLUMN: usize = 60;
 
-/// What `runner config` can do.
+/// Subcommands of `runner config`.
 #[derive(Debug, clap::Subcommand)]
 pub enum ConfigCommand {
-    /// Print every setting, and where its value comes from
+    /// Print every setting with the origin of its value
     Show {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Say in one line whether the settings are right; exits with 0 or 2
+    /// Check the settings; exit code 0 or 2
     Check,
 }
 
-/// What it says of `settings`, which were `given`. Those that are wrong by themselves have been refused before.
+/// Runs `command` and returns its output. Settings that are wrong by themselves were refused before, by the parser.
+///
+/// # Errors
+/// The settings cannot be used together, or a folder or file that they name is unusable.
 pub fn run(command: &ConfigCommand, settings: &Settings, given: &Given) -> anyhow::Result<String> {
     match command {
         ConfigCommand::Show { json: true } => {
@@ -32,9 +35,9 @@ pub fn run(command: &ConfigCommand, settings: &Settings, given: &Given) -> anyho
         }
         ConfigCommand::Show { json: false } => Ok(show(&given.values)),
         ConfigCommand::Check => {
-            Config::check_ahead(settings)?;
+            Config::check_only(settings)?;
             for warning in &given.warnings {
-                // Nobody is left to be told where that fails.
+                // If stderr is closed, there is no other place for it.
                 writeln!(std::io::stderr(), "runner: warning: {warning}").ok();
             }
             Ok(format!("the settings are right: {}\n", summary(settings, &given.values)))
@@ -42,23 +45,23 @@ pub fn run(command: &ConfigCommand, settings: &Settings, given: &Given) -> anyho
     }
 }
 
-/// A file of settings, with where each comes from as a comment.
+/// The settings as a settings file, with the origin of each as a comment.
 fn show(values: &[Value]) -> String {
     let lines: Vec<_> = values.iter().map(|value| (line(value), &value.origin)).collect();
     let widths = lines.iter().map(|(line, _)| line.chars().count());
-    let width = widths.filter(|width| *width <= WIDEST).max().unwrap_or(0);
+    let width = widths.filter(|width| *width <= MAX_COLUMN).max().unwrap_or(0);
     lines.iter().fold(String::new(), |all, (line, origin)| all + &format!("{line:<width$}  # {origin}\n"))
 }
 
-/// `key = value` as a file would have it; a comment where a file cannot.
+/// `key = value` as in a settings file; a comment if a file cannot hold the value.
 fn line(value: &Value) -> String {
     let key = &value.key;
     match value.values.as_slice() {
         _ if value.secret => format!("# {key} = ***"),
         [] if value.several => format!("{key} = []"),
-        // As a comment: a file with it would not follow the rule any more.
-        [] => match (&value.by_rule, &value.otherwise) {
-            (Some(words), _) => format!("# {key} = {}", quoted(words)),
+        // As a comment: a file with this value would override the rule.
+        [] => match (&value.by_rule, &value.default_rule) {
+            (Some(text), _) => format!("# {key} = {}", quoted(text)),
             (None, Some(rule)) => format!("# {key} is not set: {rule}"),
             (None, None) => format!("# {key} is not set"),
         },
@@ -70,12 +73,12 @@ fn line(value: &Value) -> String {
     }
 }
 
-/// A value as TOML has it.
+/// A value in TOML.
 fn quoted(text: &String) -> String {
     let plain = text == "true"
         || text == "false"
         || text.parse::<u64>().is_ok_and(|number| number.to_string() == *text);
-    // JSON's texts are TOML's too.
+    // JSON strings are valid in TOML.
     if plain { text.clone() } else { json!(text).to_string() }
 }
 
@@ -95,7 +98,7 @@ fn as_json(value: &Value) -> serde_json::Value {
     })
 }
 
-/// How many come from where.
+/// The number of settings from each origin.
 fn summary(settings: &Settings, values: &[Value]) -> String {
     let count = |which: fn(&Origin) -> bool| values.iter().filter(|value| which(&value.origin)).count();
     let file = count(|origin| matches!(origin, Origin::File(_)));

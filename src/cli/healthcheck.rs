@@ -1,17 +1,20 @@
-//! `runner healthcheck`: asks the running runner's `/healthz`, for a container engine or a script.
+//! `runner healthcheck`: requests `/healthz` of the running runner, for a container engine or a script.
 
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use url::Url;
 
+use crate::cli::Exit;
+use crate::config::Settings;
 use text::{one_line, shorten};
 
-/// What `runner healthcheck` takes.
+/// Arguments of `runner healthcheck`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the runner listens; with a path, that is asked instead of /healthz [default: as --listen says]
+    /// URL of the runner; a path in it replaces /healthz [default: the address of --listen]
     #[arg(long, value_name = "URL", value_parser = http_url)]
     pub url: Option<Url>,
 }
@@ -21,11 +24,22 @@ fn http_url(text: &str) -> Result<Url, String> {
     url.ok_or_else(|| "expected an http:// URL, such as http://127.0.0.1:9180".to_owned())
 }
 
-/// How long the answer may take. Shorter than the patience of those who start this.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the answer may take. Container engines wait longer than this for a health check.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What to ask: `--url`, or the address that `listen` is.
-pub fn target(args: &Args, listen: Option<SocketAddr>) -> anyhow::Result<Url> {
+/// Requests the health of the running runner. If it is not healthy, prints why on stderr.
+///
+/// # Errors
+/// Neither `--url` nor `--listen` is given.
+pub async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    let url = target(args, settings.serve.listen.0)?;
+    let Err(error) = check(&url).await else { return Ok(Exit::Success) };
+    writeln!(io::stderr(), "runner: {error:#}")?;
+    Ok(Exit::Failure)
+}
+
+/// The URL to request: `--url`, or the address in `listen`.
+fn target(args: &Args, listen: Option<SocketAddr>) -> anyhow::Result<Url> {
     let mut url = match (&args.url, listen) {
         (Some(url), _) => url.clone(),
         (None, Some(address)) => format!("http://{}/", reachable(address)).parse()?,
@@ -37,7 +51,7 @@ pub fn target(args: &Args, listen: Option<SocketAddr>) -> anyhow::Result<Url> {
     Ok(url)
 }
 
-/// One listens on all addresses, but asks one.
+/// An address to connect to: the loopback address if the runner listens on all addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -48,12 +62,12 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Asks; an error says in one line what is wrong.
-pub async fn run(url: &Url) -> anyhow::Result<()> {
-    // The client wants one, though nothing here is encrypted.
+/// Requests `url`. An error says in one line what is wrong.
+async fn check(url: &Url) -> anyhow::Result<()> {
+    // The client requires a provider, although this request is not encrypted.
     rustls::crypto::ring::default_provider().install_default().ok();
-    // Never by a proxy: this is about the program next door. Nor is any certificate looked at.
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?;
+    // No proxy, because the runner is on this machine; and no certificates, because the URL is http.
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(TIMEOUT).build()?;
     let mut answer =
         client.get(url.clone()).send().await.with_context(|| format!("{url} does not answer"))?;
     let status = answer.status();
@@ -70,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_to_ask_is_one_that_answers() {
+    fn requests_an_address_that_answers() {
         let target = |url: Option<&str>, listen: Option<&str>| {
             let url = url.map(|url| http_url(url).unwrap());
             target(&Args { url }, listen.map(|listen| listen.parse().unwrap())).map(String::from).ok()

@@ -1,4 +1,4 @@
-//! What a shell and `man` know of the command line, made from its one declaration.
+//! Completion scripts and the manual page, generated from the declaration of the command line.
 
 use std::io;
 
@@ -7,28 +7,28 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-/// The shells that are served.
+/// A shell for which there is a completion script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-#[expect(missing_docs, reason = "they are called so")]
-pub enum Shells {
+#[expect(missing_docs, reason = "the names of the shells")]
+pub enum CompletedShell {
     Bash,
     Zsh,
     Fish,
 }
 
-/// A script that completes the command line of `command`.
-pub fn completions(shell: Shells, command: &Command) -> Vec<u8> {
+/// The script with which `shell` completes the command line of `command`.
+pub fn completions(shell: CompletedShell, command: &Command) -> Vec<u8> {
     let shell = match shell {
-        Shells::Bash => Shell::Bash,
-        Shells::Zsh => Shell::Zsh,
-        Shells::Fish => Shell::Fish,
+        CompletedShell::Bash => Shell::Bash,
+        CompletedShell::Zsh => Shell::Zsh,
+        CompletedShell::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut visible(command), command.get_name(), &mut script);
     script
 }
 
-/// The command without what is not for people; the completion would offer it.
+/// A copy of `command` without the hidden options, which the completion would offer.
 fn visible(command: &Command) -> Command {
     Command::new(command.get_name().to_owned())
         .about(command.get_about().cloned().unwrap_or_default())
@@ -37,7 +37,8 @@ fn visible(command: &Command) -> Command {
         .subcommands(command.get_subcommands().map(visible))
 }
 
-/// A switch takes a value only after `=`: shells that know that it takes one would complete the next word as that.
+/// A copy of `argument` for the completion. A switch such as `--auth[=true|false]` becomes one without a value: a shell
+/// would complete the next word as its value, which is valid only after `=`.
 fn completed(argument: &Arg) -> Arg {
     if !argument.is_require_equals_set() {
         return argument.clone();
@@ -48,7 +49,10 @@ fn completed(argument: &Arg) -> Arg {
         .help(argument.get_help().cloned().unwrap_or_default())
 }
 
-/// The page of `command` and of all its subcommands, in roff.
+/// The manual page of `command` and all its subcommands, in roff.
+///
+/// # Errors
+/// None in practice: the page is written to memory.
 pub fn page(mut command: Command) -> io::Result<Vec<u8>> {
     command.build();
     let mut commands = Roff::new();
@@ -73,36 +77,39 @@ pub fn page(mut command: Command) -> io::Result<Vec<u8>> {
     commands.to_writer(&mut page)?;
     man.render_options_section(&mut page)?;
     man.render_extra_section(&mut page)?;
-    service().to_writer(&mut page)?;
+    service_sections().to_writer(&mut page)?;
     man.render_version_section(&mut page)?;
-    // groff reads ASCII where nothing tells it of another encoding, and a terminal may have no such character.
+    // Without a declared encoding groff reads ASCII, and a terminal may not have this character.
     Ok(String::from_utf8_lossy(&page).replace('…', "...").into_bytes())
 }
 
-/// What the units bring, which no declaration of options knows.
-fn service() -> Roff {
+/// The sections about systemd and files, which do not follow from the options.
+fn service_sections() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["UNDER SYSTEMD"]);
     roff.text([roman(
-        "The status line (systemctl status) says whether the runner makes ready what tasks share, is idle, working or \
-         stopping; how many slots are busy; the first tasks, each with its progress; and what is in the way: the spool, \
-         the backend, the login, the suite, or that the poll loop is stuck. In the last case the watchdog is not fed \
-         any more, and systemd restarts the runner. A reload reads the settings again; a stop drains, and asks for \
-         the time that takes.",
+        "The status line (systemctl status) shows whether the runner is preparing the suite, idle, working or \
+         stopping; how many slots are busy; the first tasks with their progress; and any problem with the spool, the \
+         backend, the login, the suite or the poll loop. If the poll loop is stuck, the runner stops feeding the \
+         watchdog, and systemd restarts it. A reload reads the settings again. A stop drains: the runner finishes its \
+         tasks and asks systemd for the time that this takes.",
     )]);
     roff.control("SH", ["FILES"]);
     for (path, what) in [
-        ("/etc/ostest-runner/config.toml", "Settings, where --config names no other file."),
+        ("/etc/ostest-runner/config.toml", "Settings, unless --config names another file."),
         ("/etc/ostest-runner/environment", "Settings of the units as environment variables."),
         (
             "/etc/ostest-runner/NAME.environment",
-            "The same of the instance ostest-runner@NAME; goes over the former.",
+            "Variables of the instance ostest-runner@NAME; they go before those of environment.",
         ),
-        ("/etc/credstore/ostest-runner.password", "The password, handed on by systemd as a credential."),
-        ("/etc/credstore/ostest-runner@NAME.password", "The same of an instance, where it has its own."),
+        ("/etc/credstore/ostest-runner.password", "The password, which systemd passes on as a credential."),
+        (
+            "/etc/credstore/ostest-runner@NAME.password",
+            "The password of the instance NAME, if it has its own.",
+        ),
         (
             "/var/lib/ostest-runner, /var/lib/ostest-runner-NAME",
-            "What outlives a run: spool, mirrors, environments.",
+            "State folders: spool, mirrors, environments.",
         ),
     ] {
         roff.control("TP", []);
@@ -112,13 +119,13 @@ fn service() -> Roff {
     roff
 }
 
-/// The subcommands below `command`, each with what it takes besides the settings.
-fn describe(command: &Command, above: &str, to: &mut Roff) {
-    let own = |argument: &&Arg| {
+/// Writes the subcommands below `command`, each with its own arguments; the settings are in a section of their own.
+fn describe(command: &Command, prefix: &str, to: &mut Roff) {
+    let is_own = |argument: &&Arg| {
         !argument.is_positional() && !argument.is_global_set() && argument.get_id() != "help"
     };
     for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
-        let name = format!("{above}{} ", command.get_name());
+        let name = format!("{prefix}{} ", command.get_name());
         if command.has_subcommands() {
             describe(command, &name, to);
             continue;
@@ -127,7 +134,7 @@ fn describe(command: &Command, above: &str, to: &mut Roff) {
         to.control("TP", []);
         to.text([bold(name), italic(positional.join(" "))]);
         to.text([roman(command.get_about().map(ToString::to_string).unwrap_or_default())]);
-        for argument in command.get_arguments().filter(own) {
+        for argument in command.get_arguments().filter(is_own) {
             let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
             to.control("br", []);
             to.text([bold(argument.to_string()), roman(format!(": {help}"))]);

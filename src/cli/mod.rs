@@ -1,10 +1,14 @@
-//! The command line: [`arguments`] reads it, [`app`] does what it asks for; a file or folder per subcommand.
+//! The command line.
+//!
+//! [`arguments`] reads it, [`dispatch`] runs what it asks for; each subcommand has a file or a folder. [`exit`] holds the
+//! exit codes.
 
-pub mod app;
 pub mod arguments;
 pub mod config;
 pub mod demo;
+pub mod dispatch;
 pub mod doctor;
+pub mod exit;
 pub mod healthcheck;
 pub mod manual;
 pub mod parse_report;
@@ -12,4 +16,5 @@ pub mod password;
 pub mod run;
 pub mod spool;
 
-pub use arguments::{Cli, Command, DemoArgs, command, one_line, parse};
+pub use arguments::{Cli, Command, command, one_line, parse};
+pub use exit::Exit;

@@ -1,4 +1,4 @@
-//! Keeps the password out of `ps` and the runner's memory out of other processes' reach.
+//! Keeps the password out of `ps`, and the runner's memory out of reach of other processes.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -8,37 +8,40 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// Makes this process's memory and descriptors unreadable for other programs of the same user. What it executes later
-/// is not affected.
-pub fn seal() {
-    // Where the kernel refuses, there is still no password in plain view.
+/// Makes the memory and the descriptors of this process unreadable for other programs of the same user. Programs that
+/// it executes later are not affected.
+pub fn seal_memory() {
+    // If the kernel refuses, `hide` still keeps the password out of `ps`.
     nix::sys::prctl::set_dumpable(false).ok();
 }
 
-/// Where `--password` is on the command line, executes the program again at once without it, the password in an
-/// inherited memory file. Returns where there is nothing to hide.
+/// Executes the program again without `--password`, with the password in an inherited memory file. Returns only if
+/// `--password` is not on the command line.
+///
+/// # Errors
+/// The memory file cannot be made, or the program cannot be executed again; the message is one line.
 pub fn hide(arguments: &[OsString]) -> Result<(), String> {
-    let Some((rest, password)) = take(arguments) else { return Ok(()) };
+    let Some((rest, password)) = split_password(arguments) else { return Ok(()) };
     let execute_again = || -> std::io::Result<()> {
         let mut file = File::from(memfd_create(c"password", MFdFlags::empty())?);
         file.write_all(password.as_bytes())?;
         file.rewind()?;
         let (program, rest) = rest.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
-        let handed_over = OsString::from(format!("--password-fd={}", file.as_raw_fd()));
-        let rest: Vec<CString> = [program, &handed_over]
+        let descriptor = OsString::from(format!("--password-fd={}", file.as_raw_fd()));
+        let rest: Vec<CString> = [program, &descriptor]
             .into_iter()
             .chain(rest)
             .map(|word| CString::new(word.as_bytes()))
             .collect::<Result<_, _>>()?;
-        // Not current_exe: after an upgrade in place that path is another program, or none.
+        // Not `current_exe`: after an upgrade in place its path names another program, or none.
         nix::unistd::execv(c"/proc/self/exe", &rest)?;
         Ok(())
     };
-    execute_again().map_err(|error| format!("--password: cannot be taken out of the command line: {error}"))
+    execute_again().map_err(|error| format!("--password: cannot be removed from the command line: {error}"))
 }
 
-/// The command line without `--password`, and the last password it had.
-fn take(arguments: &[OsString]) -> Option<(Vec<OsString>, OsString)> {
+/// Splits the command line into the words without `--password`, and the last password.
+fn split_password(arguments: &[OsString]) -> Option<(Vec<OsString>, OsString)> {
     let mut rest = Vec::new();
     let mut password = None;
     let mut words = arguments.iter();
@@ -51,7 +54,7 @@ fn take(arguments: &[OsString]) -> Option<(Vec<OsString>, OsString)> {
         if let Some(value) = word.as_bytes().strip_prefix(b"--password=") {
             password = Some(OsStr::from_bytes(value).to_owned());
         } else if word == "--password" {
-            // Without a value it stays, and the command line's reader says so.
+            // Without a value it stays, and the parser reports the missing value.
             match words.next() {
                 Some(value) => password = Some(value.clone()),
                 None => rest.push(word.clone()),
@@ -68,17 +71,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_the_flag_is_taken_out() {
+    fn removes_every_form_of_the_flag() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         for (line, without, password) in [
             ("runner --auth --password secret demo", "runner --auth demo", "secret"),
             ("runner --password=a --password=b", "runner", "b"),
             ("runner --password -x run", "runner run", "-x"),
         ] {
-            assert_eq!(take(&words(line)), Some((words(without), OsString::from(password))), "{line}");
+            assert_eq!(
+                split_password(&words(line)),
+                Some((words(without), OsString::from(password))),
+                "{line}"
+            );
         }
         for line in ["runner --password-file x", "runner run -- --password x", "runner --password"] {
-            assert_eq!(take(&words(line)), None, "{line}");
+            assert_eq!(split_password(&words(line)), None, "{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `runner run`: the work of a task for a folder or a URL, without a backend, for a person at a terminal.
+//! `runner run`: runs the tests for a folder or a URL, without a backend, for a person at a terminal.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,28 +7,33 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::Exit;
+use crate::config::{Config, Settings};
+use crate::daemon::{OWN_BINARY, worker};
 use crate::executors::Bounds;
 use crate::live::Live;
 use crate::observe::Observe;
 use crate::observe::screen::Screen;
+use crate::pipeline::stop::Stop;
 use crate::pipeline::worker::{Source, Worker};
 use crate::task::{Task, TaskId};
 use report::{Case, Outcome, Progress, Report, Verdict};
+use sandbox::workspace;
 use text::units::show;
 use text::{clean, one_line};
 
-/// What `runner run` takes.
+/// Arguments of `runner run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder with the program to test, taken as it is; or the URL of a repository
+    /// Folder with the program to test, used as it is; or the URL of a repository
     #[arg(value_name = "SRC")]
     pub src: String,
 
-    /// Laboratory; several: with commas or again
+    /// Number of a laboratory to test; several with commas or by repeating the option
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = laboratory)]
     pub lab: Vec<u32>,
 
-    /// Names of the tests to run; without it all
+    /// Names of the tests to run, separated by commas [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub tests: Vec<String>,
 
@@ -36,7 +41,7 @@ pub struct Args {
     #[arg(long)]
     pub branch: Option<String>,
 
-    /// Print the body that would be posted instead of a table
+    /// Print the body that would be posted to a backend, instead of a table
     #[arg(long)]
     pub json: bool,
 }
@@ -45,20 +50,50 @@ fn laboratory(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| "expected the number of a laboratory, such as 1".to_owned())
 }
 
-/// Does the work and prints what it came to; returns the exit code: 0 passed, 1 not, 2 nothing there to test.
-pub async fn run(
+/// Workspaces that are younger belong to a `runner run` that has not locked them yet.
+const MIN_AGE_OF_LEFTOVERS: Duration = Duration::from_secs(60);
+
+/// Runs the tests, prints the result on stdout and returns the exit code of the verdict.
+///
+/// # Errors
+/// A setting is unusable, or no worker can be built with it.
+pub async fn run(mut settings: Settings, args: Args, screen: &Screen) -> anyhow::Result<Exit> {
+    // The person who names a folder or a URL may also read it.
+    settings.checkout.allow_local_repositories = true;
+    let config = Config::check(settings)?;
+    // Removes what earlier runs left that were killed.
+    workspace::sweep(&config.folders.work, MIN_AGE_OF_LEFTOVERS);
+    let observe = Observe::default();
+    let worker = worker(&config, OWN_BINARY, format!("run{:016x}", fastrand::u64(..)), &observe).await?;
+    let stop = Stop::default();
+    // At a terminal the first Ctrl-C interrupts, because there is nothing to drain.
+    let interrupt = stop.drain.clone();
+    let signals = stop.listen(screen)?;
+    let mut out = io::stdout();
+    tokio::select! {
+        exit = run_once(&worker, args, (&observe, screen), interrupt, &mut out) => {
+            out.flush().ok();
+            worker.settle().await;
+            Ok(exit.unwrap_or(Exit::Failure))
+        }
+        () = signals => Ok(Exit::Failure),
+    }
+}
+
+/// Runs one task for `args` and prints its result to `out`.
+async fn run_once(
     worker: &Worker,
     args: Args,
     (observe, screen): (&Observe, &Screen),
     interrupt: CancellationToken,
     out: &mut impl Write,
-) -> io::Result<u8> {
+) -> io::Result<Exit> {
     let folder = PathBuf::from(&args.src);
     let source = if folder.is_dir() { Source::Folder(folder.clone()) } else { Source::Repository };
     if matches!(source, Source::Repository) && (folder.exists() || looks_like_a_path(&args.src)) {
-        let what = if folder.exists() { "is no folder" } else { "is not there" };
-        writeln!(io::stderr(), "runner: run: {} {what}", folder.display())?;
-        return Ok(2);
+        let problem = if folder.exists() { "is not a folder" } else { "does not exist" };
+        writeln!(io::stderr(), "runner: run: {} {problem}", folder.display())?;
+        return Ok(Exit::Unusable);
     }
     let id = TaskId::new(RawValue::from_string("null".to_owned()).map_err(io::Error::other)?);
     let task = Task {
@@ -72,9 +107,9 @@ pub async fn run(
     let reached = Live::new(Progress::Claim);
     let progress = |now| reached.set(now);
     let bounds = Bounds { deadline: worker.deadline(started, interrupt), progress: &progress };
-    let say = || doing(reached.get(), observe);
+    let show_progress = || progress_line(reached.get(), observe);
     let work = Box::pin(worker.run(&task, &source, started, bounds));
-    let (report, clearing) = screen.during(say, work).await;
+    let (report, clearing) = screen.during(show_progress, work).await;
     if args.json {
         out.write_all(&worker.body(&task.id, &report))?;
         writeln!(out)?;
@@ -82,22 +117,27 @@ pub async fn run(
         table(&report, started.elapsed(), out)?;
     }
     clearing.end().await;
-    let unreadable = report
-        .fault
-        .as_ref()
-        .is_some_and(|fault| matches!(fault.progress, Progress::Claim | Progress::Checkout));
-    Ok(match report.verdict() {
-        Verdict::Success => 0,
-        _ if unreadable => 2,
-        _ => 1,
-    })
+    Ok(exit_of(&report))
 }
 
 fn looks_like_a_path(src: &str) -> bool {
     !src.contains(':') || Path::new(src).is_absolute()
 }
 
-fn doing(progress: Progress, observe: &Observe) -> String {
+/// The exit code for `report`: 2 if the program to test could not be read.
+fn exit_of(report: &Report) -> Exit {
+    let fault = report.fault.as_ref();
+    let unreadable =
+        fault.is_some_and(|fault| matches!(fault.progress, Progress::Claim | Progress::Checkout));
+    match report.verdict() {
+        Verdict::Success => Exit::Success,
+        _ if unreadable => Exit::Unusable,
+        _ => Exit::Failure,
+    }
+}
+
+/// What the progress line of a terminal shows.
+fn progress_line(progress: Progress, observe: &Observe) -> String {
     let words = match progress {
         Progress::Claim => "beginning",
         Progress::Checkout => "getting the program",
@@ -108,6 +148,7 @@ fn doing(progress: Progress, observe: &Observe) -> String {
     words.to_owned()
 }
 
+/// Prints a line for each case, the output of those that did not pass, and the verdict.
 fn table(report: &Report, elapsed: Duration, out: &mut impl Write) -> io::Result<()> {
     let width = report.cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0).min(72);
     if !report.cases.is_empty() {
@@ -132,7 +173,7 @@ fn table(report: &Report, elapsed: Duration, out: &mut impl Write) -> io::Result
         show(elapsed)
     )?;
     for words in report.fault.iter().map(|fault| &fault.message).chain(&report.cut) {
-        // They quote what the program under test has written, and must not steer the terminal.
+        // These may quote the program under test, whose control sequences must not reach the terminal.
         writeln!(out, "{}", clean(words))?;
     }
     Ok(())

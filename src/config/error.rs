@@ -1,4 +1,4 @@
-//! What is said of a wrong command line or environment: one line that names the flag or the variable.
+//! Makes one line of an error in the command line or the environment, with the name of the option or the variable.
 
 use std::ffi::OsString;
 
@@ -8,15 +8,15 @@ use clap::{Arg, Command};
 
 use text::without_address_secrets;
 
-/// Clap calls a wrong value of the environment one of the flag, which nobody has given, and of bytes that are no UTF-8
-/// it says nothing at all: this names the variable.
+/// Names the variable in an error about a value from the environment. Clap names the option, which is not on the command
+/// line, and nothing at all for a value that is not UTF-8.
 pub(super) fn named(error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
     if error.kind() == ErrorKind::InvalidUtf8 {
-        let says = format!("{} holds bytes that are no UTF-8", unreadable(command, arguments));
-        return clap::Error::raw(ErrorKind::InvalidValue, says);
+        let message = format!("{} holds bytes that are not UTF-8", non_utf8(command, arguments));
+        return clap::Error::raw(ErrorKind::InvalidValue, message);
     }
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
-    // As help writes it: `--flag <VALUE>` or `--flag[=<VALUE>]`.
+    // As in the help: `--flag <VALUE>` or `--flag[=<VALUE>]`.
     let long = flag.split([' ', '[', '=']).next().and_then(|flag| flag.strip_prefix("--"));
     let Some(argument) =
         command.get_arguments().find(|argument| long.is_some() && argument.get_long() == long)
@@ -33,6 +33,7 @@ pub(super) fn named(error: clap::Error, command: &Command, arguments: &[OsString
     }
 }
 
+/// Whether `argument` is on the command line.
 fn is_given(argument: &Arg, arguments: &[OsString]) -> bool {
     arguments.iter().any(|word| {
         let word = word.to_string_lossy();
@@ -41,16 +42,16 @@ fn is_given(argument: &Arg, arguments: &[OsString]) -> bool {
     })
 }
 
-/// Where the bytes are that are no UTF-8. Several variables may hold some, and paths may: the one that counts is the
-/// first that clap does not take, after the command line.
-fn unreadable(command: &Command, arguments: &[OsString]) -> String {
+/// The place of the bytes that are not UTF-8: the command line, or else the first variable that clap refuses. Variables
+/// that hold paths may have such bytes.
+fn non_utf8(command: &Command, arguments: &[OsString]) -> String {
     let is_refused = |command: Command, arguments: &[OsString]| {
         let read = command.try_get_matches_from(arguments);
         read.is_err_and(|error| error.kind() == ErrorKind::InvalidUtf8)
     };
-    let without = |argument: Arg| argument.env(Resettable::<OsStr>::Reset);
-    let plain = command.clone().mut_args(without);
-    let plain = plain.mut_subcommands(|sub| sub.mut_args(without));
+    let without_variable = |argument: Arg| argument.env(Resettable::<OsStr>::Reset);
+    let plain = command.clone().mut_args(without_variable);
+    let plain = plain.mut_subcommands(|sub| sub.mut_args(without_variable));
     if is_refused(plain, arguments) {
         return "the command line".to_owned();
     }
@@ -62,13 +63,13 @@ fn unreadable(command: &Command, arguments: &[OsString]) -> String {
     variable.map_or_else(|| "the environment".to_owned(), |variable| variable.display().to_string())
 }
 
-/// A wrong command line in one line, without what may be a secret of a URL in it.
+/// The text of an error in one line, without the secrets of URLs in it.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let said = text
+    let lines = text
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let line = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     without_address_secrets(&line)
 }

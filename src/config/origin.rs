@@ -1,4 +1,4 @@
-//! Where each setting's value comes from: a flag, the environment, the file, or what is built in.
+//! The origin of each setting's value: an option, the environment, a file, or the default.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,21 +19,21 @@ use sandbox::confine::Most;
 use text::units::show;
 use text::without_secrets;
 
-/// The names under which systemd may hold the password ready.
+/// Names of the systemd credentials that may hold the password.
 const CREDENTIALS: [&str; 2] = ["ostest-runner.password", "password"];
 
-/// Where a value comes from, the least to be reckoned with first.
+/// Origin of a value; a later variant goes before an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// The built-in default.
     Default,
-    /// Nobody said anything, and another setting or the environment decides: which.
+    /// A default that follows from another setting or the environment; in words.
     Rule(&'static str),
-    /// The file of settings; path and line.
+    /// The settings file; path and line.
     File(String),
-    /// A file that holds a password and nothing else; its path.
+    /// A password file; its path.
     PasswordFile(String),
-    /// A variable of the environment.
+    /// An environment variable; its name.
     Environment(String),
     /// The command line.
     Flag,
@@ -51,50 +51,51 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One setting as it stands.
+/// One setting with its value and origin.
 #[derive(Debug, Clone)]
 pub struct Value {
-    /// Its name in a file.
+    /// Key in the settings file.
     pub key: String,
-    /// Its variable of the environment.
+    /// Environment variable.
     pub environment: Option<String>,
-    /// What was given for it; empty: nothing, and there is no default that could be written down.
+    /// The given values, or the default. Empty if neither exists.
     pub values: Vec<String>,
-    /// What it means, however it is written, secrets and all; of nothing, where a rule says what is taken, that.
+    /// The parsed value in a form that does not depend on how it was written, to compare two of them. It holds secrets.
     meaning: SecretString,
-    /// What the rule takes, in words.
+    /// The value that a rule leads to, as text.
     pub by_rule: Option<String>,
-    /// What is taken where nothing was given, in the words of `--help`.
-    pub otherwise: Option<String>,
-    /// Whether it takes several values.
+    /// The `[default: …]` of the help, if no value was given.
+    pub default_rule: Option<String>,
+    /// Whether the setting takes several values.
     pub several: bool,
-    /// Whether it is not to be shown.
+    /// Whether the value must not be shown.
     pub secret: bool,
-    /// Where it comes from.
+    /// Origin of the value.
     pub origin: Origin,
 }
 
 impl Value {
-    /// Whether both mean the same, wherever and however they were given. What is left to a rule is the same rule.
+    /// Whether both values are equal, whatever their origins and however they were written. Two values that follow from
+    /// a rule are equal.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.values.is_empty() && other.values.is_empty() && !self.secret)
             || self.meaning.expose_secret() == other.meaning.expose_secret()
     }
 
-    /// The value for people.
-    pub fn words(&self) -> String {
+    /// The value as text for people.
+    pub fn text(&self) -> String {
         match self.values.as_slice() {
             _ if self.secret => "***".to_owned(),
             [] => {
-                let words = self.by_rule.as_ref().or(self.otherwise.as_ref());
-                words.cloned().unwrap_or_else(|| "nothing".to_owned())
+                let rule = self.by_rule.as_ref().or(self.default_rule.as_ref());
+                rule.cloned().unwrap_or_else(|| "nothing".to_owned())
             }
             values => values.join(","),
         }
     }
 }
 
-/// All settings, in the order of `--help`.
+/// All settings with their values and origins, in the order of `--help`.
 pub fn values(command: &Command, matches: &ArgMatches, file: Option<&File>) -> Vec<Value> {
     let shown = |argument: &&Arg| file::is_setting(argument) || argument.get_id() == "config";
     command.get_arguments().filter(shown).map(|argument| value(argument, matches, file)).collect()
@@ -120,14 +121,14 @@ fn value(argument: &Arg, matches: &ArgMatches, file: Option<&File>) -> Value {
         key,
         meaning: meaning(matches, id).unwrap_or_else(|| given.join("\n")).into(),
         by_rule: None,
-        otherwise: otherwise(argument),
+        default_rule: default_rule(argument),
         several: matches!(argument.get_action(), clap::ArgAction::Append),
         secret,
         origin,
     }
 }
 
-/// What was read, as `Debug` shows it, for the types of which one value can be written in several ways.
+/// The `Debug` text of the parsed value, for types whose values can be written in several ways.
 fn meaning(matches: &ArgMatches, id: &str) -> Option<String> {
     fn of<T: Clone + fmt::Debug + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<String> {
         let values = matches.try_get_many::<T>(id).ok()??;
@@ -152,9 +153,8 @@ fn shown(values: &(impl fmt::Debug + ?Sized)) -> String {
     format!("{values:?}")
 }
 
-/// Notes what is taken where nothing was given and no default can be written down: in a daemon, whose settings alone are
-/// read again.
-pub fn settle_rules(settings: &Settings, values: &mut [Value]) {
+/// Fills in the values that follow from a rule, as they are in the daemon.
+pub fn fill_in_rules(settings: &Settings, values: &mut [Value]) {
     let state = settings.folders.state().ok();
     let state_rule = default_state().map_or("default", |(_, rule)| rule);
     let work = state.as_ref().map(|state| state.join("work"));
@@ -177,8 +177,8 @@ pub fn settle_rules(settings: &Settings, values: &mut [Value]) {
     }
 }
 
-/// The value without what may be a secret in it. Of an address query and fragment go too, since that is where hosts take tokens;
-/// of other values it does not, for a `?` is a pattern there.
+/// The value without secrets. A URL loses its query and fragment too, because some hosts accept tokens there. In other
+/// values a `?` is a pattern and stays.
 fn presentable(key: &str, text: &str) -> String {
     let text = without_secrets(text);
     match text.find(['?', '#']) {
@@ -187,27 +187,26 @@ fn presentable(key: &str, text: &str) -> String {
     }
 }
 
-/// The `[default: …]` of a flag whose default is no value but a rule.
-fn otherwise(argument: &Arg) -> Option<String> {
+/// The `[default: …]` in the help of an option whose default is not a value but a rule.
+fn default_rule(argument: &Arg) -> Option<String> {
     let help = argument.get_help()?.to_string();
     let (_, rule) = help.split_once("[default: ")?;
     Some(rule.split(']').next().unwrap_or(rule).replace('\n', " "))
 }
 
-/// Decides which of the ways to give a password counts: the one that comes from the higher place and, where two come
-/// from the same, the file of a password before the password itself. Without any, with a login wanted, systemd's
-/// credential is looked for.
-pub fn settle_password(settings: &mut Settings, values: &mut [Value]) {
+/// Chooses one of the ways to give the password: the one with the higher origin, and the password file if two have the
+/// same. If there is none and a login is required, looks for a systemd credential.
+pub fn choose_password(settings: &mut Settings, values: &mut [Value]) {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    settle(settings, values, credentials.as_deref());
+    choose(settings, values, credentials.as_deref());
 }
 
-fn settle(settings: &mut Settings, values: &mut [Value], credentials: Option<&Path>) {
+fn choose(settings: &mut Settings, values: &mut [Value], credentials: Option<&Path>) {
     let origin_of =
         |key: &str| values.iter().find(|value| value.key == key).map(|value| value.origin.clone());
     let backend = &mut settings.backend;
     let mut origin = match backend.password_fd {
-        // How `--password` arrives here.
+        // `--password` arrives as this descriptor.
         Some(_) => Origin::Flag,
         None => origin_of("password").unwrap_or(Origin::Default),
     };
@@ -228,6 +227,7 @@ fn settle(settings: &mut Settings, values: &mut [Value], credentials: Option<&Pa
     }
 }
 
+/// The first credential that exists in `folder`.
 fn credential(folder: &Path) -> Option<PathBuf> {
     CREDENTIALS.iter().map(|name| folder.join(name)).find(|path| path.exists())
 }
@@ -237,22 +237,22 @@ mod tests {
     use clap::FromArgMatches;
 
     use super::*;
-    use crate::config::tests::command;
+    use crate::config::settings::tests::command;
 
-    /// Where the password comes from, by what is on the command line and in the folder of credentials.
+    /// The origin of the password for this command line and folder of credentials.
     fn password(line: &str, credentials: Option<&Path>) -> String {
         let command = command();
         let matches = command.clone().try_get_matches_from(line.split(' ')).unwrap();
         let mut settings = Settings::from_arg_matches(&matches).unwrap();
         let mut all = values(&command, &matches, None);
-        settle(&mut settings, &mut all, credentials);
+        choose(&mut settings, &mut all, credentials);
         let value = all.iter().find(|value| value.key == "password").unwrap();
         assert_eq!(settings.backend.password_file.is_some(), matches!(value.origin, Origin::PasswordFile(_)));
         value.origin.to_string()
     }
 
     #[test]
-    fn credential_applies_only_with_login() {
+    fn credential_is_the_last_choice_with_auth() {
         let folder = tempfile::tempdir().unwrap();
         let (some, path) = (Some(folder.path()), |name: &str| folder.path().join(name));
         assert_eq!(password("runner --auth", some), "default");

@@ -1,4 +1,4 @@
-//! What can change while the runner runs, and the names of these settings.
+//! The settings that a reload changes.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::Settings;
 use crate::live::Live;
 use crate::{backend, git, pipeline::poll, pipeline::worker};
 
-/// The settings that a reload changes, but for `logger_level`, which is the log's.
+/// Keys of the settings that a reload changes. The log changes `logger_level` itself.
 pub const CHANGEABLE: &[&str] = &[
     "request_timeout",
     "claim_timeout",
@@ -21,20 +21,20 @@ pub const CHANGEABLE: &[&str] = &[
     "checkout_timeout",
 ];
 
-/// The values in force. Tasks that run keep those that they began with.
+/// The current values. A running task keeps those with which it started.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "each is documented where it is owned")]
+#[expect(missing_docs, reason = "each module documents its own")]
 pub struct Running {
     pub timeouts: Live<backend::Timeouts>,
     pub poll: Live<poll::Settings>,
     pub worker: Live<worker::Settings>,
     pub checkout: Live<git::Settings>,
-    /// How long a drain may last; 0: as long as it takes.
+    /// Time limit of a drain; 0 for none.
     pub drain: Live<Duration>,
 }
 
 impl Running {
-    /// Begins with `settings`.
+    /// Takes the values from `settings`.
     pub fn new(settings: &Settings) -> Self {
         Self {
             timeouts: Live::new(settings.backend.timeouts()),
@@ -45,7 +45,7 @@ impl Running {
         }
     }
 
-    /// Changes to what `settings` say.
+    /// Replaces the values by those of `settings`.
     pub fn change(&self, settings: &Settings) {
         self.timeouts.set(settings.backend.timeouts());
         self.poll.set(settings.poll.clone());
@@ -63,10 +63,10 @@ fn drain(settings: &Settings) -> Duration {
 mod tests {
     use super::*;
     use crate::config::file;
-    use crate::config::tests::command;
+    use crate::config::settings::tests::command;
 
     #[test]
-    fn what_is_changeable_is_a_setting() {
+    fn changeable_keys_are_settings() {
         let known: Vec<_> = command().get_arguments().map(file::key).collect();
         let unknown: Vec<_> =
             CHANGEABLE.iter().filter(|key| !known.iter().any(|known| known == *key)).collect();

@@ -1,5 +1,6 @@
-//! The tiny init that the runner is as PID 1 of a container: it starts the runner proper, hands signals on, and
-//! reaps whatever loses its parent, so that no zombie stays and no `waitpid(-1)` meets tokio's children.
+//! Process 1 of a container: a small init that starts the runner, forwards signals and reaps orphaned processes.
+//!
+//! It is a process of its own, because its `waitpid(-1)` would take the exit statuses of tokio's children.
 
 use std::process::ExitCode;
 
@@ -8,16 +9,16 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid};
 
-/// As PID 1: becomes the init, and returns what the runner proper ended with. Everywhere else, and in the runner
-/// proper: none.
+/// Forks if this is process 1. The parent becomes the init and returns the runner's exit code when the runner has ended.
+/// Returns none in the child, which is the runner, and in a process that is not process 1.
 pub fn split() -> Option<ExitCode> {
     if getpid().as_raw() != 1 {
         return None;
     }
-    // Blocked before the fork, so that none is lost between; the child takes the mask back.
+    // Blocked before the fork, so that no signal is lost; the child restores the mask.
     let signals = SigSet::all();
     let before = signals.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK).ok()?;
-    // Without a child there is nobody to reap for: then the runner goes on as PID 1 itself.
+    // If the fork fails, the runner works as process 1 itself.
     let forked = fork_once().unwrap_or(ForkResult::Child);
     if let ForkResult::Parent { child } = forked {
         return Some(watch(child, &signals));
@@ -32,6 +33,7 @@ fn fork_once() -> nix::Result<ForkResult> {
     unsafe { fork() }
 }
 
+/// Forwards signals to the runner and reaps processes until the runner has ended.
 fn watch(runner: Pid, signals: &SigSet) -> ExitCode {
     loop {
         match signals.wait() {
@@ -40,7 +42,7 @@ fn watch(runner: Pid, signals: &SigSet) -> ExitCode {
                     return code;
                 }
             }
-            // A terminal stops the foreground group by itself; what the runner is told, it is told once.
+            // Signals are blocked here, so the init itself does not act on them.
             Ok(signal) => {
                 kill(runner, signal).ok();
             }
@@ -49,7 +51,7 @@ fn watch(runner: Pid, signals: &SigSet) -> ExitCode {
     }
 }
 
-/// Takes every status there is; the exit code where the runner's is among them.
+/// Reaps all ended processes; returns the exit code of the runner if it is one of them.
 fn reap(runner: Pid) -> Option<ExitCode> {
     let mut ended = None;
     loop {
@@ -58,7 +60,7 @@ fn reap(runner: Pid) -> Option<ExitCode> {
                 ended = Some(ExitCode::from(u8::try_from(code).unwrap_or(1)));
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == runner => {
-                // As shells say it: 128 and the signal's number.
+                // The convention of shells: 128 plus the number of the signal.
                 ended = Some(ExitCode::from(128 + u8::try_from(signal as i32).unwrap_or(0)));
             }
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return ended,

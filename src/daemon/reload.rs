@@ -1,4 +1,5 @@
-//! SIGHUP: reads the settings again, changes what can change while the runner runs, and says what cannot.
+//! Reload at SIGHUP: reads the settings again, changes those that can change in a running runner, and logs which need a
+//! restart.
 
 use std::ffi::OsString;
 
@@ -9,31 +10,31 @@ use crate::config::running::{CHANGEABLE, Running};
 use crate::config::{Given, Settings, read_passwords};
 use crate::observe::logging::Log;
 
-/// Reads the command line, the environment and the file anew; an error is one line for people.
+/// Reads the command line, the environment and the settings file again. An error is one line.
 pub type Reread = fn(Vec<OsString>) -> Result<(Settings, Given), String>;
 
-/// The settings in force, and where they are changed.
+/// The current settings, and what a reload changes.
 #[derive(Debug)]
 pub struct Reload {
     reread: Reread,
-    /// As they were asked for; of those that need a restart, what is in force.
+    /// The current settings with their origins; a setting that needs a restart keeps its old value.
     given: Given,
-    /// What the file of the password held, where there is one.
+    /// The password in the password file at the start, if there is one.
     password: Option<SecretString>,
     running: Running,
     log: Log,
 }
 
 impl Reload {
-    /// Begins with the settings that the runner was started with.
+    /// Takes the settings with which the runner was started.
     pub fn new(reread: Reread, given: Given, settings: &Settings, running: Running, log: Log) -> Self {
         let backend = &settings.backend;
         let password = backend.password_file.as_ref().map(|_| backend.password.clone());
         Self { reread, given, password, running, log }
     }
 
-    /// Reads them again. Where they are wrong everything stays as it is.
-    pub fn again(&mut self) {
+    /// Reads the settings again and applies them. If they are wrong, logs that and changes nothing.
+    pub fn reload(&mut self) {
         let (settings, given) = match (self.reread)(self.given.arguments.clone()) {
             Ok(read) => read,
             Err(error) => {
@@ -50,7 +51,7 @@ impl Reload {
         let (mut now, mut after_restart) = (Vec::new(), Vec::new());
         for (old, new) in changed {
             if CHANGEABLE.contains(&new.key.as_str()) || new.key == "logger_level" {
-                now.push(format!("{} {} -> {}", new.key, old.words(), new.words()));
+                now.push(format!("{} {} -> {}", new.key, old.text(), new.text()));
                 *old = new;
             } else {
                 after_restart.push(new.key);
@@ -62,27 +63,27 @@ impl Reload {
             after_restart.push("password".to_owned());
         }
         let level = settings.logging.level(false);
-        // The line itself is to be seen under the level that says more.
+        // The line must be written under the more verbose of the two levels.
         let quieter = level > self.log.level();
         if quieter {
-            say(&now, &after_restart);
+            log_changes(&now, &after_restart);
         }
         self.running.change(&settings);
         self.log.set_level(level);
         if !quieter {
-            say(&now, &after_restart);
+            log_changes(&now, &after_restart);
         }
         if let Err(error) = password {
             let error = format!("{error:#}");
             tracing::error!(
                 name: "reload_password_failed",
                 error,
-                "the password cannot be read again; the runner goes on with the one that it has, and does not start again before that file is mended"
+                "the password cannot be read again; the runner keeps the old one, but cannot restart before that file is mended"
             );
         }
     }
 
-    /// Whether the file of the password holds another one than at the start. An error is what a start would say.
+    /// Whether the password file holds another password than at the start.
     fn has_other_password(&self, settings: &Settings) -> anyhow::Result<bool> {
         let differs = |new: &SecretString, old: &SecretString| new.expose_secret() != old.expose_secret();
         let new = password_in_file(settings)?;
@@ -90,18 +91,19 @@ impl Reload {
     }
 }
 
-/// The password in the file that is named for it. Only where it can be read again: what a pipe held is gone.
+/// The password in the password file. None if there is no regular file: a pipe cannot be read a second time.
 fn password_in_file(settings: &Settings) -> anyhow::Result<Option<SecretString>> {
     let Some(file) = &settings.backend.password_file else { return Ok(None) };
-    // Such as a shell's `<(…)`, which is gone with what wrote into it.
-    let is_passing = file.starts_with("/dev") || file.metadata().is_ok_and(|meta| !meta.is_file());
-    if !settings.backend.auth || is_passing {
+    // For example `<(…)` of a shell.
+    let is_pipe = file.starts_with("/dev") || file.metadata().is_ok_and(|meta| !meta.is_file());
+    if !settings.backend.auth || is_pipe {
         return Ok(None);
     }
     read_passwords(&settings.backend)
 }
 
-fn say(now: &[String], after_restart: &[String]) {
+/// Logs which settings have changed, and which need a restart.
+fn log_changes(now: &[String], after_restart: &[String]) {
     let (changed, needs_restart) = (now.join(", "), after_restart.join(", "));
     if after_restart.is_empty() && now.is_empty() {
         tracing::info!(name: "reloaded", "the settings were read again: nothing has changed");

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ostest_runner::cli::parse_report;
+use ostest_runner::cli::{Exit, parse_report};
 use report::Limits;
 use serde_json::Value;
 
@@ -28,15 +28,21 @@ fn compare(xml: &Path) -> Result<(), String> {
     let expected = fs::read(&expected).map_err(|e| format!("{}: {e}", expected.display()))?;
     let expected: Value = serde_json::from_slice(&expected).map_err(|e| format!("{}: {e}", xml.display()))?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = parse_report::run(&[xml.to_owned()], None, &Limits::default(), &mut out, &mut err).unwrap();
+    let args = parse_report::Args { files: vec![xml.to_owned()], id: None };
+    let exit = parse_report::run(&args, &Limits::default(), &mut out, &mut err).unwrap();
     let printed: Value = serde_json::from_slice(&out).map_err(|e| format!("{}: {e}", xml.display()))?;
     if printed != expected {
         let printed = String::from_utf8_lossy(&out);
         return Err(format!("{}: expected\n{expected:#}\nbut it became\n{printed}", xml.display()));
     }
     let passed = expected["isPassed"] == Value::Bool(true);
-    if code != u8::from(!passed) || !err.is_empty() {
-        return Err(format!("{}: exit code {code}, {}", xml.display(), String::from_utf8_lossy(&err)));
+    if exit != Exit::of(passed) || !err.is_empty() {
+        return Err(format!(
+            "{}: exit code {}, {}",
+            xml.display(),
+            exit.code(),
+            String::from_utf8_lossy(&err)
+        ));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The backend: whether it is there, takes the login, and keeps the same time.
+//! Checks the backend: whether it answers, accepts the login, and has the same time.
 
 use std::time::Duration;
 
@@ -6,28 +6,26 @@ use super::Finding;
 use crate::backend::{Error, Probe, Settings, probe};
 use text::units::show;
 
-/// Further apart than this, and what the two write down no longer fits together.
-const APART: Duration = Duration::from_secs(30);
+/// Largest difference of the clocks; beyond it the times in the logs of the two no longer match.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(30);
 
-/// What to do about the backend's own trouble.
-fn its_own(settings: &Settings, route: &str) -> String {
-    let asked = asks(settings, route);
-    format!(
-        "{asked}; who runs the backend finds more in its log, and the runner tries again until it is back"
-    )
+/// What to do about an error of the backend itself.
+fn backend_error(settings: &Settings, route: &str) -> String {
+    let request = request(settings, route);
+    format!("{request}; the log of the backend says more; the runner tries again until the backend is back")
 }
 
-/// What shows the answer itself. Never of the route for tasks, which would hand one out.
-fn asks(settings: &Settings, route: &str) -> String {
+/// The command that shows the answer of `route`. It must not be the route for tasks, which would claim one.
+fn request(settings: &Settings, route: &str) -> String {
     format!("curl -i {}{route}", settings.backend_url.as_str().trim_end_matches('/'))
 }
 
-pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
+pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     let url = &settings.backend_url;
     let probe = match probe(settings).await {
         Ok(probe) => probe,
         Err(error) => {
-            let mend = format!("curl -v {url}; correct --backend-url where it is another");
+            let mend = format!("curl -v {url}; correct --backend-url if it is wrong");
             return vec![Finding::failure("backend", format!("{url} cannot be reached: {error}"), mend)];
         }
     };
@@ -40,15 +38,17 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
 fn reached(settings: &Settings, probe: &Probe) -> Finding {
     let (url, route, status) = (&settings.backend_url, &settings.post_api, probe.status);
     let other = |how: &str| {
-        let mend = format!("{}; correct --backend-url or --post-api", asks(settings, route));
+        let mend = format!("{}; correct --backend-url or --post-api", request(settings, route));
         Finding::warning("backend", format!("{url} answers, but {route} {how}"), mend)
     };
     match status {
         404 => other("with 404"),
-        _ if probe.is_another => other("as no backend does: it has no such route, or a page there"),
-        // That it does not know this method says nothing of those that the runner needs.
+        _ if probe.is_another => other("as no backend does: the route does not exist, or is a page"),
+        // The probe's method is unknown; those that the runner needs may be known.
         501 => Finding::ok("backend", format!("{url} answers")),
-        500.. => Finding::failure("backend", format!("{url} answers {status}"), its_own(settings, route)),
+        500.. => {
+            Finding::failure("backend", format!("{url} answers {status}"), backend_error(settings, route))
+        }
         _ => Finding::ok("backend", format!("{url} answers")),
     }
 }
@@ -59,14 +59,14 @@ fn login(settings: &Settings, probe: &Probe) -> Finding {
         Some(Ok(_)) => Finding::ok("login", format!("accepted for {user}")),
         Some(Err(error)) => no_login(settings, error),
         None if matches!(probe.status, 401 | 403) => {
-            let says = format!("the backend wants one: {} answers {}", settings.post_api, probe.status);
+            let says = format!("the backend requires one: {} answers {}", settings.post_api, probe.status);
             Finding::failure("login", says, "start the runner with --auth, --login and --password-file")
         }
         None => Finding::ok("login", "none (no --auth)"),
     }
 }
 
-/// Only what judges the user and the password is answered by others: a backend that is away knows them as well as ever.
+/// The finding for a failed login. User and password are to blame only if the backend has judged them.
 fn no_login(settings: &Settings, error: &Error) -> Finding {
     let user = &settings.login;
     let (says, mend) = match error {
@@ -75,19 +75,19 @@ fn no_login(settings: &Settings, error: &Error) -> Finding {
             "set --login and --password-file (or RUNNER_PASSWORD) to what the backend knows".to_owned(),
         ),
         Error::Status { status: 429 | 500.., .. } => {
-            (format!("cannot be tried: {error}"), its_own(settings, &settings.login_api))
+            (format!("cannot be tried: {error}"), backend_error(settings, &settings.login_api))
         }
         _ => {
             let mend =
-                format!("{}; correct --backend-url or --login-api", asks(settings, &settings.login_api));
+                format!("{}; correct --backend-url or --login-api", request(settings, &settings.login_api));
             (format!("cannot be tried: {error}"), mend)
         }
     };
     Finding::failure("login", says, mend)
 }
 
-/// Whether the user may take tasks. To ask for a task would be to take one: the token's own words and the route for
-/// results have to do.
+/// Whether the user may take tasks. Asking for a task would claim one, so the roles in the token and the route for results
+/// have to suffice.
 fn role(settings: &Settings, probe: &Probe) -> Option<Finding> {
     let Some(Ok(roles)) = &probe.login else { return None };
     let user = &settings.login;
@@ -108,8 +108,8 @@ fn role(settings: &Settings, probe: &Probe) -> Option<Finding> {
         }
         None => Finding::warning(
             "role",
-            format!("not known for {user}: it can be asked only by taking a task"),
-            "journalctl -u ostest-runner -g 403, or the log elsewhere: after its first question it says where it is not enough",
+            format!("unknown for {user}: the token names no roles, and only claiming a task would show it"),
+            "journalctl -u ostest-runner -g 403: after its first poll the runner logs whether the role is missing",
         ),
     })
 }
@@ -121,7 +121,7 @@ fn clock(probe: &Probe) -> Option<Finding> {
         Err(behind) => (behind.duration(), "behind"),
     };
     // The backend's `Date` has whole seconds.
-    if apart <= APART {
+    if apart <= MAX_CLOCK_DIFFERENCE {
         return Some(Finding::ok("clock", "the backend's agrees"));
     }
     let says =

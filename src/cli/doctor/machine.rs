@@ -1,4 +1,4 @@
-//! Settings of the kernel and of this process that a run feels.
+//! Checks settings of the kernel and limits of this process.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,10 @@ use nix::unistd::geteuid;
 use super::{Finding, cause};
 use crate::config::Settings;
 
-/// Open files that a runner needs for itself, and for each task that runs.
+/// Open files that the runner needs: for itself, and for each running task.
 const FILES: (u64, u64) = (128, 32);
 
-pub(super) fn look(settings: &Settings) -> Vec<Finding> {
+pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![core_pattern()];
     findings.extend(limits(settings));
     findings.extend(file_size(settings));
@@ -25,7 +25,7 @@ fn sysctl(name: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
-/// A student's program crashes often; a handler of cores is started for each, outside of every sandbox.
+/// Students' programs crash often, and the kernel starts a core handler for each crash, outside of the sandbox.
 fn core_pattern() -> Finding {
     match sysctl("kernel.core_pattern") {
         Some(handler) if handler.starts_with('|') => Finding::warning(
@@ -35,18 +35,19 @@ fn core_pattern() -> Finding {
         ),
         Some(pattern) if pattern.starts_with('/') => Finding::warning(
             "core pattern",
-            format!("cores are written to {pattern}, where nobody removes them"),
+            format!("cores are written to {pattern}, where nothing removes them"),
             "sysctl -w kernel.core_pattern=core",
         ),
         Some(pattern) => Finding::ok("core pattern", pattern),
-        None => Finding::ok("core pattern", "not told by this kernel"),
+        None => Finding::ok("core pattern", "this kernel has none"),
     }
 }
 
+/// Limits of open files and processes.
 fn limits(settings: &Settings) -> Vec<Finding> {
     let tasks = settings.poll.concurrent as u64;
     let processes = settings.sandbox.limits.pids.0.unwrap_or(1024);
-    // Root's processes are not counted.
+    // The limit does not hold for root.
     let needed = if geteuid().is_root() { 0 } else { processes.saturating_mul(tasks) };
     [
         ("open files", Resource::RLIMIT_NOFILE, FILES.0 + FILES.1 * tasks, "ulimit -n", "LimitNOFILE"),
@@ -70,7 +71,7 @@ fn limits(settings: &Settings) -> Vec<Finding> {
     .collect()
 }
 
-/// A runner that writes more into one file than it may is killed, and so is each of its children.
+/// The limit of one file's size. The kernel kills a runner, and each of its children, that exceeds it.
 fn file_size(settings: &Settings) -> Option<Finding> {
     let (soft, _) = getrlimit(Resource::RLIMIT_FSIZE).ok()?;
     let needed = settings.checkout.max_repository;
@@ -84,7 +85,7 @@ fn file_size(settings: &Settings) -> Option<Finding> {
     })
 }
 
-/// Whether a user without privileges may make namespaces, as bubblewrap does then.
+/// Whether a user without privileges may make namespaces, which bubblewrap needs without root.
 fn namespaces() -> Finding {
     if geteuid().is_root() {
         return Finding::ok("user namespaces", "not needed as root");
@@ -103,7 +104,9 @@ fn namespaces() -> Finding {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusing {
     name: &'static str,
+    /// The value that forbids them.
     is: &'static str,
+    /// A value that allows them.
     better: &'static str,
 }
 
@@ -113,7 +116,7 @@ impl Refusing {
     }
 }
 
-/// All that forbid them here; each alone is enough.
+/// The settings that forbid namespaces here; one is enough to do so. `settings` is `/proc/sys`.
 pub(super) fn refusing(settings: &Path) -> Vec<Refusing> {
     let known = [
         Refusing { name: "user.max_user_namespaces", is: "0", better: "15000" },
@@ -127,11 +130,11 @@ pub(super) fn refusing(settings: &Path) -> Vec<Refusing> {
     known.into_iter().filter(is).collect()
 }
 
-/// The command that allows them; it lasts to the next boot.
+/// The command that allows namespaces until the next boot.
 pub(super) fn mend(refusing: &[Refusing]) -> String {
     let settings: Vec<_> =
         refusing.iter().map(|setting| format!("{}={}", setting.name, setting.better)).collect();
-    format!("sysctl -w {}; a file in /etc/sysctl.d keeps that over a boot", settings.join(" "))
+    format!("sysctl -w {}; a file in /etc/sysctl.d makes that permanent", settings.join(" "))
 }
 
 #[cfg(test)]
@@ -139,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_kernel_settings_with_needed_value() {
+    fn mend_names_setting_and_better_value() {
         let folder = tempfile::tempdir().unwrap();
         let set = |name: &str, value: &str| {
             let path = folder.path().join(name);

@@ -1,4 +1,4 @@
-//! What suites and students' programs need: python3, environments, a compiler, make, and the suite itself.
+//! Checks what suites and students' programs need: python3, environments, a compiler, make, and the suite itself.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use sandbox::command::find_program;
 use sandbox::command::{Deadline, Launcher, Spec};
 use sandbox::workspace::Workspace;
 
-/// What mends a python3 without `venv`.
-const INSTALL: &str = "apt-get install python3-venv";
+/// The command that installs `venv`.
+const INSTALL_VENV: &str = "apt-get install python3-venv";
 
-/// What brings a python3.
+/// The packages of python3.
 const PYTHON: &str = "python3 python3-venv";
 
-/// The oldest Python that the runner's plugin for pytest works with.
-const OLDEST: (u32, u32) = (3, 7);
+/// The oldest Python with which the runner's pytest plugin works.
+const MIN_PYTHON: (u32, u32) = (3, 7);
 
-/// How long a program may take to say something of itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit of a program that prints its version.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn look(launcher: &Launcher) -> Vec<Finding> {
+pub(super) async fn check(launcher: &Launcher) -> Vec<Finding> {
     let python = find_program("python3");
     let mut findings = Vec::new();
     match &python {
@@ -47,7 +47,7 @@ fn absent(program: &str, package: &str) -> Finding {
     Finding::failure(program, "not found on PATH", format!("apt-get install {package}"))
 }
 
-/// What is there and does not run. The system's own is installed anew; what somebody has put before it is in its way.
+/// A program that does not run. One of the system is installed again; another one is moved out of the way.
 fn broken(check: &str, path: &Path, why: &str, package: &str) -> Finding {
     Finding::failure(check, format!("{} does not run: {why}", path.display()), replace(path, package))
 }
@@ -63,24 +63,24 @@ fn replace(path: &Path, package: &str) -> String {
 
 async fn interpreter(launcher: &Launcher, python: &Path) -> Finding {
     let script = "import sys; print('.'.join(map(str, sys.version_info[:3])))";
-    let said = match ask(launcher, python, &["-I", "-c", script]).await {
-        Ok(said) => said,
+    let version = match first_line(launcher, python, &["-I", "-c", script]).await {
+        Ok(version) => version,
         Err(why) => return broken("python3", python, &why, PYTHON),
     };
-    let says = format!("{} {said}", python.display());
-    let mut numbers = said.split('.').map_while(|number| number.parse::<u32>().ok());
+    let says = format!("{} {version}", python.display());
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {
-        (Some(major), Some(minor)) if (major, minor) >= OLDEST => Finding::ok("python3", says),
+        (Some(major), Some(minor)) if (major, minor) >= MIN_PYTHON => Finding::ok("python3", says),
         (Some(_), Some(_)) => {
-            let says = format!("{says} is too old: {}.{} at least", OLDEST.0, OLDEST.1);
+            let says = format!("{says} is too old: {}.{} at least", MIN_PYTHON.0, MIN_PYTHON.1);
             Finding::failure("python3", says, replace(python, PYTHON))
         }
-        _ => broken("python3", python, &format!("it calls its version {said:?}"), PYTHON),
+        _ => broken("python3", python, &format!("its version {version:?} is not a number"), PYTHON),
     }
 }
 
-/// What makes the suite's environment: uv where it is, else python3. Where uv is broken, what would do its work without
-/// it is looked at too.
+/// Whether the suite's environment can be made: by uv if it exists, else by python3. If uv is broken, python3 is checked
+/// too.
 async fn environments(launcher: &Launcher, python: Option<&Path>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(uv) = find_program("uv") {
@@ -90,32 +90,34 @@ async fn environments(launcher: &Launcher, python: Option<&Path>) -> Vec<Finding
             }
             Err(why) => {
                 let says = format!("{} does not run: {why}", uv.display());
-                let mend = format!("mv {0} {0}.broken; python3 -m venv serves without it", quoted(&uv));
+                let mend = format!("mv {0} {0}.broken; then python3 -m venv is used", quoted(&uv));
                 findings.push(Finding::failure("uv", says, mend));
             }
         }
     }
     findings.push(match python {
-        None => Finding::failure("environments", "neither uv nor python3 is found", INSTALL),
-        Some(python) => match ask(launcher, python, &["-I", "-c", "import venv, ensurepip"]).await {
+        None => Finding::failure("environments", "neither uv nor python3 is found", INSTALL_VENV),
+        Some(python) => match first_line(launcher, python, &["-I", "-c", "import venv, ensurepip"]).await {
             Ok(_) => Finding::ok("environments", "made by python3 -m venv"),
-            Err(why) => Finding::failure("environments", format!("python3 cannot make them: {why}"), INSTALL),
+            Err(why) => {
+                Finding::failure("environments", format!("python3 cannot make them: {why}"), INSTALL_VENV)
+            }
         },
     });
     findings
 }
 
-/// The first line of what it says to `--version`.
+/// The first line that the program prints for `--version`.
 async fn version(launcher: &Launcher, program: &Path) -> Result<String, String> {
-    ask(launcher, program, &["--version"]).await
+    first_line(launcher, program, &["--version"]).await
 }
 
-/// The first line of what a program says; an error: why it said nothing.
-async fn ask(launcher: &Launcher, program: &Path, arguments: &[&str]) -> Result<String, String> {
+/// The first line that a program prints; an error says why it failed.
+async fn first_line(launcher: &Launcher, program: &Path, arguments: &[&str]) -> Result<String, String> {
     let spec = Spec {
         program: program.display().to_string(),
         args: arguments.iter().map(ToString::to_string).collect(),
-        // pyenv's shims need it, for one.
+        // The shims of pyenv need them.
         env: ["PATH", "HOME"]
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
@@ -123,9 +125,9 @@ async fn ask(launcher: &Launcher, program: &Path, arguments: &[&str]) -> Result<
         dir: "/".into(),
         ..Spec::default()
     };
-    let exit = launcher.run(spec, &Deadline::within(PATIENCE)).await.map_err(|error| error.to_string())?;
+    let exit = launcher.run(spec, &Deadline::within(TIMEOUT)).await.map_err(|error| error.to_string())?;
     if exit.stopped.is_some() {
-        return Err(format!("it has not answered within {} s", PATIENCE.as_secs()));
+        return Err(format!("it has not answered within {} s", TIMEOUT.as_secs()));
     }
     if !exit.success() {
         return Err(exit.last_words().unwrap_or_else(|| exit.describe()));
@@ -133,13 +135,13 @@ async fn ask(launcher: &Launcher, program: &Path, arguments: &[&str]) -> Result<
     Ok(exit.stdout.text().lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// Whether the suite can be had, by a mirror of its own that goes again: the runner's is left alone.
+/// Whether the suite can be fetched. It goes into a temporary mirror; that of the runner stays as it is.
 pub(super) async fn suite(checkout: &GitClient, config: &Config, ground: &Path) -> Finding {
     let settings = &config.settings.suite;
     let url = settings.tests_url.to_string();
     let mend = if url.contains("://") {
         let name = settings.tests_ref.as_deref().unwrap_or("HEAD");
-        format!("git ls-remote {url} {name}; a mirror that is there serves meanwhile")
+        format!("git ls-remote {url} {name}; a runner that has a mirror uses it meanwhile")
     } else {
         format!("ls -ld {url}; git -C {url} log -1, or give another --tests-url")
     };

@@ -1,4 +1,4 @@
-//! Entries of the spool for people and programs: a table, JSON, and a file indented.
+//! Prints entries of the spool: as a table, as JSON, and one file indented.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,17 +11,18 @@ use crate::spool::{About, Entry, Place, show_time};
 use crate::task::TaskId;
 use text::{clean, one_line, shorten, without_secrets};
 
-/// The longest id in a table.
-const ID: usize = 40;
-/// The longest answer in a table.
-const ANSWER: usize = 80;
+/// Longest id in the table, in characters.
+const MAX_ID: usize = 40;
+/// Longest answer of a backend in the table, in characters.
+const MAX_ANSWER: usize = 80;
 
-/// What is said of an entry in a sentence.
+/// The name of an entry in a sentence.
 pub(super) fn line(entry: &Entry) -> String {
     let id = entry.id.as_ref().map(|id| format!(" (task {})", id.short())).unwrap_or_default();
     format!("{}/{}{id}", entry.place.name(), one_line(&entry.name))
 }
 
+/// All entries as a table with a header.
 pub(super) fn table(entries: &[Entry], state: &Path) -> String {
     if entries.is_empty() {
         return format!("the spool in {} is empty\n", state.display());
@@ -45,16 +46,16 @@ fn row(entry: &Entry) -> [String; 6] {
     let about = match &entry.about {
         About::Claim { starts } => format!("started {starts} times"),
         About::Result { verdict, refused: Some((status, answer)) } => {
-            format!("{verdict}, refused with {status}: {}", shorten(&one_line(answer), ANSWER))
+            format!("{verdict}, refused with {status}: {}", shorten(&one_line(answer), MAX_ANSWER))
         }
         About::Result { verdict, refused: None } => (*verdict).to_owned(),
         About::Unreadable(why) => why.clone(),
     };
     let name = one_line(&entry.name).into_owned();
-    [name, state(entry.place).to_owned(), age, size(entry.size), shorten(&id, ID).into_owned(), about]
+    [name, state(entry.place).to_owned(), age, size(entry.size), shorten(&id, MAX_ID).into_owned(), about]
 }
 
-/// The words of the table.
+/// The name of an entry's state.
 fn state(place: Place) -> &'static str {
     match place {
         Place::Claimed => "claimed",
@@ -82,7 +83,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// One array, an entry a line.
+/// All entries as one JSON array, one entry on each line.
 pub(super) fn json(entries: &[Entry]) -> String {
     let lines: Vec<_> =
         entries.iter().map(|entry| serde_json::to_string(&Line::of(entry)).unwrap_or_default()).collect();
@@ -93,7 +94,7 @@ pub(super) fn json(entries: &[Entry]) -> String {
 struct Line<'a> {
     name: &'a str,
     state: &'static str,
-    /// As the backend gave it.
+    /// The id as the backend sent it.
     id: Option<&'a RawValue>,
     claimed_at: Option<String>,
     bytes: u64,
@@ -136,8 +137,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A file's text, indented where it is JSON. Numbers, escapes and repeated keys stay as they came, which a parsed
-/// value would not keep; passwords in URLs and control characters do not reach the terminal.
+/// The text of a file, indented if it is JSON. Numbers, escapes and repeated keys stay as they are, which parsing would
+/// change. Passwords in URLs and control characters are removed.
 pub(super) fn pretty(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let shown =
@@ -149,7 +150,7 @@ pub(super) fn pretty(text: &[u8]) -> String {
     shown
 }
 
-/// Puts what is known to be JSON on lines of its own.
+/// Breaks valid JSON into indented lines.
 fn indented(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut depth = 0_usize;
@@ -184,7 +185,7 @@ fn indented(text: &str) -> String {
     out
 }
 
-/// Copies a string after its first quote. `\/` becomes `/`, which means the same, so that a URL is seen as one.
+/// Copies a string after its first quote. `\/` becomes `/`, which means the same, so that URLs are recognized.
 fn string(chars: &mut impl Iterator<Item = char>, out: &mut String) {
     out.push('"');
     while let Some(c) = chars.next() {
@@ -200,7 +201,7 @@ fn string(chars: &mut impl Iterator<Item = char>, out: &mut String) {
     out.push('"');
 }
 
-/// Indents, but not without end: the depth is the backend's choice.
+/// Begins a line. The indentation is bounded, because the backend chooses the depth.
 fn new_line(out: &mut String, depth: usize) {
     out.push('\n');
     out.extend(std::iter::repeat_n("  ", depth.min(40)));

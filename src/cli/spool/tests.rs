@@ -1,3 +1,6 @@
+use std::io;
+use std::path::Path;
+
 use super::*;
 use crate::spool::{Finished, Spool};
 use crate::task::TaskId;
@@ -15,8 +18,8 @@ fn finished(spool: &Spool, id: &str) -> Finished {
 
 fn spool_of(state: &Path, command: &SpoolCommand) -> (u8, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = run(state, command, &mut out, &mut err).unwrap();
-    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    let exit = run(state, command, &mut out, &mut err).unwrap();
+    (exit.code(), String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
 fn which(id: &str) -> Which {
@@ -26,7 +29,7 @@ fn which(id: &str) -> Which {
 const ALL: Which = Which { id: None, all: true };
 
 #[test]
-fn list_shows_every_state_with_raw_ids() {
+fn list_shows_every_state_and_keeps_ids() {
     let state = tempfile::tempdir().unwrap();
     let list = |json| spool_of(state.path(), &SpoolCommand::List { json });
     let (spool, _) = Spool::open(state.path()).unwrap();
@@ -61,7 +64,7 @@ fn list_shows_every_state_with_raw_ids() {
 }
 
 #[test]
-fn a_file_is_shown_indented_and_without_passwords() {
+fn shows_file_indented_and_without_passwords() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let _claim = spooled(&spool, "\"abc\"");
@@ -91,7 +94,7 @@ fn retries_refused_result_beside_running_runner() {
 }
 
 #[test]
-fn finds_id_with_or_without_quotes() {
+fn finds_id_as_a_person_writes_it() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     for id in [r#""\u00e9""#, r#""caf\u00e9 \"1\"""#] {
@@ -104,7 +107,7 @@ fn finds_id_with_or_without_quotes() {
 }
 
 #[test]
-fn drops_all_but_claims_in_progress() {
+fn drops_everything_but_claims_of_running_runner() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let claim = spooled(&spool, "7");
@@ -123,7 +126,7 @@ fn drops_all_but_claims_in_progress() {
 }
 
 #[test]
-fn reports_missing_and_ambiguous_ids() {
+fn reports_missing_and_ambiguous_entries() {
     let state = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(state.path()).unwrap();
     let _claims = [spooled(&spool, "70"), spooled(&spool, "71")];
@@ -135,5 +138,5 @@ fn reports_missing_and_ambiguous_ids() {
     let nowhere = state.path().join("nowhere");
     let (code, _, err) = spool_of(&nowhere, &SpoolCommand::List { json: false });
     assert_eq!((code, err.contains("nowhere")), (2, true), "{err}");
-    assert!(!nowhere.exists(), "a question makes nothing");
+    assert!(!nowhere.exists(), "listing must not make the folder");
 }

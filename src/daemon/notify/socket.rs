@@ -1,6 +1,6 @@
-//! The way to the service manager: a datagram to the socket that it names (sd_notify(3)).
+//! Sends messages to the service manager: datagrams to the socket that it names (sd_notify(3)).
 //!
-//! Not a library's: theirs wait where the manager does not read, and the one thread that would wait is the poll loop's.
+//! Libraries for this block while the manager does not read, and would block the only thread, with the poll loop.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long a message is tried where the manager does not read.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a message is tried if the manager does not read.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The manager's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
     own: UnixDatagram,
-    /// Not connected: a manager that is executed again may make its socket anew.
+    /// The address; not connected, because a manager that executes itself again may make a new socket.
     to: SocketAddr,
 }
 
@@ -29,8 +29,8 @@ impl Socket {
             [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
             [b'/', ..] => SocketAddr::from_pathname(name)?,
             _ => {
-                let taken = "expected an absolute path, or @ and an abstract name";
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, taken));
+                let message = "expected an absolute path, or @ and an abstract name";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
         };
         let own = UnixDatagram::unbound()?;
@@ -38,10 +38,10 @@ impl Socket {
         Ok(Self { own, to })
     }
 
-    /// Sends assignments, a line each; whether they have arrived. A manager that does not read is waited for a while,
-    /// at nobody else's cost.
+    /// Sends assignments, one on each line. Returns whether they were sent. While the manager does not read, tries again
+    /// for a while without blocking the thread.
     pub(super) async fn send(&self, message: &str) -> bool {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + SEND_TIMEOUT;
         loop {
             match self.own.send_to_addr(message.as_bytes(), &self.to) {
                 Ok(_) => return true,
@@ -49,7 +49,7 @@ impl Socket {
                     sleep(Duration::from_millis(50)).await;
                 }
                 Err(error) => {
-                    tracing::debug!(name: "notify_failed", %error, "the service manager cannot be told anything");
+                    tracing::debug!(name: "notify_failed", %error, "a message to the service manager was not sent");
                     return false;
                 }
             }
@@ -57,27 +57,27 @@ impl Socket {
     }
 }
 
-/// What the manager's variables say: its socket, and how often it wants a sign of life. What is wrong with them is one
-/// warning each, and no reason not to work.
+/// Reads the manager's variables: its socket, and the interval of its watchdog. A wrong variable is ignored with one
+/// warning.
 pub(super) fn from(variable: impl Fn(&str) -> Option<OsString>) -> (Option<Socket>, Option<Duration>) {
     let given = |name: &str| variable(name).filter(|value| !value.is_empty());
     let Some(name) = given("NOTIFY_SOCKET") else { return (None, None) };
     let socket = match Socket::named(&name) {
         Ok(socket) => socket,
         Err(error) => {
-            tracing::warn!(name: "notify_socket_unusable", socket = ?name, %error, "NOTIFY_SOCKET cannot be used; the service manager is told nothing");
+            tracing::warn!(name: "notify_socket_unusable", socket = ?name, %error, "NOTIFY_SOCKET cannot be used; the service manager gets no messages");
             return (None, None);
         }
     };
     let number = |value: OsString| value.to_str().and_then(|text| text.parse::<u64>().ok());
-    // A watchdog that watches another process is none of ours.
+    // The watchdog watches another process.
     if given("WATCHDOG_PID").is_some_and(|pid| number(pid) != Some(u64::from(std::process::id()))) {
         return (Some(socket), None);
     }
     let Some(value) = given("WATCHDOG_USEC") else { return (Some(socket), None) };
     let every = number(value.clone()).filter(|&micros| micros > 0).map(Duration::from_micros);
     if every.is_none() {
-        tracing::warn!(name: "watchdog_unusable", ?value, "WATCHDOG_USEC is no number of microseconds; the watchdog is not fed");
+        tracing::warn!(name: "watchdog_unusable", ?value, "WATCHDOG_USEC is not a number of microseconds; the watchdog is not fed");
     }
     (Some(socket), every)
 }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_variables_of_the_manager_are_as_none() {
+    fn ignores_wrong_variables() {
         let own = std::process::id().to_string();
         let (name, usec) = (("NOTIFY_SOCKET", "/run/notify"), ("WATCHDOG_USEC", "20000000"));
         for (variables, expected) in [

@@ -1,18 +1,18 @@
-//! What `systemctl status` shows of the runner: one line for people.
+//! The status line that `systemctl status` shows.
 
 use crate::observe::{Health, Observe, Phase, RunningTask};
 use text::{shorten, without_secrets};
 
-/// As many tasks are named.
-const NAMED: usize = 4;
+/// Largest number of tasks in the line.
+const MAX_TASKS: usize = 4;
 
-/// The longest line.
-const LONGEST: usize = 300;
+/// Longest line, in characters.
+const MAX_LINE: usize = 300;
 
-/// What the runner does, and what troubles it.
+/// The status line: what the runner does, and its problems.
 pub(super) fn line(observe: &Observe) -> String {
     let (health, working) = (observe.health(), observe.running());
-    // What it answered says more than that it is of no use.
+    // If it answered, the reason says more than "cannot be reached".
     let backend = if health.backend_unreachable {
         "the backend cannot be reached"
     } else {
@@ -21,7 +21,7 @@ pub(super) fn line(observe: &Observe) -> String {
     let mut line = doing(&health, &working, observe.slot_count());
     for (what, why) in [
         ("the poll loop is stuck", health.stuck_at(std::time::Instant::now())),
-        ("no task is taken, since the spool cannot take one", health.spool_trouble.clone()),
+        ("no task is taken, because the spool cannot store one", health.spool_trouble.clone()),
         (backend, health.backend_trouble.clone()),
         ("login", health.credentials_trouble.clone()),
         ("the suite", health.suite.trouble.clone().filter(|_| !health.suite.ready)),
@@ -30,18 +30,19 @@ pub(super) fn line(observe: &Observe) -> String {
             line = format!("{line}; {what}: {why}");
         }
     }
-    // It is one assignment of a message that has one a line.
+    // Each line of a message is an assignment, so the text must be one line.
     let line: String = without_secrets(&line).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    shorten(&line, LONGEST).into_owned()
+    shorten(&line, MAX_LINE).into_owned()
 }
 
+/// What the runner does.
 fn doing(health: &Health, working: &[RunningTask], slots: u64) -> String {
     let busy = working.len();
     let tasks = if busy == 1 { "task" } else { "tasks" };
     match health.phase {
         Phase::WarmingUp => {
-            let activity = health.suite.activity.map(|activity| format!(" ({activity})")).unwrap_or_default();
-            format!("making ready what tasks share{activity}; no task is taken yet")
+            let work = health.suite.activity.map(|work| format!(" ({work})")).unwrap_or_default();
+            format!("preparing the suite{work}; no task is taken yet")
         }
         Phase::Stopping if busy == 0 => "stopping: delivering".to_owned(),
         Phase::Stopping => format!("stopping: {busy} {tasks} to finish: {}", names(working)),
@@ -50,14 +51,15 @@ fn doing(health: &Health, working: &[RunningTask], slots: u64) -> String {
     }
 }
 
+/// The first tasks with their progress.
 fn names(working: &[RunningTask]) -> String {
     let mut names: Vec<String> = working
         .iter()
-        .take(NAMED)
+        .take(MAX_TASKS)
         .map(|task| format!("{} ({})", shorten(&task.id, 40), task.progress))
         .collect();
-    if working.len() > NAMED {
-        names.push(format!("{} more", working.len() - NAMED));
+    if working.len() > MAX_TASKS {
+        names.push(format!("{} more", working.len() - MAX_TASKS));
     }
     names.join(", ")
 }
@@ -72,15 +74,12 @@ mod tests {
     use crate::task::TaskId;
 
     #[test]
-    fn it_says_what_is_done_and_what_troubles() {
+    fn names_work_and_problems() {
         let observe = Observe::default();
         observe.slots(8);
-        assert_eq!(line(&observe), "making ready what tasks share; no task is taken yet");
+        assert_eq!(line(&observe), "preparing the suite; no task is taken yet");
         observe.suite_activity(Some("fetching the suite"));
-        assert_eq!(
-            line(&observe),
-            "making ready what tasks share (fetching the suite); no task is taken yet"
-        );
+        assert_eq!(line(&observe), "preparing the suite (fetching the suite); no task is taken yet");
         observe.suite_activity(None);
         observe.phase(Phase::Pausing, Some(Duration::from_secs(5)));
         assert_eq!(line(&observe), "idle: 0 of 8 slots busy");
@@ -98,7 +97,7 @@ mod tests {
             "stopping: 1 task to finish: 17 (claim); the backend cannot be reached: refused READY=1"
         );
         observe.contact(Err("x".repeat(5000)));
-        assert!(line(&observe).len() <= LONGEST + 10);
+        assert!(line(&observe).len() <= MAX_LINE + 10);
         observe.contact(Ok(503));
         assert_eq!(
             line(&observe),

@@ -1,4 +1,4 @@
-"""Runs the demo's tests on a student's program; takes what the OSTEST suite takes."""
+"""Runs the demo's tests on a student's program; takes the arguments of an OSTEST suite."""
 
 import argparse
 import sys

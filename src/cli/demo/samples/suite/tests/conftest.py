@@ -10,14 +10,14 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def build(request):
-    """What `make` said in the student's folder."""
+    """The student's folder, and the result of `make` there."""
     source = Path(request.config.getoption("--src"))
     return source, subprocess.run(["make"], cwd=source, capture_output=True, text=True)
 
 
 @pytest.fixture
 def calc(build):
-    """Calls the student's program; skips where there is none."""
+    """Runs the student's program; skips the test if it was not built."""
     source, made = build
     if made.returncode != 0:
         pytest.skip("the program could not be built")
