@@ -1,0 +1,95 @@
+//! A runner whose settings come from a file that the test rewrites.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mock_backend::{Endpoint, Settings, Status, TaskId};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::{PASS, Runner, World, command, eventually};
+
+/// A world whose runner has its settings from a file.
+pub struct Reloading {
+    pub world: World,
+    pub file: PathBuf,
+    pub lines: String,
+    pub reloads: usize,
+}
+
+impl Reloading {
+    pub async fn with(settings: &str) -> Self {
+        let mut world = World::with(Settings::default(), &[]).await;
+        world.runner.kill();
+        let folder = world.folder().to_owned();
+        let lines = format!(
+            "backend_url = \"{}\"\nstate_dir = \"{1}/state\"\ntests_url = \"file://{1}/suite\"\nsandbox = \"none\"\nallow_local_repositories = true\n",
+            world.backend.url(),
+            folder.display(),
+        );
+        let file = folder.join("runner.toml");
+        fs::write(&file, format!("{lines}{settings}")).unwrap();
+        let mut command = command(&folder);
+        command.arg("--config").arg(&file);
+        world.runner = Runner::spawn(&folder, command);
+        let reloading = Self { world, file, lines, reloads: 0 };
+        eventually("it asks", || reloading.claims() > 0).await;
+        reloading
+    }
+
+    pub fn log(&self) -> String {
+        self.world.runner.log()
+    }
+
+    pub fn events(&self, name: &str) -> Vec<Value> {
+        self.world.runner.events(name)
+    }
+
+    /// What the last reload says has changed, and what it says needs a restart.
+    pub fn last(&self) -> (Option<String>, Option<String>) {
+        let event = self.events("reloaded").pop().unwrap();
+        let field = |name: &str| event[name].as_str().map(str::to_owned);
+        (field("changed"), field("needs_restart"))
+    }
+
+    /// Whether a line of the log has this level.
+    pub fn has_level(&self, level: &str) -> bool {
+        self.log().contains(&format!(r#""level":"{level}""#))
+    }
+
+    pub fn claims(&self) -> usize {
+        let requests = self.world.backend.requests();
+        requests.iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
+    }
+
+    /// Writes other settings and has them read; waits until that is said.
+    pub async fn reload(&mut self, settings: &str) {
+        self.write_and_hang_up(settings);
+        self.reloads += 1;
+        let reloads = self.reloads;
+        eventually("it is read", || self.events("reloaded").len() == reloads).await;
+    }
+
+    pub fn write_and_hang_up(&self, settings: &str) {
+        fs::write(&self.file, format!("{}{settings}", self.lines)).unwrap();
+        self.world.runner.signal(Signal::SIGHUP);
+    }
+
+    /// Hands in a task that runs until it is let go.
+    pub fn gated(&self) -> (TaskId, PathBuf) {
+        let gate = self.world.fresh("gate");
+        (self.world.submit(&format!("while [ ! -e {} ]; do sleep 0.05; done; {PASS}", gate.display())), gate)
+    }
+
+    /// Tasks that are with the runner or answered.
+    pub fn taken(&self) -> usize {
+        self.world.backend.attempts().iter().filter(|attempt| attempt.status != Status::Pending).count()
+    }
+
+    pub async fn takes(&self, number: usize) {
+        eventually(&format!("{number} are taken\n{}", self.log()), || self.taken() == number).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(self.taken(), number, "more are taken than there are slots");
+    }
+}
