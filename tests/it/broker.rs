@@ -1,5 +1,5 @@
-//! The broker of files: what there is without one, and that the suite's own interpreters are not kept from their files by
-//! it. What it keeps from a program is shown by the attacks and by `forging`.
+//! Tests of the file broker: the protection without it, and that the suite's interpreters can still write their files.
+//! `attacks` and `forging` test what it denies to a program.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,8 +8,9 @@ use mock_backend::{NewTask, Settings};
 use crate::forging::{CLOSES, USER, WRONG, suite, verdict};
 use crate::support::{Repository, World, fault_in, have};
 
-/// Becomes the runner, on a system that hands no calls over: of it the runner asks whether it does.
-const UNABLE: &str = r#"#!/usr/bin/python3
+/// A program that executes the runner behind a seccomp filter. The filter answers the runner's query for
+/// user-space notifications as a kernel without them does.
+const WITHOUT_NOTIFICATIONS: &str = r#"#!/usr/bin/python3
 import ctypes, os, struct, sys
 LIBC = ctypes.CDLL(None, use_errno=True)
 SECCOMP, GET_ACTION_AVAIL, ENOSYS = 317, 2, 38
@@ -28,7 +29,8 @@ assert LIBC.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0) == 0
 os.execv(__file__ + "-itself", sys.argv)
 "#;
 
-/// Where the system hands no calls over, a change is not prevented: it ends the run, and the log says what is in force.
+/// Without user-space notifications the runner cannot prevent a change to the suite. It detects the change and ends the
+/// attempt; the log names this protection.
 #[tokio::test]
 async fn change_to_suite_ends_run_without_broker() {
     if !have("python3", "python3 python3-venv") {
@@ -41,12 +43,12 @@ async fn change_to_suite_ends_run_without_broker() {
     world.runner.kill();
     let runner = world.folder().join("runner");
     std::fs::rename(&runner, world.folder().join("runner-itself")).unwrap();
-    std::fs::write(&runner, UNABLE).unwrap();
+    std::fs::write(&runner, WITHOUT_NOTIFICATIONS).unwrap();
     std::fs::set_permissions(&runner, std::fs::Permissions::from_mode(0o755)).unwrap();
     world.restart();
 
-    let (honest, answer) = verdict(&world, &[]).await;
-    assert_eq!(honest, "SUCCESS", "{answer}");
+    let (unchanged, answer) = verdict(&world, &[]).await;
+    assert_eq!(unchanged, "SUCCESS", "{answer}");
     assert_eq!(world.runner.enforces("suite").await.as_deref(), Some("watched"));
     for change in [
         "chmod 644 ../../suite/cases/1.txt",
@@ -93,7 +95,7 @@ def test_forked(tmp_path):
     assert forked.exitcode == 0
 "#;
 
-/// Nobody can look into them, so that nobody can make their calls for them: they are trusted.
+/// The broker trusts the suite's interpreters, because no other process can trace them.
 #[tokio::test]
 async fn broker_lets_interpreters_and_xdist_workers_write() {
     if !have("python3", "python3 python3-venv") {
@@ -128,7 +130,7 @@ async fn broker_lets_interpreters_and_xdist_workers_write() {
     }
 }
 
-/// With a broker between, too, the suite is told to have ended by the signal that it did.
+/// The broker does not hide the signal that ended the suite.
 #[tokio::test]
 async fn signal_of_suite_is_reported_through_broker() {
     if !have("python3", "python3 python3-venv") {

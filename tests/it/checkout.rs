@@ -1,4 +1,4 @@
-//! The checkout as a task meets it: every failure has its own sentence, and none hangs or tells a secret.
+//! Tests of the checkout: each failure has its own error text, and none hangs or shows a secret.
 
 use mock_backend::NewTask;
 
@@ -57,14 +57,14 @@ async fn hides_password_of_repository_url() {
 
 #[tokio::test]
 async fn applies_operators_instead_of() {
-    // The scheme is checked as the task gives it, so that https may be rewritten to a path of the operator's.
+    // The runner checks the scheme before the rewrite, so the operator may rewrite https to a local path.
     let world = World::with_git_config(|folder| {
         format!("[url \"file://{}/\"]\n\tinsteadOf = https://git.example/\n", folder.display())
     })
     .await;
     student(&world.folder().join("course/student"), PASS);
     student(&world.folder().join("course/other.git"), PASS);
-    // As git itself does, a path is also looked for with `.git` at its end.
+    // Like git, the runner also tries the path with `.git` appended.
     for name in ["student", "other.git", "other"] {
         let url = format!("https://git.example/course/{name}");
         let answer = world.answer(&world.backend.submit(NewTask::new(&url, "main"))).await;

@@ -1,4 +1,4 @@
-//! What a checkout is while it speaks with a stranger's server: confined, and without anything of the runner's own.
+//! Tests of the checkout process while it is connected to an untrusted server: it is confined and has no secrets.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,18 +10,18 @@ use crate::support::{World, eventually};
 
 const PASSWORD: &str = "sesame-of-the-runner";
 
-/// A plain user.
+/// A user without privileges.
 const USER: u32 = 65_527;
 
-/// A checkout that waits for a server that says nothing.
+/// A checkout that waits for a server that never answers.
 struct Waiting {
     world: World,
-    /// The folder in `/proc` of the process that speaks with the server.
+    /// The `/proc` folder of the process that is connected to the server.
     process: PathBuf,
     _connection: TcpStream,
 }
 
-/// Starts a runner with a password at `sandbox`, as `user`, and waits until it asks the server.
+/// Starts a runner with a password, with the sandbox level `sandbox`, as `user`. Waits until its checkout connects.
 async fn waiting(sandbox: &str, user: Option<u32>) -> Waiting {
     let users = vec![User::admin("dora_explorer", PASSWORD)];
     let settings = Settings { auth: true, users, ..Settings::default() };
@@ -32,20 +32,21 @@ async fn waiting(sandbox: &str, user: Option<u32>) -> Waiting {
     world.backend.submit(NewTask::new(&url, "main"));
     server.set_nonblocking(true).unwrap();
     let mut accepted = None;
-    eventually("the checkout asks the server", || {
+    eventually("the checkout connects to the server", || {
         accepted = server.accept().ok();
         accepted.is_some()
     })
     .await;
     let (connection, peer) = accepted.unwrap();
-    let process = speaker(peer).unwrap_or_else(|| panic!("nobody has {peer}\n{}", world.runner.log()));
+    let process = connected_process(peer)
+        .unwrap_or_else(|| panic!("no process has the connection from {peer}\n{}", world.runner.log()));
     Waiting { world, process, _connection: connection }
 }
 
-/// The process with the end `address` of a connection over TCP.
-fn speaker(address: SocketAddr) -> Option<PathBuf> {
+/// Finds the process whose TCP connection has the local address `address`.
+fn connected_process(address: SocketAddr) -> Option<PathBuf> {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    // As the kernel writes an address on this kind of machine: its bytes as one number.
+    // The kernel prints the four address bytes as one little-endian number.
     let own = format!("0100007F:{:04X}", address.port());
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let row = rows.into_iter().find(|row| row.get(1) == Some(&own.as_str()))?;
@@ -61,14 +62,14 @@ fn speaker(address: SocketAddr) -> Option<PathBuf> {
 }
 
 impl Waiting {
-    /// The number in a line of the process's status.
+    /// The hexadecimal or decimal number in a line of the process's `status` file.
     fn status(&self, name: &str) -> u64 {
         let status = fs::read_to_string(self.process.join("status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
         line.unwrap_or_else(|| panic!("no {name} in {status}")).parse().unwrap()
     }
 
-    /// Whether it is a process of the runner's, though not the runner.
+    /// Whether the process is a descendant of the runner.
     fn is_below_the_runner(&self) -> bool {
         let parent = |process: &Path| {
             let status = fs::read_to_string(process.join("status")).ok()?;
@@ -80,28 +81,31 @@ impl Waiting {
             .any(|process| process == runner)
     }
 
-    fn assert_that_nothing_is_the_runners(&self) {
+    fn assert_no_secrets(&self) {
         let read =
             |name: &str| String::from_utf8_lossy(&fs::read(self.process.join(name)).unwrap()).into_owned();
         let (environment, line) = (read("environ"), read("cmdline"));
-        assert!(environment.contains("HOME="), "it can be read: {environment:?}");
+        assert!(environment.contains("HOME="), "the environment is not readable: {environment:?}");
         for secret in [PASSWORD, "swordfish", "RUNNER_", "token"] {
             assert!(!environment.contains(secret) && !line.contains(secret), "{environment:?} {line:?}");
         }
         let runner = format!("/proc/{}/environ", self.world.runner.pid());
         let runner = fs::read(runner).unwrap();
-        assert!(String::from_utf8_lossy(&runner).contains(PASSWORD), "the runner itself was given it so");
+        assert!(
+            String::from_utf8_lossy(&runner).contains(PASSWORD),
+            "the runner's own environment lacks the password"
+        );
     }
 
     fn assert_confined(&self) {
         assert_eq!((self.status("NoNewPrivs"), self.status("Seccomp")), (1, 2));
-        // A plain user may not empty the set that bounds what could be got back, nor get back anything.
+        // CapBnd is not checked: a user without privileges cannot clear it, and cannot regain rights from it.
         for rights in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
             assert_eq!(self.status(rights), 0, "{rights}");
         }
     }
 
-    /// The files of the spool below `root`.
+    /// The spool files that are visible below `root`.
     fn spooled(&self, root: &Path) -> Vec<PathBuf> {
         let spool = self.world.folder().join("state/spool");
         let spool = root.join(spool.strip_prefix("/").unwrap());
@@ -113,26 +117,26 @@ impl Waiting {
     }
 }
 
-/// Who may look into the processes of all users.
-fn can_look() -> bool {
+/// Whether this test may read `/proc` of other users' processes.
+fn can_inspect() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        eprintln!("\n!!! SKIPPED: only root can look into a process that hides itself\n");
+        eprintln!("\n!!! SKIPPED: only root can inspect a process that is not dumpable\n");
     }
     root
 }
 
 #[tokio::test]
 async fn checkout_is_confined_without_runners_secrets() {
-    if !can_look() {
+    if !can_inspect() {
         return;
     }
     for (sandbox, user) in [("auto", None), ("auto", Some(USER)), ("basic", None), ("basic", Some(USER))] {
         let waiting = waiting(sandbox, user).await;
         assert!(waiting.is_below_the_runner(), "{:?}", waiting.process);
-        waiting.assert_that_nothing_is_the_runners();
+        waiting.assert_no_secrets();
         waiting.assert_confined();
-        assert!(!waiting.spooled(Path::new("/")).is_empty(), "the claim is in the spool");
+        assert!(!waiting.spooled(Path::new("/")).is_empty(), "the spool has no claim");
         if waiting.world.runner.logs("sandbox_chosen").await["field.level"] == "bwrap" {
             let seen = waiting.spooled(&waiting.process.join("root"));
             assert!(seen.is_empty(), "{seen:?}");
@@ -140,16 +144,16 @@ async fn checkout_is_confined_without_runners_secrets() {
     }
 }
 
-/// The looks above can fail.
+/// The checks above detect a checkout without a sandbox.
 #[tokio::test]
 async fn detects_checkout_without_sandbox() {
-    if !can_look() {
+    if !can_inspect() {
         return;
     }
     let waiting = waiting("none", None).await;
     assert!(waiting.is_below_the_runner(), "{:?}", waiting.process);
     assert_eq!((waiting.status("NoNewPrivs"), waiting.status("Seccomp")), (0, 0));
     assert!(!waiting.spooled(&waiting.process.join("root")).is_empty());
-    // Not the sandbox gives it an environment of its own.
-    waiting.assert_that_nothing_is_the_runners();
+    // The environment is clean even without a sandbox.
+    waiting.assert_no_secrets();
 }

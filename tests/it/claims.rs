@@ -1,4 +1,4 @@
-//! Claims as strange backends send them: what can be answered is answered, what cannot is logged in full.
+//! Tests of malformed claims: the runner answers each claim that has an id, and logs the others in full.
 
 use mock_backend::{Endpoint, Fault, FaultKind, TaskId};
 use serde_json::value::RawValue;
@@ -33,7 +33,7 @@ async fn malformed_task_is_answered_with_bad_field() {
         ("laboratoryNumber", Some("\"one\""), "laboratoryNumber"),
         ("connectedTests", Some("[1]"), "connectedTests"),
     ];
-    for (field, value, says) in cases {
+    for (field, value, message) in cases {
         let id = world.submit_with(PASS, |task| match value {
             Some(value) => task.field(field, value),
             None => task.without(field),
@@ -41,7 +41,7 @@ async fn malformed_task_is_answered_with_bad_field() {
         let answer = world.answer(&id).await;
         assert_eq!(answer["isError"], true, "{field} {value:?}");
         assert_eq!(world.fault(&id), "claim/task", "{field} {value:?}: {answer}");
-        assert!(text(&answer, "errorDetails").contains(says), "{field} {value:?}: {answer}");
+        assert!(text(&answer, "errorDetails").contains(message), "{field} {value:?}: {answer}");
     }
     world.assert_clean();
 }
@@ -67,7 +67,7 @@ async fn claim_without_id_is_logged_in_full() {
     world.backend.submit_raw("<html>a proxy's page</html>");
     let id = world.submit(PASS);
     assert_eq!(world.answer(&id).await["isPassed"], true);
-    eventually("both are in the log", || {
+    eventually("both claims are in the log", || {
         let log = world.runner.log();
         log.contains("marked-lost.git") && log.contains("a proxy's page")
     })
@@ -77,7 +77,7 @@ async fn claim_without_id_is_logged_in_full() {
 #[tokio::test]
 async fn cut_claim_is_answered_if_id_arrived() {
     let world = World::start().await;
-    // The fault sends half of each answer.
+    // The fault cuts each claim in half.
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::CutBody).forever());
     let submit = |(arrived, rest): (&str, &str)| {
         let claim = format!("{arrived}{rest:<0$}", arrived.len());
@@ -101,7 +101,7 @@ async fn cut_claim_is_answered_if_id_arrived() {
         assert_eq!(answer["isError"], true, "{answer}");
         assert_eq!(world.fault(id), "claim/task", "{answer}");
     }
-    eventually("the others are logged", || {
+    eventually("the claims without an id are logged", || {
         let bodies: Vec<_> =
             world.runner.events("claim_malformed").iter().map(|event| event["body"].to_string()).collect();
         (1..=3).all(|mark| bodies.iter().any(|body| body.contains(&format!(r#"marked\":{mark},"#))))
@@ -141,14 +141,14 @@ async fn malformed_claim_answers_do_not_block() {
         FaultKind::DropBefore,
     ] {
         world.backend.fault(Fault::new(Endpoint::Claim, kind.clone()));
-        eventually("the fault is met", || world.backend.faults().is_empty()).await;
+        eventually("the fault was applied", || world.backend.faults().is_empty()).await;
         let id = world.submit(PASS);
         assert_eq!(world.answer(&id).await["isPassed"], true, "{kind:?}");
     }
-    // A byte a second never ends within the claim's deadline: the task is answered by what had arrived, or logged.
+    // At one byte per second the claim misses its deadline. The runner answers the task or logs what it received.
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::Drip(std::time::Duration::from_secs(1))));
     world.submit(PASS);
-    eventually("the log says it", || world.runner.logged("claim_malformed")).await;
+    eventually("the event is logged", || world.runner.logged("claim_malformed")).await;
     let id = world.submit(PASS);
     assert_eq!(world.answer(&id).await["isPassed"], true);
 }
@@ -158,7 +158,7 @@ async fn unresolvable_backend_is_logged_and_stop_works() {
     let home = tempfile::tempdir().unwrap();
     let mut runner =
         Runner::start(home.path(), "http://no-such-host.invalid", &["--mock", "--check-interval", "100ms"]);
-    eventually("it is said", || runner.logged("claim_failed")).await;
+    eventually("the event is logged", || runner.logged("claim_failed")).await;
     runner.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(runner.ended(std::time::Duration::from_secs(10)).await.success());
 }

@@ -1,4 +1,4 @@
-//! The program as people call it: help, errors, exit codes, the log file, `parse-report`.
+//! Tests of the command line: help, errors, exit codes, the log file, `parse-report`.
 
 use std::fs;
 use std::path::Path;
@@ -58,12 +58,15 @@ fn help_lists_reference_flags_and_fits_terminal() {
         );
     }
     assert!(!help.contains("dora_explorer]\n\n      --password-file"), "the default password is printed");
-    // On a terminal that has room for more, too.
+    // Wide terminals get lines of at most 100 characters, too.
     let home = tempfile::tempdir().unwrap();
     for columns in ["100", "200"] {
         let help = command(home.path()).arg("--help").env("COLUMNS", columns).output().unwrap();
         let longest = text(&help.stdout).lines().map(|line| line.chars().count()).max().unwrap();
-        assert!((80..=100).contains(&longest), "a line of {longest} characters, of {columns}");
+        assert!(
+            (80..=100).contains(&longest),
+            "the longest line has {longest} characters on {columns} columns"
+        );
     }
 }
 
@@ -105,16 +108,20 @@ fn wrong_variable_error_names_variable_and_flag() {
         ("RUNNER_AUTH", "perhaps", "--auth[=<true|false>]"),
         ("RUNNER_SANDBOX", "x", "--sandbox <SANDBOX>"),
     ] {
-        let said = error(&[], name, value);
+        let error_line = error(&[], name, value);
         let names = [format!("'{value}'"), format!("{name} "), flag.to_owned()];
-        assert!(names.iter().all(|name| said.contains(name)), "{said}");
-        assert_eq!(error(&["spool", "list"], name, value), said, "before a subcommand and after it");
+        assert!(names.iter().all(|name| error_line.contains(name)), "{error_line}");
+        assert_eq!(
+            error(&["spool", "list"], name, value),
+            error_line,
+            "the error depends on the place of the subcommand"
+        );
     }
-    // Who gives a flag means the flag.
+    // A flag overrides the variable, so the error names the flag.
     for flag in [&["--timeout", "later"][..], &["--timeout=later"], &["config", "show", "--timeout", "later"]]
     {
-        let said = error(flag, "RUNNER_TIMEOUT", "soon");
-        assert!(said.contains("'later'") && !said.contains("RUNNER_TIMEOUT"), "{said}");
+        let error_line = error(flag, "RUNNER_TIMEOUT", "soon");
+        assert!(error_line.contains("'later'") && !error_line.contains("RUNNER_TIMEOUT"), "{error_line}");
     }
 }
 
@@ -123,7 +130,7 @@ fn names_setting_that_is_not_utf8() {
     use std::os::unix::ffi::OsStrExt;
     let home = tempfile::tempdir().unwrap();
     let bytes = std::ffi::OsStr::from_bytes(b"caf\xe9");
-    let said = |arguments: &[&std::ffi::OsStr], variables: &[&str]| {
+    let error_line = |arguments: &[&std::ffi::OsStr], variables: &[&str]| {
         let mut command = command(home.path());
         command.args(arguments).envs(variables.iter().map(|name| (name, bytes)));
         let output = command.output().unwrap();
@@ -131,17 +138,17 @@ fn names_setting_that_is_not_utf8() {
         text(&output.stderr)
     };
     let check = ["config", "check"].map(std::ffi::OsStr::new);
-    // A variable that is none of the runner's, and a folder, which may have any name.
+    // Unknown variables and folder names may contain any bytes.
     for others in [&["A_NAME"][..], &["A_NAME", "ZZZ", "RUNNER_STATE_DIR", "RUNNER_LOGGER_OUTPUT"]] {
         let variables = [others, &["RUNNER_LOGIN"]].concat();
-        assert_eq!(said(&check, &variables), "runner: RUNNER_LOGIN holds bytes that are not UTF-8\n");
+        assert_eq!(error_line(&check, &variables), "runner: RUNNER_LOGIN holds bytes that are not UTF-8\n");
     }
     let login = ["config", "check", "--login", "x"].map(std::ffi::OsStr::new);
     let expected = "runner: RUNNER_TESTS_REF holds bytes that are not UTF-8\n";
-    assert_eq!(said(&login, &["RUNNER_LOGIN", "RUNNER_TESTS_REF"]), expected, "the flag counts");
+    assert_eq!(error_line(&login, &["RUNNER_LOGIN", "RUNNER_TESTS_REF"]), expected, "the flag does not override the variable");
     let line = [&check[..], &["--tests-ref".as_ref(), bytes]].concat();
     let expected = "runner: the command line holds bytes that are not UTF-8\n";
-    assert_eq!(said(&line, &["RUNNER_LOGIN"]), expected);
+    assert_eq!(error_line(&line, &["RUNNER_LOGIN"]), expected);
 }
 
 #[test]
@@ -178,16 +185,17 @@ async fn sighup_reopens_log_file() {
     fs::write(&log, "before\n").unwrap();
     let world = World::with(Settings::default(), &["--logger-output", log.to_str().unwrap()]).await;
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
-    eventually("it logs there", || !events_in(&read(&log), "runner_started").is_empty()).await;
+    eventually("the runner writes to the log file", || !events_in(&read(&log), "runner_started").is_empty())
+        .await;
     assert!(read(&log).starts_with("before\n"));
     fs::rename(&log, &moved).unwrap();
     world.runner.signal(Signal::SIGHUP);
     let id = world.submit(PASS);
     world.answer(&id).await;
     let ended = |path| events_in(&read(path), "task_ended").len();
-    eventually("the new file has the new lines", || ended(&log) == 1).await;
+    eventually("the new log file has the new lines", || ended(&log) == 1).await;
     assert_eq!(ended(&moved), 0);
-    assert!(!read(&log).contains('\u{1b}'), "colours in a file");
+    assert!(!read(&log).contains('\u{1b}'), "the log file has colours");
 }
 
 #[tokio::test]
@@ -196,7 +204,7 @@ async fn error_level_logs_nothing_on_success() {
     let id = world.submit(PASS);
     world.answer(&id).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(world.runner.log(), "", "nothing went wrong, so nothing is said");
+    assert_eq!(world.runner.log(), "", "the log is not empty");
 }
 
 #[test]
@@ -225,7 +233,7 @@ fn completions_and_manual_list_every_option() {
     for arguments in
         [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]]
     {
-        // Nor does a wrong file of settings stand in the way.
+        // These commands do not read the settings file.
         let home = tempfile::tempdir().unwrap();
         let output =
             command(home.path()).args(arguments).env("RUNNER_CONFIG", "/no/such/file").output().unwrap();
@@ -234,10 +242,10 @@ fn completions_and_manual_list_every_option() {
         for option in options.iter().chain(&["parse-report", "spool", "retry"]) {
             assert!(answer.contains(option), "{arguments:?}: {option}");
         }
-        assert!(!answer.contains("password-fd"), "{arguments:?}: what is for the runner itself");
+        assert!(!answer.contains("password-fd"), "{arguments:?}: the output shows a hidden option");
     }
     assert_eq!(runner(&["completions", "tcsh"]).status.code(), Some(2));
-    // A switch must not take the next word for its value, a subcommand, say.
+    // Completion must not treat the word after a switch, such as a subcommand, as its value.
     assert!(!text(&runner(&["completions", "bash"]).stdout).contains("--auth)"));
     assert!(text(&runner(&["man"]).stdout).contains(r"\-\-auth\fR[=\fI<true|false>\fR]"));
 }
@@ -263,12 +271,12 @@ fn help_colours_obey_terminal_and_no_color() {
     let on_a_terminal = |settings: &str| {
         text(&shell("sh", &["-c", &format!("{settings} exec script -qec '{line}' /dev/null")]).stdout)
     };
-    assert!(on_a_terminal("TERM=xterm").contains("\u{1b}["), "no colours");
-    assert!(!on_a_terminal("TERM=xterm NO_COLOR=1").contains("\u{1b}["), "colours in spite of NO_COLOR");
-    assert!(!text(&runner(&["--help"]).stdout).contains('\u{1b}'), "colours in a pipe");
+    assert!(on_a_terminal("TERM=xterm").contains("\u{1b}["), "the terminal gets no colours");
+    assert!(!on_a_terminal("TERM=xterm NO_COLOR=1").contains("\u{1b}["), "NO_COLOR is ignored");
+    assert!(!text(&runner(&["--help"]).stdout).contains('\u{1b}'), "a pipe gets colours");
 }
 
-#[expect(clippy::disallowed_methods, reason = "what a person would use the answer with")]
+#[expect(clippy::disallowed_methods, reason = "the test runs the output in a shell")]
 fn shell(program: &str, arguments: &[&str]) -> Output {
     let mut command = std::process::Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());

@@ -1,4 +1,4 @@
-//! Delivery: the answer arrives, whatever the backend does to it on the way.
+//! Tests of the delivery: the backend receives each result in spite of errors, lost connections and limits.
 
 use mock_backend::{Endpoint, Fault, FaultKind};
 
@@ -19,7 +19,7 @@ async fn result_is_retried_until_accepted() {
         let id = world.submit(PASS);
         assert_eq!(world.answer(&id).await["isPassed"], true, "{kind:?}");
     }
-    eventually("every fault was met", || world.backend.faults().is_empty()).await;
+    eventually("every fault was applied", || world.backend.faults().is_empty()).await;
 }
 
 #[tokio::test]
@@ -28,8 +28,12 @@ async fn unconfirmed_result_is_resent_unchanged() {
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::DropAfter));
     let id = world.submit(PASS);
     world.answer(&id).await;
-    eventually("it is sent again", || world.backend.result_of(&id).unwrap().deliveries == 2).await;
-    assert_eq!(world.backend.result_of(&id).unwrap().versions.len(), 1, "the two bodies differ");
+    eventually("the result is sent again", || world.backend.result_of(&id).unwrap().deliveries == 2).await;
+    assert_eq!(
+        world.backend.result_of(&id).unwrap().versions.len(),
+        1,
+        "the second delivery has another body"
+    );
 }
 
 #[tokio::test]
@@ -37,10 +41,10 @@ async fn refused_result_does_not_block_others() {
     let world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(400)).times(2));
     let poisoned = world.submit(PASS);
-    eventually("it was refused twice", || world.backend.faults().is_empty()).await;
+    eventually("the result was refused twice", || world.backend.faults().is_empty()).await;
     let next = world.submit(PASS);
     assert_eq!(world.answer(&next).await["isPassed"], true);
-    eventually("the log says so, with the body", || {
+    eventually("the refusal of the result is logged", || {
         let refused = world.runner.events("result_refused");
         refused.iter().any(|event| event["task.id"] == poisoned.as_json().trim_matches('"'))
     })
@@ -59,7 +63,7 @@ async fn result_obeys_storage_limits() {
     let cases = answer["testResults"].as_array().unwrap();
     assert_eq!(cases.len(), 50);
     let last = cases.last().unwrap();
-    assert_eq!(last["name"], "last", "what failed is kept first");
+    assert_eq!(last["name"], "last", "the failed case was dropped");
     let description = last["description"].as_str().unwrap();
     assert!(description.len() <= 16 << 10 && description.contains("cut"), "{}", description.len());
     assert!(
@@ -78,7 +82,8 @@ async fn repeated_empty_answers_count_as_receipts() {
     let mut world = World::start().await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::Empty).forever());
     world.submit(PASS);
-    eventually("three in a row are a yes", || world.runner.logged("empty_receipts_accepted")).await;
+    eventually("three empty answers count as a receipt", || world.runner.logged("empty_receipts_accepted"))
+        .await;
     world.submit(PASS);
     world.runner.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(world.runner.ended(std::time::Duration::from_secs(10)).await.success());
@@ -93,7 +98,7 @@ async fn single_empty_answer_is_not_a_receipt() {
     assert_eq!(world.answer(&id).await["isPassed"], true);
 }
 
-/// How often the backend was handed a result.
+/// Number of requests that delivered a result.
 fn posts(world: &World) -> usize {
     world.backend.requests().iter().filter(|request| request.endpoint == Some(Endpoint::Result)).count()
 }
@@ -108,8 +113,8 @@ async fn too_large_result_shrinks_without_pause() {
     let answer = world.answer(&world.submit(script)).await;
     let description = answer["testResults"][0]["description"].as_str().unwrap();
     assert!((200..3_000).contains(&description.len()) && description.contains("cut"), "{description}");
-    assert_eq!(posts(&world), 3, "12,000, 3,000 and 750 bytes of description");
-    assert!(!world.runner.logged("delivery_retried"), "it paused between the sizes");
+    assert_eq!(posts(&world), 3, "the runner does not try 12,000, 3,000 and 750 bytes of description");
+    assert!(!world.runner.logged("delivery_retried"), "the runner paused between the sizes");
 }
 
 #[tokio::test]
@@ -118,12 +123,16 @@ async fn unshrinkable_result_is_critical_and_retried_rarely() {
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(413)).forever());
     let id = world.submit(PASS);
     world.runner.logs("result_too_large").await;
-    // With its case and without it, a round; the next comes after up to 30 s.
+    // Each round sends the result with its case and without it. The next round starts up to 30 s later.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert!((2..=8).contains(&posts(&world)), "{} requests within 3 s", posts(&world));
     assert_eq!(world.runner.events("result_too_large").len(), 1);
     world.backend.clear_faults();
     world.restart();
     let answer = world.answer(&id).await;
-    assert_eq!(answer["testResults"].as_array().unwrap().len(), 1, "the whole is sent first: {answer}");
+    assert_eq!(
+        answer["testResults"].as_array().unwrap().len(),
+        1,
+        "the runner did not send the full result first: {answer}"
+    );
 }

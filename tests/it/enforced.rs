@@ -1,4 +1,4 @@
-//! What is enforced is said wherever somebody looks, in the words of the log.
+//! Tests that `/status`, the page, the metrics and the kept report name the same sandbox features as the log.
 
 use std::fs;
 
@@ -9,10 +9,10 @@ use crate::observing::{address, get, page, status};
 use crate::sandbox::last_kept;
 use crate::support::{PASS, World, eventually, have};
 
-/// A plain user, who owns no control group.
+/// A user without privileges, who owns no control group.
 const USER: u32 = 65_528;
 
-async fn same_words_at(sandbox: &str, user: Option<u32>) -> Value {
+async fn features_agree_at(sandbox: &str, user: Option<u32>) -> Value {
     let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
     let world = world.confined(sandbox, user);
     let chosen = world.runner.logs("sandbox_chosen").await;
@@ -36,7 +36,7 @@ async fn same_words_at(sandbox: &str, user: Option<u32>) -> Value {
     let kept = world.folder().join("state/kept");
     eventually("the report is kept", || fs::read_dir(&kept).is_ok_and(|mut all| all.next().is_some())).await;
     let about = last_kept(&kept).join("about.json");
-    eventually("it is whole", || fs::read(&about).is_ok_and(|text| text.ends_with(b"}\n"))).await;
+    eventually("about.json is complete", || fs::read(&about).is_ok_and(|text| text.ends_with(b"}\n"))).await;
     let about: Value = serde_json::from_slice(&fs::read(about).unwrap()).unwrap();
     assert_eq!((&about["sandbox"], &about["enforced"]), (&level.into(), &words.as_str().into()));
     let method = words.split(' ').find_map(|word| word.strip_prefix("memory=")).unwrap();
@@ -50,7 +50,7 @@ async fn enforced_features_agree_everywhere() {
         return;
     }
     for sandbox in ["auto", "basic", "none"] {
-        same_words_at(sandbox, None).await;
+        features_agree_at(sandbox, None).await;
     }
 }
 
@@ -60,11 +60,11 @@ async fn kept_report_names_memory_method() {
         eprintln!("\n!!! SKIPPED: only root can start a runner as another user\n");
         return;
     }
-    assert_eq!(same_words_at("basic", Some(USER)).await["memory_method"], "sampled");
-    // Where root may make control groups, they count; whether it may here is the machine's affair.
+    assert_eq!(features_agree_at("basic", Some(USER)).await["memory_method"], "sampled");
+    // Control groups measure memory if root can create them on this machine.
     let groups =
         fs::read_to_string("/proc/self/mounts").unwrap().contains(" /sys/fs/cgroup/memory cgroup rw,");
     if groups {
-        assert_eq!(same_words_at("basic", None).await["memory_method"], "cgroup-v1");
+        assert_eq!(features_agree_at("basic", None).await["memory_method"], "cgroup-v1");
     }
 }

@@ -1,4 +1,4 @@
-//! The suite's mirror and its environment: made once, shared, refreshed, and whole after any accident.
+//! Tests of the suite's mirror and environment: they are made once, shared, refreshed and repaired.
 
 use std::fs;
 use std::process::Stdio;
@@ -26,8 +26,11 @@ async fn it_is_made_once_before_the_first_claim_and_shared_by_all() {
     }
     let log = world.runner.log();
     assert_eq!(world.runner.events("environment_started").len(), 1, "{log}");
-    let ready = log.find("suite_ready").expect("its readiness is logged");
-    assert!(ready < log.find("task_started").unwrap(), "a task was taken before the suite was ready");
+    let ready = log.find("suite_ready").expect("suite_ready is logged");
+    assert!(
+        ready < log.find("task_started").unwrap(),
+        "the runner started a task before the suite was ready"
+    );
     assert_eq!(environments(&world).len(), 1);
 }
 
@@ -42,7 +45,7 @@ async fn a_suite_that_changes_is_taken_up_and_gets_an_environment_of_its_own() {
     ]);
     let answer = world.answer(&world.submit(PASS)).await;
     assert!(answer["errorDetails"].as_str().unwrap().contains("the new suite"), "{answer}");
-    assert_eq!(environments(&world).len(), 1, "no requirements, before and after: the same environment");
+    assert_eq!(environments(&world).len(), 1, "unchanged requirements made a second environment");
 }
 
 #[tokio::test]
@@ -69,8 +72,8 @@ async fn what_somebody_has_removed_is_made_anew() {
 async fn no_task_is_taken_before_the_suite_is_ready() {
     let world = World::without_environment(Settings::default(), &["--tests-ref", "not-yet"]).await;
     let id = world.submit(PASS);
-    eventually("the log says why", || world.runner.logged("suite_not_ready")).await;
-    assert!(world.backend.requests().is_empty(), "it asked for a task that it could not run");
+    eventually("the event is logged", || world.runner.logged("suite_not_ready")).await;
+    assert!(world.backend.requests().is_empty(), "the runner polled before its suite was ready");
     let suite = Repository::open(&world.folder().join("suite"));
     suite.branch("not-yet");
     assert_eq!(world.answer(&id).await["isPassed"], true);
@@ -83,7 +86,7 @@ async fn a_runner_killed_while_making_it_leaves_nothing_that_is_taken_for_whole(
     world.runner.signal(Signal::SIGKILL);
     world.runner.ended(Duration::from_secs(5)).await;
     let [environment] = environments(&world).try_into().unwrap();
-    // As a kill in the middle leaves it: some files, no marker, a stale lock file.
+    // What a killed installation leaves: some files, no marker, a stale lock file.
     fs::remove_file(environment.join(".complete")).unwrap();
     fs::remove_file(environment.join("bin/python")).unwrap();
     fs::write(environment.join("pyvenv.cfg"), "half").unwrap();
@@ -92,8 +95,7 @@ async fn a_runner_killed_while_making_it_leaves_nothing_that_is_taken_for_whole(
     assert_eq!(environments(&world), [environment]);
 }
 
-/// A suite of the generation that takes `--lab`, whose `--help` does `trouble` the first time; it reports only where it is
-/// called as it wants to be.
+/// Makes a suite that needs `--lab` and `--labs`. Its first call with `--help` runs the Python code `trouble`.
 fn suite_in_trouble(trouble: &str, folder: &std::path::Path) -> String {
     let suite = folder.join("suite");
     scripted_suite(&suite);
@@ -120,7 +122,7 @@ for option in ['--lab', '--labs']:
 }
 
 #[tokio::test]
-async fn a_suite_that_did_not_come_to_say_how_it_is_called_is_asked_again() {
+async fn retries_failed_help_of_suite() {
     for (trouble, names) in [
         ("os.kill(os.getpid(), signal.SIGKILL)", ["--help", "signal 9"]),
         ("time.sleep(600)", ["--help", "30 s"]),
@@ -129,7 +131,7 @@ async fn a_suite_that_did_not_come_to_say_how_it_is_called_is_asked_again() {
         let suite = suite_in_trouble(trouble, folder.path());
         let world = World::without_environment(Settings::default(), &["--tests-url", &suite]).await;
         let id = world.submit_with(PASS, |task| task.lab(2));
-        // Longer than the look itself.
+        // The call with `--help` may take 30 s.
         let end = std::time::Instant::now() + Duration::from_secs(60);
         let is_named =
             |event: &serde_json::Value| names.iter().all(|name| event["fault"].to_string().contains(name));
@@ -137,14 +139,14 @@ async fn a_suite_that_did_not_come_to_say_how_it_is_called_is_asked_again() {
             assert!(std::time::Instant::now() < end, "{}", world.runner.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert!(world.backend.requests().is_empty(), "it asked for a task that it could not run");
+        assert!(world.backend.requests().is_empty(), "the runner polled before its suite was ready");
         let answer = world.answer(&id).await;
         assert_eq!(answer["isPassed"], true, "{answer}\n{}", world.runner.log());
     }
 }
 
 #[test]
-fn two_processes_that_want_the_same_environment_make_one() {
+fn two_processes_make_one_environment() {
     let folder = tempfile::tempdir().unwrap();
     let suite = scripted_suite(&folder.path().join("suite"));
     fs::create_dir(folder.path().join("program")).unwrap();
@@ -164,7 +166,7 @@ fn two_processes_that_want_the_same_environment_make_one() {
 }
 
 #[tokio::test]
-async fn requirements_that_cannot_be_had_are_named_and_leave_no_process() {
+async fn missing_requirement_is_named_and_leaves_no_process() {
     let world = World::without_environment(Settings::default(), &[]).await;
     let suite = Repository::open(&world.folder().join("suite"));
     suite.commit(&[("requirements.txt", "./no-such-folder-of-the-suite\n")]);
@@ -179,7 +181,7 @@ async fn requirements_that_cannot_be_had_are_named_and_leave_no_process() {
 }
 
 #[tokio::test]
-async fn uv_makes_it_where_uv_is_installed() {
+async fn uv_makes_environment_if_installed() {
     if !have("uv", "- ; pip install uv") {
         return;
     }

@@ -1,4 +1,4 @@
-//! Several runners on one backend: a new version is rolled out under load, and no task is lost.
+//! Tests of several runners on one backend: a rolling upgrade under load loses no task.
 
 use std::fs;
 use std::path::Path;
@@ -13,19 +13,19 @@ use crate::support::{Ran, Repository, Runner, command, eventually, scripted_suit
 const RUNNERS: usize = 4;
 const ROUNDS: usize = 2;
 
-/// Tasks that wait at least, so that no runner is idle when its turn comes.
+/// Minimum number of waiting tasks. It keeps every runner busy.
 const BACKLOG: usize = 12;
 
-/// How long a drain may take: a task in hand, its delivery, and a busy machine.
+/// Maximum time of a drain: the running tasks and their deliveries on a busy machine.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Runners with states of their own, and the tasks that they were given.
+/// A backend for several runners, each with its own state folder, and the submitted tasks.
 struct Fleet {
     backend: MockBackend,
     folder: TempDir,
     suite: String,
     students: Vec<(Repository, &'static str)>,
-    given: Vec<(TaskId, &'static str)>,
+    submitted: Vec<(TaskId, &'static str)>,
 }
 
 impl Fleet {
@@ -42,19 +42,19 @@ impl Fleet {
             .into_iter()
             .collect();
         let backend = MockBackend::start(Settings::default()).await.unwrap();
-        Self { backend, folder, suite, students, given: Vec::new() }
+        Self { backend, folder, suite, students, submitted: Vec::new() }
     }
 
-    /// Hands in tasks of each kind until enough are waiting.
+    /// Submits tasks of each kind until `BACKLOG` tasks wait.
     fn load(&mut self) {
         while self.backend.unanswered() < BACKLOG {
-            let (repository, verdict) = &self.students[self.given.len() % self.students.len()];
+            let (repository, verdict) = &self.students[self.submitted.len() % self.students.len()];
             let id = self.backend.submit(NewTask::new(&repository.url(), "main"));
-            self.given.push((id, verdict));
+            self.submitted.push((id, verdict));
         }
     }
 
-    /// Starts the runner of that number, on the state that its predecessor left.
+    /// Starts runner `number` on the state folder of its predecessor.
     fn start(&self, number: usize) -> Runner {
         let home = self.folder.path().join(format!("runner-{number}"));
         fs::create_dir_all(&home).unwrap();
@@ -72,8 +72,8 @@ impl Fleet {
         Runner::start(&home, &self.backend.url(), &arguments)
     }
 
-    /// Waits until `holds`, with enough tasks at the backend all the while.
-    async fn loaded_until(&mut self, what: &str, mut holds: impl FnMut() -> bool) {
+    /// Waits until `holds` is true, and submits tasks meanwhile.
+    async fn submit_until(&mut self, what: &str, mut holds: impl FnMut() -> bool) {
         eventually(what, || {
             self.load();
             holds()
@@ -81,24 +81,24 @@ impl Fleet {
         .await;
     }
 
-    /// What is wrong with the answers, once all are there.
-    fn wrong(&self) -> Vec<String> {
-        let mut wrong: Vec<String> = Vec::new();
-        for (id, verdict) in &self.given {
+    /// The answers that are missing, wrong or duplicate, and the violations of the protocol.
+    fn wrong_answers(&self) -> Vec<String> {
+        let mut wrong_answers: Vec<String> = Vec::new();
+        for (id, verdict) in &self.submitted {
             let status = self.backend.status_of(id).map(Status::as_str);
             let times = self.backend.result_of(id).map_or(0, |result| result.deliveries);
             if status != Some(verdict) || times != 1 {
-                wrong.push(format!("{id}: {status:?} for {verdict}, answered {times} times"));
+                wrong_answers.push(format!("{id}: {status:?} for {verdict}, answered {times} times"));
             }
         }
-        wrong.extend(self.backend.violations().iter().map(|violation| format!("{violation:?}")));
-        wrong
+        wrong_answers.extend(self.backend.violations().iter().map(|violation| format!("{violation:?}")));
+        wrong_answers
     }
 }
 
-/// Waits until the runner that works in `state` has opened its spool.
-async fn opened(state: &Path) {
-    eventually("it works there", || {
+/// Waits until a runner has opened the spool in `state`.
+async fn wait_for_spool(state: &Path) {
+    eventually("the runner has opened its spool", || {
         state.join("spool/claimed").is_dir() && state.join("runner.lock").exists()
     })
     .await;
@@ -114,7 +114,7 @@ async fn shared_state_folder_lists_each_runner() {
     let said = async |words: &[&str], state: &Path| {
         let mut command = command(home);
         command.args(words).args(fixed).arg(state);
-        // The mock backend lives in this thread's runtime.
+        // The mock backend runs on this thread, so the command must not block it.
         let ran = Ran::beside(command).await;
         (ran.code, ran.all())
     };
@@ -126,7 +126,7 @@ async fn shared_state_folder_lists_each_runner() {
         let mut daemon = command(home);
         daemon.args(fixed).arg(&with_slots);
         runners.push(Runner::spawn(home, daemon));
-        opened(&shared.join(number)).await;
+        wait_for_spool(&shared.join(number)).await;
     }
     let last = runners.pop().unwrap();
     let (first, second) = (runners[0].pid(), runners[1].pid());
@@ -136,10 +136,10 @@ async fn shared_state_folder_lists_each_runner() {
     for pid in [first, second] {
         assert!(lock.contains(&pid.to_string()), "{lock}");
     }
-    assert!(lock.ends_with('3'), "the slot that nobody works in: {lock}");
-    assert!(!shared.join("4").exists(), "it takes no slot");
+    assert!(lock.ends_with('3'), "the doctor does not name the free state folder: {lock}");
+    assert!(!shared.join("4").exists(), "the doctor created a state folder");
 
-    // With what waits in it, the volume's own folder is not to be called empty.
+    // The text must not call the shared folder empty while its subfolders hold results.
     for state in [&with_slots, &shared] {
         let (code, line) = said(&["spool", "list"], state).await;
         assert_eq!((code, line.lines().count()), (Some(2), 1), "{line}");
@@ -152,7 +152,7 @@ async fn shared_state_folder_lists_each_runner() {
     assert!(line.contains(shared.join("2").to_str().unwrap()), "{line}");
 }
 
-/// Tasks that a runner has taken and not ended.
+/// Number of tasks that a runner has started and not ended.
 fn in_hand(runner: &Runner) -> usize {
     runner.events("task_started").len().saturating_sub(runner.events("task_ended").len())
 }
@@ -164,9 +164,9 @@ async fn rolling_restart_answers_each_task_once() {
     let mut runners: Vec<Runner> = (0..RUNNERS).map(|number| fleet.start(number)).collect();
     for round in 0..ROUNDS {
         for (number, runner) in runners.iter_mut().enumerate() {
-            fleet.loaded_until(&format!("{number} works in round {round}"), || in_hand(runner) > 0).await;
+            fleet.submit_until(&format!("{number} works in round {round}"), || in_hand(runner) > 0).await;
             runner.signal(Signal::SIGTERM);
-            // The others go on meanwhile.
+            // The other runners keep working.
             let end = tokio::time::Instant::now() + DRAIN;
             while runner.is_alive() {
                 fleet.load();
@@ -180,11 +180,16 @@ async fn rolling_restart_answers_each_task_once() {
         }
     }
     for runner in &runners {
-        fleet.loaded_until("all work again", || runner.logged("task_started")).await;
+        fleet.submit_until("the restarted runner starts a task", || runner.logged("task_started")).await;
     }
-    eventually("all are answered", || fleet.backend.unanswered() == 0).await;
-    let wrong = fleet.wrong();
-    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), fleet.given.len());
-    // Each drain met work, and work went on around it.
-    assert!(fleet.given.len() > BACKLOG + RUNNERS * ROUNDS, "{}", fleet.given.len());
+    eventually("all tasks are answered", || fleet.backend.unanswered() == 0).await;
+    let wrong_answers = fleet.wrong_answers();
+    assert!(
+        wrong_answers.is_empty(),
+        "{} of {}: {wrong_answers:#?}",
+        wrong_answers.len(),
+        fleet.submitted.len()
+    );
+    // Each drain interrupted a busy runner while others worked.
+    assert!(fleet.submitted.len() > BACKLOG + RUNNERS * ROUNDS, "{}", fleet.submitted.len());
 }

@@ -1,4 +1,4 @@
-//! The limits of a task: what they are by default, and that a program meets them.
+//! Tests of a task's limits: the defaults, and their effect on a program.
 
 use serde_json::Value;
 
@@ -25,11 +25,11 @@ fn default_limits_suit_course_labs() {
     }
 }
 
-/// A case that fails with the limits that a program meets: of open files, the size of a file, the address space.
+/// A case whose failure text has the limits of a program: open files, file size, address space.
 const LIMITS: &str = "code = 'import resource as r; \
      print(*(r.getrlimit(of) for of in (r.RLIMIT_NOFILE, r.RLIMIT_FSIZE, r.RLIMIT_AS)))'\n\
-     told = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)\n\
-     assert False, 'told: ' + told.stdout";
+     limits = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)\n\
+     assert False, 'limits: ' + limits.stdout";
 
 #[test]
 fn program_has_file_limits_but_no_address_limit() {
@@ -37,8 +37,8 @@ fn program_has_file_limits_but_no_address_limit() {
     let suite = bench.suite(&[("limits", LIMITS)], &[]);
     for level in ["basic", "auto"] {
         for (arguments, wanted) in [
-            (&[][..], "told: (256, 256) (67108864, 67108864) (-1, -1)"),
-            (&["--nofile", "100", "--file-size", "16M"], "told: (100, 100) (16777216, 16777216) (-1, -1)"),
+            (&[][..], "limits: (256, 256) (67108864, 67108864) (-1, -1)"),
+            (&["--nofile", "100", "--file-size", "16M"], "limits: (100, 100) (16777216, 16777216) (-1, -1)"),
         ] {
             let (answer, log) = bench.run(&suite, &[&["--sandbox", level], arguments].concat());
             assert!(text(&answer, "limits").contains(wanted), "{level}: {wanted}\n{answer}\n{log}");
@@ -46,8 +46,8 @@ fn program_has_file_limits_but_no_address_limit() {
     }
 }
 
-/// A case that fails with the share of a processor that two busy programs got together: what they get at best, since
-/// others work here too.
+/// A case whose failure text has the largest share of a processor that two busy programs got together. It takes the best
+/// of several rounds, because other programs run on this machine.
 const SHARE: &str = "code = 'import time; end = time.monotonic() + 1.5\\nwhile time.monotonic() < end: pass'
 def used():
     now = os.times()
@@ -61,7 +61,7 @@ for _ in range(ROUNDS):
         break
 assert False, 'percent: %d.' % (100 * best)";
 
-/// The number after `percent:` in the words of a case.
+/// The number after `percent:` in the text of a case.
 fn percent(answer: &Value) -> u32 {
     let words = text(answer, "share");
     let number = words.split("percent: ").find_map(|rest| rest.split_once('.')?.0.parse().ok());
@@ -71,24 +71,24 @@ fn percent(answer: &Value) -> u32 {
 #[test]
 fn limits_share_of_processor() {
     let Some(bench) = Bench::new() else { return };
-    let of_rounds = |rounds: &str| bench.suite(&[("share", &SHARE.replace("ROUNDS", rounds))], &[]);
-    let (answer, log) = bench.run(&of_rounds("2"), &["--cpus", "0.5"]);
+    let suite_of_rounds = |rounds: &str| bench.suite(&[("share", &SHARE.replace("ROUNDS", rounds))], &[]);
+    let (answer, log) = bench.run(&suite_of_rounds("2"), &["--cpus", "0.5"]);
     if !has(&log, "cpu=cgroup") {
-        eprintln!("\n!!! SKIPPED: shares of processors need control groups\n");
+        eprintln!("\n!!! SKIPPED: limits of processor shares need control groups\n");
         return;
     }
     let half = percent(&answer);
     assert!(half <= 65, "{half} %\n{answer}\n{log}");
-    let (answer, log) = bench.run(&of_rounds("20"), &["--cpus", "none"]);
+    let (answer, log) = bench.run(&suite_of_rounds("20"), &["--cpus", "none"]);
     let all = percent(&answer);
-    // More than the limit lets through is enough to tell: what else runs on this machine has its share too.
+    // More than the limit allows is enough: other programs use the machine too.
     assert!(all > 65, "{all} %\n{answer}\n{log}");
 }
 
 #[test]
 fn memory_disk_counts_as_memory() {
     let Some(bench) = Bench::new() else { return };
-    // In a program, whose own memory has gone when the case ends.
+    // A child process writes the file: its own memory is free when the case ends.
     let write = |megabytes: u32| {
         format!(
             "python(\"import os; open(os.environ['SRC'] + '/big', 'wb').write(bytes({megabytes} << 20))\")"
@@ -98,17 +98,17 @@ fn memory_disk_counts_as_memory() {
     let (answer, log) = bench.run(&suite, &[]);
     assert_eq!(answer["isPassed"], true, "{answer}\n{log}");
     if !(has(&log, "disk=tmpfs") && has(&log, "memory=cgroup")) {
-        eprintln!("\n!!! SKIPPED: only a control group counts a disk of memory\n");
+        eprintln!("\n!!! SKIPPED: only control groups count files in memory\n");
         return;
     }
     let (little, much) = (memory(&answer, "little"), memory(&answer, "much"));
     assert!(much >= 25 && much >= little + 25, "{little} MB, {much} MB\n{answer}\n{log}");
 }
 
-/// A plain user.
+/// A user without privileges.
 const USER: u32 = 65_529;
 
-/// Builds a program that is right and one that writes beyond its memory, both with the compiler's checks.
+/// Builds a correct program and one that writes out of bounds, both with AddressSanitizer.
 const SANITIZED: &str = r#"
 cat >a.c <<'END'
 #include <stdlib.h>
@@ -138,11 +138,11 @@ async fn address_sanitizer_works_under_limits() {
     }
 }
 
-/// Whether the compiler has the library that such programs need. Where it has not, that is said loudly; in CI it fails.
-#[expect(clippy::disallowed_methods, reason = "the compiler is asked")]
+/// Whether gcc has libasan. Without it the test is skipped with a message; in CI it fails.
+#[expect(clippy::disallowed_methods, reason = "the test runs the compiler")]
 fn has_sanitizer() -> bool {
     let output = std::process::Command::new("gcc").arg("-print-file-name=libasan.so").output().unwrap();
-    // A name without a folder is one that it has not found.
+    // gcc prints a name without a folder if it has not found the library.
     let found = String::from_utf8_lossy(&output.stdout).contains('/');
     if !found {
         assert!(std::env::var_os("RUNNER_TEST_NO_SKIP").is_none(), "gcc has no libasan");

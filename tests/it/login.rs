@@ -1,4 +1,4 @@
-//! Logging in, refreshing, and what happens when the backend forgets.
+//! Tests of login, token refresh, and a backend that forgets its tokens.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn refreshes_tokens_before_expiry() {
     assert_eq!(world.answer(&id).await["isPassed"], true);
     let requests = world.backend.requests();
     let count = |wanted| requests.iter().filter(|request| request.endpoint == Some(wanted)).count();
-    assert_eq!(count(Endpoint::Login), 1, "the refresh keeps it logged in");
+    assert_eq!(count(Endpoint::Login), 1, "the runner logged in again instead of refreshing");
     assert!(count(Endpoint::Refresh) >= 2);
     assert!(
         requests.iter().all(|request| request.status != Some(401)),
@@ -53,7 +53,7 @@ async fn tolerates_clock_an_hour_off() {
         assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
         let refreshes =
             world.backend.requests().iter().filter(|r| r.endpoint == Some(Endpoint::Refresh)).count();
-        assert!(refreshes <= 1, "{refreshes} refreshes within a moment");
+        assert!(refreshes <= 1, "{refreshes} refreshes at once");
     }
 }
 
@@ -75,7 +75,7 @@ async fn user_without_role_is_logged_once() {
     let claims = |world: &World| {
         world.backend.requests().iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
     };
-    eventually("it has asked several times", || claims(&world) >= 3).await;
+    eventually("the runner has polled several times", || claims(&world) >= 3).await;
     let [said] = world.runner.events("user_forbidden").try_into().unwrap();
     assert_eq!((&said["user"], &said["route"]), (&"plain".into(), &"/api/task/available".into()));
 }
@@ -86,7 +86,7 @@ async fn forbidden_without_login_is_logged_once() {
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::status(403)).forever());
     let refused =
         |world: &World| world.backend.requests().iter().filter(|request| request.status == Some(403)).count();
-    eventually("it has asked several times", || refused(&world) >= 3).await;
+    eventually("the runner has polled several times", || refused(&world) >= 3).await;
     let [said] = world.runner.events("route_forbidden").try_into().unwrap();
     assert_eq!((&said["route"], &said["level"]), (&"/api/task/available".into(), &"critical".into()));
     let (_, ready) = get(address(&world.runner).await, "/readyz").await;
@@ -117,7 +117,7 @@ async fn password_vanishes_from_command_line() {
 
 #[tokio::test]
 async fn two_runners_share_one_user() {
-    // The backend keeps one refresh token a user: each login and refresh of the one spoils the other's.
+    // The backend keeps one refresh token per user: a login or refresh of one runner invalidates the other's token.
     let lifetime = Duration::from_secs(3);
     let arguments = &["--auth", "--refresh-time", "1", "--check-interval", "200ms"];
     let world = World::with(Settings { access_lifetime: lifetime, ..with_auth() }, arguments).await;
@@ -137,14 +137,14 @@ async fn two_runners_share_one_user() {
     }
     let worked = |runner: &crate::support::Runner| runner.events("task_started").len();
     let (one, two) = (worked(&world.runner), worked(&second));
-    assert!(one > 0 && two > 0 && one + two == 16, "{one} and {two}");
-    let spoilt = world
+    assert!(one > 0 && two > 0 && one + two == 16, "tasks per runner: {one} and {two}");
+    let invalidated = world
         .backend
         .requests()
         .iter()
         .filter(|r| r.endpoint == Some(Endpoint::Refresh) && r.status == Some(401))
         .count();
-    assert!(spoilt > 0, "the two never met: the test shows nothing");
+    assert!(invalidated > 0, "neither runner invalidated the other's token, so the test has no effect");
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn changed_password_file_needs_restart() {
     let after_hangups = async |count| {
         world.runner.signal(Signal::SIGHUP);
         let read = || world.runner.events("reloaded").len() == count;
-        eventually("it is read", read).await;
+        eventually("the reload is logged", read).await;
         world.runner.events("reloaded").pop().unwrap()
     };
     let is_same = |event: &Value| event["changed"].is_null() && event["needs_restart"].is_null();

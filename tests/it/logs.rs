@@ -1,4 +1,4 @@
-//! The log's formats: for programs, and for the journal.
+//! Tests of the log's formats: JSON, text, and the prefixes of the journal.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ async fn json_lines_have_task_id_and_seconds() {
         let level = line["level"].as_str().unwrap();
         assert!(["debug", "info", "warning", "error", "critical"].contains(&level), "{line}");
     }
-    // The git child's own words are there beside the worker's.
+    // The log has lines of the git child process as well as of the worker.
     let find = |event: &str| lines.iter().rfind(|line| line["event"] == event).unwrap();
     let id = find("task_started")["task.id"].clone();
     assert_eq!(id, hostile);
@@ -62,9 +62,9 @@ async fn journal_lines_start_with_priority() {
         ]);
         let mut runner = runner.spawn().unwrap();
         let log = || std::fs::read_to_string(&path).unwrap();
-        // The level, as text and as JSON have it.
+        // The levels as the text format and the JSON format write them.
         let levels = if format == "json" { ["\"info\"", "\"warning\""] } else { [" INFO ", " WARN "] };
-        eventually("it has warned", || log().contains(levels[1])).await;
+        eventually("a warning is logged", || log().contains(levels[1])).await;
         runner.kill().unwrap();
         runner.wait().unwrap();
         for (level, beginning) in levels.into_iter().zip(beginnings) {
@@ -75,7 +75,7 @@ async fn journal_lines_start_with_priority() {
     }
 }
 
-/// The two commands of docs/metrics.md, for text and for JSON.
+/// The two commands of docs/metrics.md that select one task's lines: for the text format and for JSON.
 fn documented() -> [String; 2] {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
     let (_, after) = page.split_once("A task's own log, by its id:").unwrap();
@@ -111,16 +111,16 @@ async fn documented_command_finds_lines_of_one_task() {
         }
         let read = || std::fs::read_to_string(&log).unwrap_or_default();
         let delivered = || read().lines().filter(|line| line.contains("attempts")).count();
-        eventually("all are delivered", || delivered() == ids.len()).await;
+        eventually("all results are delivered", || delivered() == ids.len()).await;
         let text = read();
         let mut found = 0;
         for id in &ids {
             let plain = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
-            #[expect(clippy::disallowed_methods, reason = "a person's shell")]
+            #[expect(clippy::disallowed_methods, reason = "the documented command needs a shell")]
             let mut shell = std::process::Command::new("bash");
             let output = shell.args(["-c", &command]).env("LOG", &log).env("ID", &plain).output().unwrap();
             let lines = String::from_utf8(output.stdout).unwrap();
-            // Fields that only the lines of a task's start, end and delivery have.
+            // Each of these fields appears in one line only: start, end and delivery.
             let has = |field: &str| lines.lines().filter(|line| line.contains(field)).count();
             assert_eq!(
                 (has("laboratories"), has("verdict"), has("attempts")),
@@ -130,11 +130,11 @@ async fn documented_command_finds_lines_of_one_task() {
             found += lines.lines().count();
         }
         let about = text.lines().filter(|line| line.contains("task.id")).count();
-        assert_eq!(found, about, "{format}: each line about a task is one task's\n{text}");
+        assert_eq!(found, about, "{format}: the commands do not find each line exactly once\n{text}");
     }
 }
 
-/// The source files below `folder`.
+/// All files below `folder`.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()

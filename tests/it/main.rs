@@ -1,7 +1,7 @@
-//! The integration tests: real HTTP, real git repositories, real child processes. A module a concern.
+//! The integration tests: real HTTP, real git repositories, real child processes. Each module tests one concern.
 
-#![expect(clippy::print_stderr, reason = "a failing test shows what the runner said")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "a failing test prints the runner's output")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 #![expect(
     unreachable_pub,
     reason = "a test binary exports nothing; `pub` marks what the support module offers"
@@ -9,7 +9,6 @@
 
 mod support;
 
-mod ahead;
 mod attacks;
 mod broker;
 mod checkout;
@@ -39,13 +38,14 @@ mod odd_backends;
 mod packaging;
 mod poll;
 mod precedence;
+mod preparing;
 mod processes;
 mod pytest;
 mod reloading;
 mod reports;
 mod run;
 mod sandbox;
-mod settings_told;
+mod settings_shown;
 mod spool_files;
 mod stopping;
 mod surviving;

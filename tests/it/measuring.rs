@@ -1,8 +1,8 @@
-//! Memory that is measured: of each case what that case took, and nothing that is nobody's.
+//! Tests of the memory that the runner measures for each case.
 
 use crate::sandbox::{Bench, case, memory, text};
 
-/// The suite of `tests/measuring/`, which is tried with control groups of version 2 too, by `tests/vm/`.
+/// The suite of `tests/measuring/`. `tests/vm/` runs it with control groups of version 2.
 const SUITE: &[(&str, &str)] = &[
     ("requirements.txt", include_str!("../measuring/requirements.txt")),
     ("run_tests.py", include_str!("../measuring/run_tests.py")),
@@ -17,8 +17,8 @@ fn measures_memory_of_each_case() {
     for level in ["none", "basic", "auto"] {
         let (answer, log) = bench.run(&suite, &["--sandbox", level]);
         assert_eq!(answer["isPassed"], true, "{level}: {answer}\n{log}");
-        // An interpreter of its own comes on top. What is held from before is not taken anew.
-        for (name, least, most) in [
+        // The range includes a child interpreter. Memory that the suite held before the case does not count.
+        for (name, minimum, maximum) in [
             ("ten", 8, 40),
             ("hundred", 90, 130),
             ("three", 80, 150),
@@ -28,7 +28,7 @@ fn measures_memory_of_each_case() {
             ("last", 25, 60),
         ] {
             let used = memory(&answer, name);
-            assert!((least..=most).contains(&used), "{level}: {name} used {used} MB\n{answer}\n{log}");
+            assert!((minimum..=maximum).contains(&used), "{level}: {name} used {used} MB\n{answer}\n{log}");
         }
     }
 }
@@ -43,7 +43,7 @@ fn memory_limit_ends_one_case() {
         let killed = level == "auto";
         assert_eq!(case(&answer, "too_much")["isPassed"], !killed, "{level}: {answer}\n{log}");
         assert!(!killed || text(&answer, "too_much").contains("256 MB"));
-        assert_eq!(case(&answer, "after")["isPassed"], true, "the suite itself goes on");
+        assert_eq!(case(&answer, "after")["isPassed"], true, "the memory limit ended the whole suite");
         assert_eq!(answer["isError"], false, "{answer}");
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers of a running runner that tell of time: ages, histograms, refreshes, the last tasks.
+//! Tests of metrics that depend on time: ages, histograms, token refreshes, the list of the last tasks.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::support::{PASS, PATIENCE, World};
 
 const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
-/// Waits until a series is as `holds` wants it.
+/// Waits until `holds` accepts the value of a series.
 async fn until(world: &World, series: &str, holds: impl Fn(f64) -> bool) -> f64 {
     let address = address(&world.runner).await;
     let end = Instant::now() + PATIENCE;
@@ -35,7 +35,7 @@ async fn counts_token_refreshes_by_outcome() {
     until(&world, "token_refreshes_total{outcome=\"accepted\"}", |count| count >= 1.0).await;
     world.backend.forget_refresh_tokens();
     until(&world, "token_refreshes_total{outcome=\"refused\"}", |count| count >= 1.0).await;
-    // What follows a refusal is a login.
+    // The runner logs in again after a refusal.
     until(&world, "logins_total{outcome=\"accepted\"}", |count| count >= 2.0).await;
     becomes(address(&world.runner).await, "/readyz", 200, "ok credentials").await;
 }
@@ -60,7 +60,7 @@ async fn measures_age_of_spool_and_last_answers() {
     until(&world, ages[0], |age| age > 1.0).await;
 }
 
-/// Of each histogram with its labels, but for `le`: the buckets as they come.
+/// The buckets of each histogram in order, by name and labels without `le`.
 fn histograms(metrics: &str) -> BTreeMap<String, Vec<(String, f64)>> {
     let mut found: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
     for line in metrics.lines().filter(|line| line.contains("_bucket{")) {
@@ -90,7 +90,7 @@ async fn status_keeps_last_fifty_and_histograms_add_up() {
     let last = status["last"].as_array().unwrap();
     assert_eq!(last.len(), 50);
     let times: Vec<_> = last.iter().map(|task| task["taken_at"].as_str().unwrap()).collect();
-    assert!(times.first() >= times.last(), "the newest first: {times:?}");
+    assert!(times.first() >= times.last(), "the newest task is not the first: {times:?}");
     let newest = last.iter().map(|task| task["task"].as_str().unwrap()).collect::<Vec<_>>();
     assert!(
         ids.iter().rev().take(4).any(|id| newest[..8].contains(&id.to_string().trim_matches('"'))),
@@ -99,7 +99,7 @@ async fn status_keeps_last_fifty_and_histograms_add_up() {
     let page = crate::observing::page(address).await;
     let (_, table) = page.split_once("<h2>Last tasks</h2>").unwrap();
     assert_eq!(table.matches("<tr><td").count(), 50, "{table}");
-    assert!(table.contains("deliver "), "how long the delivery took: {table}");
+    assert!(table.contains("deliver "), "the table has no time of delivery: {table}");
 
     let metrics = get(address, "/metrics").await.1;
     let histograms = histograms(&metrics);

@@ -1,4 +1,4 @@
-//! Backends that answer what the mock never would, each a small server of its own.
+//! Tests with backends that break the protocol in ways that the mock backend cannot.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,42 +9,46 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::observing::{address, becomes, get};
 use crate::support::{Ran, Runner, command, eventually};
 
-/// A server that answers each request, by its first line, with `answer`: a status and a body.
+/// A server that maps the first line of a request to a status and a body.
 struct Odd {
     url: String,
-    /// The first lines of the requests so far.
-    asked: Arc<Mutex<Vec<String>>>,
+    /// The first line of each request so far.
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Odd {
     async fn start(answer: impl Fn(&str) -> (u16, String) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let heard = asked.clone();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let requests_log = requests.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (answer, heard) = (answer.clone(), heard.clone());
-                tokio::spawn(async move { exchange(client, answer, &heard).await });
+                let (answer, requests_log) = (answer.clone(), requests_log.clone());
+                tokio::spawn(async move { exchange(client, answer, &requests_log).await });
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 
-    /// How many requests to `path` came.
+    /// Number of requests whose first line contains `path`.
     fn count(&self, path: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|line| line.contains(path)).count()
+        self.requests.lock().unwrap().iter().filter(|line| line.contains(path)).count()
     }
 }
 
-/// One request a connection. Requests of these tests are short: they arrive in one piece.
-async fn exchange(mut client: TcpStream, answer: impl Fn(&str) -> (u16, String), heard: &Mutex<Vec<String>>) {
+/// Answers one request per connection. The requests of these tests arrive in one piece.
+async fn exchange(
+    mut client: TcpStream,
+    answer: impl Fn(&str) -> (u16, String),
+    requests_log: &Mutex<Vec<String>>,
+) {
     let mut request = vec![0; 64 << 10];
     let count = client.read(&mut request).await.unwrap_or(0);
     let text = String::from_utf8_lossy(&request[..count]).into_owned();
     let line = text.lines().next().unwrap_or_default().to_owned();
     let (status, body) = answer(&line);
-    heard.lock().unwrap().push(line);
+    requests_log.lock().unwrap().push(line);
     let length = body.len();
     let top = format!("HTTP/1.1 {status} Odd\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     client.write_all(format!("{top}{body}").as_bytes()).await.ok();
@@ -61,7 +65,7 @@ async fn doctor_distinguishes_refused_login_from_broken_backend() {
     let token = r#"{"type":"Bearer","accessToken":"a","refreshToken":"b"}"#;
     let (passwords, curl) = (&["--login", "--password-file"][..], "curl -i URL/api/v1/login");
     let wrong_route = &[curl, "--backend-url", "--login-api"][..];
-    for (login, options, mends) in [
+    for (login, options, remedies) in [
         ((401, "no"), 405, passwords),
         ((400, "no"), 405, passwords),
         ((503, "<html>maintenance"), 405, &[curl]),
@@ -82,12 +86,16 @@ async fn doctor_distinguishes_refused_login_from_broken_backend() {
             let found = found.unwrap_or_else(|| panic!("no {name} in {said:#}"));
             ["state", "says", "mend"].map(|field| found[field].as_str().unwrap_or_default().to_owned())
         };
-        let [state, says, does] = check("login");
-        let does = does.replace(&odd.url, "URL");
-        assert!(mends.iter().all(|part| does.contains(part)), "{login:?}: {says}: {does}");
-        assert_eq!(does.contains("--backend-url"), mends == wrong_route, "{login:?}: {does}");
-        assert_eq!(state == "ok", mends.is_empty(), "{login:?}");
-        assert_eq!(check("backend")[0], "ok", "{login:?}: it answers: {said:#}");
+        let [state, message, remedy] = check("login");
+        let remedy = remedy.replace(&odd.url, "URL");
+        assert!(remedies.iter().all(|part| remedy.contains(part)), "{login:?}: {message}: {remedy}");
+        assert_eq!(remedy.contains("--backend-url"), remedies == wrong_route, "{login:?}: {remedy}");
+        assert_eq!(state == "ok", remedies.is_empty(), "{login:?}");
+        assert_eq!(
+            check("backend")[0],
+            "ok",
+            "{login:?}: the backend is not reported as reachable: {said:#}"
+        );
     }
 }
 
@@ -95,13 +103,13 @@ async fn doctor_distinguishes_refused_login_from_broken_backend() {
 async fn logs_backend_answers_without_passwords() {
     let home = TempDir::new().unwrap();
     let url = r#""repositoryUrl":"http://u:secretpw@127.0.0.1:1/x.git""#;
-    let far = "x".repeat(80);
+    let padding = "x".repeat(80);
     let answers = [
         (200, format!(r#"{{"marked":1,{url}}}"#)),
         (200, r#""http://u:secretpw@127.0.0.1:1/x.git marked2""#.to_owned()),
         (500, format!(r#"{{"marked":3,{url}}}"#)),
-        // The beginning that is shown of it ends within the password.
-        (500, format!(r#"{{"marked":4,"far":"{far}",{url},"long":"{far}{far}"}}"#)),
+        // The log cuts this body inside the password.
+        (500, format!(r#"{{"marked":4,"padding":"{padding}",{url},"long":"{padding}{padding}"}}"#)),
         (200, r#"{"marked":5,"repositoryUrl":"http:\/\/u:secretpw@127.0.0.1:1\/x.git"}"#.to_owned()),
         (200, r#"{"marked":6,"repositoryUrl":"http://u:secretpw"#.to_owned()),
         (200, format!(r#"{{"id":7,"branch":{{"marked":7,{url}}},"repositoryUrl":"https://h/r.git"}}"#)),
@@ -142,13 +150,13 @@ async fn unusable_token_is_failed_login() {
     })
     .await;
     let runner = runner(&home, &backend, &["--auth", "--request-timeout", "2"]);
-    eventually("it logs in again", || backend.count("/login") >= 2).await;
+    eventually("the runner logs in again", || backend.count("/login") >= 2).await;
     let failed = runner.logs("login_failed").await;
     assert!(failed["error"].as_str().unwrap().contains("accessToken"), "{failed}");
     let log = runner.log();
     assert!(!log.contains("aa") && !log.contains("builder error"), "{log}");
-    assert_eq!(backend.count("available"), 0, "nothing is asked without a token");
-    // A second, and up to one, two, four more.
+    assert_eq!(backend.count("available"), 0, "the runner polled without a token");
+    // The pauses are 1 s, then up to 1, 2 and 4 s.
     assert!(backend.count("/login") <= 5, "{}", backend.count("/login"));
 }
 
@@ -184,7 +192,7 @@ async fn refused_fresh_token_is_logged_once() {
     })
     .await;
     let runner = runner(&home, &backend, &["--auth", "--listen", "127.0.0.1:0"]);
-    eventually("it has asked several times", || backend.count("available") >= 4).await;
+    eventually("the runner has polled several times", || backend.count("available") >= 4).await;
     let [refused] = runner.events("token_refused").try_into().unwrap();
     assert_eq!((&refused["level"], &refused["route"]), (&"critical".into(), &"/api/task/available".into()));
     let ready = get(address(&runner).await, "/readyz").await.1;
@@ -197,7 +205,7 @@ async fn backend_answers_cannot_forge_log_lines() {
     let said = "x\n<2>2026-11-22T21:00:00Z ERROR forged \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}1m";
     let backend = Odd::start(move |_| (200, said.to_owned())).await;
     let runner = runner(&home, &backend, &["--log-format", "text"]);
-    eventually("it is said", || runner.log().contains("forged")).await;
+    eventually("the event is logged", || runner.log().contains("forged")).await;
     let log = runner.log();
     assert!(log.contains("forged"), "{log}");
     assert!(!log.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{log:?}");
@@ -225,7 +233,7 @@ async fn echoed_secrets_are_masked() {
     let address = address(&runner).await;
     becomes(address, "/readyz", 503, "rejected value: {'password': '***'} or ***").await;
     *logged_in.lock().unwrap() = true;
-    eventually("it asks with a token", || runner.log().contains("marked: Bearer ***")).await;
+    eventually("the runner polls with a token", || runner.log().contains("marked: Bearer ***")).await;
     let log = runner.log();
     assert!(runner.logged("login_refused") && !log.contains("Word"), "{log}");
 }
@@ -242,7 +250,7 @@ async fn long_branch_is_shortened_in_log() {
     })
     .await;
     let runner = runner(&home, &backend, &[]);
-    eventually("it ends", || runner.logged("task_ended")).await;
+    eventually("the task ends", || runner.logged("task_ended")).await;
     let log = runner.log();
     let longest = log.lines().map(str::len).max().unwrap_or(0);
     let started = runner.logs("task_started").await;

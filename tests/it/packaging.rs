@@ -1,4 +1,4 @@
-//! What is published beside the program: the unit, the image's context, the package, the manual.
+//! Tests of what is published with the program: the systemd unit, the image's context, the package, the manual.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn tree(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "tools of the tests")]
+#[expect(clippy::disallowed_methods, reason = "the tests run build tools")]
 fn tool(program: &str) -> Command {
     Command::new(program)
 }
@@ -42,7 +42,7 @@ fn unit_explains_each_omitted_restriction() {
         for found in left_out {
             let (option, part) = found.split_once('=').unwrap();
             let option = format!("{option}=");
-            // A set of calls is named itself; a family of addresses stands below the line that says what it is for.
+            // The documentation names a set of system calls in its text, and an address family on a line of its own below the reason.
             let word = part.trim_start_matches('~');
             let word = if option == "SystemCallFilter=" { word } else { &option };
             let in_words = lines.iter().any(|line| line.starts_with('#') && line.contains(word));
@@ -55,7 +55,7 @@ fn unit_explains_each_omitted_restriction() {
     }
 }
 
-/// What the build's own program says of a tree with these files of git's, where there is no git.
+/// Output of the build script's version code for a tree with these git files, without a git program.
 fn version(script: &Path, files: &[(&str, &str)]) -> String {
     let tree = tempfile::tempdir().unwrap();
     for (path, content) in files {
@@ -123,7 +123,7 @@ fn manual_passes_groff() {
     let home = tempfile::tempdir().unwrap();
     let page = home.path().join("runner.1");
     let output = command(home.path()).arg("man").output().unwrap();
-    assert!(output.stdout.is_ascii(), "groff reads no other characters by itself");
+    assert!(output.stdout.is_ascii(), "groff does not read other characters by default");
     fs::write(&page, output.stdout).unwrap();
     for device in ["ascii", "utf8"] {
         let mut groff = tool("groff");
@@ -136,7 +136,7 @@ fn manual_passes_groff() {
 fn installed_shells_load_completion() {
     let home = tempfile::tempdir().unwrap();
     for (shell, check) in [("zsh", "-n"), ("fish", "--no-execute"), ("bash", "-n")] {
-        // None of them is needed for anything else.
+        // Nothing else in the project needs these shells.
         if sandbox::command::find_program(shell).is_none() {
             eprintln!("\n!!! SKIPPED: {shell} is not installed (apt-get install {shell})\n");
             continue;
@@ -201,7 +201,7 @@ fn help_doctor_and_log_obey_no_color() {
             let script = format!("TERM=xterm {variable} exec script -qec '{line}' /dev/null </dev/null");
             let said = text(&shell.args(["-c", &script]).output().unwrap().stdout);
             assert!(said.len() > 100, "{words}: {said}");
-            // What the doctor looks at may be done before there is anything to show of it.
+            // The doctor's checks may end before the first progress line is due.
             let is_right = if coloured {
                 words.starts_with("doctor") || colours(&said) > 0
             } else {

@@ -1,4 +1,4 @@
-//! The poll loop: how often it asks, how many it takes, and how it stops.
+//! Tests of the poll loop: its interval, its number of tasks, and its stop.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ fn claims(world: &World) -> usize {
 #[tokio::test]
 async fn idle_runner_polls_once_per_interval() {
     let world = World::with(Settings::default(), &["--concurrent", "8", "--check-interval", "500ms"]).await;
-    eventually("it asks", || claims(&world) > 0).await;
+    eventually("the runner polls", || claims(&world) > 0).await;
     let before = claims(&world);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let asked = claims(&world) - before;
-    assert!((5..=7).contains(&asked), "{asked} questions in six intervals");
+    let polls = claims(&world) - before;
+    assert!((5..=7).contains(&polls), "{polls} polls in six intervals");
 }
 
 #[tokio::test]
@@ -29,14 +29,14 @@ async fn polls_at_once_after_task() {
     for id in &ids {
         world.answer(id).await;
     }
-    assert!(started.elapsed() < Duration::from_secs(18), "it waited for the interval between tasks");
+    assert!(started.elapsed() < Duration::from_secs(18), "the runner waited for the interval between tasks");
 }
 
 #[tokio::test]
 async fn claims_only_for_free_slots() {
     let world = World::with(Settings::default(), &["--concurrent", "2"]).await;
     let ids: Vec<_> = (0..5).map(|_| world.submit(&format!("sleep 1; {PASS}"))).collect();
-    let taken = || {
+    let claimed = || {
         world
             .backend
             .attempts()
@@ -44,9 +44,9 @@ async fn claims_only_for_free_slots() {
             .filter(|attempt| attempt.status != mock_backend::Status::Pending)
             .count()
     };
-    eventually("two are taken", || taken() == 2).await;
+    eventually("two tasks are claimed", || claimed() == 2).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(taken(), 2, "a third was taken while both slots were busy");
+    assert_eq!(claimed(), 2, "a third task was claimed while both slots were busy");
     for id in &ids {
         assert_eq!(world.answer(id).await["isPassed"], true);
     }
@@ -57,15 +57,15 @@ async fn claims_only_for_free_slots() {
 async fn same_id_runs_once_at_a_time() {
     let world = World::start().await;
     let id = world.submit(&format!("sleep 1; {PASS}"));
-    eventually("it runs", || world.runner.logged("task_started")).await;
+    eventually("the task runs", || world.runner.logged("task_started")).await;
     let attempt =
         world.backend.attempts().into_iter().find(|attempt| attempt.id.as_ref() == Some(&id)).unwrap();
     world.backend.submit_raw(attempt.claim.clone());
-    eventually("the second is seen", || world.runner.logged("task_duplicate")).await;
+    eventually("the duplicate is logged", || world.runner.logged("task_duplicate")).await;
     let answers = || world.backend.results().iter().filter(|stored| stored.id == id).count();
-    eventually("the first is answered", || answers() == 1).await;
+    eventually("the first claim is answered", || answers() == 1).await;
     world.backend.submit_raw(attempt.claim);
-    eventually("it runs again", || answers() == 2).await;
+    eventually("the task runs again", || answers() == 2).await;
 }
 
 #[tokio::test]
@@ -73,20 +73,20 @@ async fn same_id_may_return_during_cleanup() {
     let world = World::start().await;
     let id = world.submit(&format!("seq 40000 | xargs touch; {PASS}"));
     let answers = || world.backend.results().iter().filter(|stored| stored.id == id).count();
-    eventually("it is answered", || answers() == 1).await;
+    eventually("the task is answered", || answers() == 1).await;
     let left = std::fs::read_dir(world.work()).unwrap().count();
     let attempt =
         world.backend.attempts().into_iter().find(|attempt| attempt.id.as_ref() == Some(&id)).unwrap();
     world.backend.submit_raw(attempt.claim);
-    assert_eq!(left, 1, "the result waits for no removal");
-    eventually("it runs again", || answers() == 2).await;
+    assert_eq!(left, 1, "the delivery waited for the removal of the folder");
+    eventually("the task runs again", || answers() == 2).await;
     world.assert_clean();
 }
 
 #[tokio::test]
 async fn sigterm_while_idle_exits_at_once() {
     let mut world = World::with(Settings::default(), &["--check-interval", "30"]).await;
-    eventually("it asks", || claims(&world) > 0).await;
+    eventually("the runner polls", || claims(&world) > 0).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let started = Instant::now();
     world.runner.signal(Signal::SIGTERM);
@@ -98,25 +98,25 @@ async fn sigterm_while_idle_exits_at_once() {
 async fn first_signal_drains_second_interrupts() {
     let mut world = World::start().await;
     let id = world.submit(&format!("sleep 2; {PASS}"));
-    eventually("it runs", || world.runner.logged("task_started")).await;
+    eventually("the task runs", || world.runner.logged("task_started")).await;
     world.runner.signal(Signal::SIGTERM);
-    eventually("it drains", || world.runner.logged("draining")).await;
+    eventually("the runner drains", || world.runner.logged("draining")).await;
     let late = world.submit(PASS);
-    assert_eq!(world.answer(&id).await["isPassed"], true, "what runs is finished");
+    assert_eq!(world.answer(&id).await["isPassed"], true, "the running task did not finish");
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());
-    assert!(world.backend.result_of(&late).is_none(), "nothing is taken any more");
+    assert!(world.backend.result_of(&late).is_none(), "a task was claimed during the drain");
 
     let mut world = World::start().await;
     let mark = format!("mark-{}", fastrand::u64(..));
     let id = world.submit(&format!("MARK={mark} sleep 300"));
-    eventually("it runs", || running(&mark)).await;
+    eventually("the task runs", || running(&mark)).await;
     world.runner.signal(Signal::SIGINT);
     world.runner.signal(Signal::SIGINT);
-    eventually("the drain is on", || world.runner.logged("draining")).await;
+    eventually("the runner drains", || world.runner.logged("draining")).await;
     world.runner.signal(Signal::SIGINT);
     let ended = world.runner.ended(Duration::from_secs(10)).await;
     assert!(ended.success() || ended.code() == Some(130), "{ended:?}");
-    eventually("nothing is left", || !running(&mark)).await;
+    eventually("the task's processes have ended", || !running(&mark)).await;
     drop(id);
 }
 
@@ -124,9 +124,9 @@ async fn first_signal_drains_second_interrupts() {
 async fn reports_interrupted_task() {
     let mut world = World::start().await;
     let id = world.submit("sleep 300");
-    eventually("it runs", || world.runner.logged("task_started")).await;
+    eventually("the task runs", || world.runner.logged("task_started")).await;
     world.runner.signal(Signal::SIGTERM);
-    eventually("the drain is on", || world.runner.logged("draining")).await;
+    eventually("the runner drains", || world.runner.logged("draining")).await;
     world.runner.signal(Signal::SIGTERM);
     let answer = world.answer(&id).await;
     assert_eq!(answer["isError"], true);
@@ -138,7 +138,7 @@ async fn reports_interrupted_task() {
 #[tokio::test]
 async fn drain_waits_for_claim_in_flight() {
     let mut world = World::with(Settings::default(), &["--check-interval", "100ms"]).await;
-    eventually("it asks", || claims(&world) > 0).await;
+    eventually("the runner polls", || claims(&world) > 0).await;
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::Late(Duration::from_secs(1))));
     let id = world.submit(PASS);
     eventually("the claim is in flight", || world.backend.faults().is_empty()).await;
@@ -152,10 +152,10 @@ async fn killed_runner_leaves_no_process() {
     let world = World::start().await;
     let mark = format!("mark-{}", fastrand::u64(..));
     world.submit(&format!("export MARK={mark}; (setsid sleep 300 &); sleep 300"));
-    eventually("it runs", || running(&mark)).await;
+    eventually("the task runs", || running(&mark)).await;
     world.runner.signal(Signal::SIGKILL);
     let started = Instant::now();
-    eventually("all is gone", || !running(&mark)).await;
+    eventually("the task's processes have ended", || !running(&mark)).await;
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
@@ -165,10 +165,10 @@ async fn incomplete_claim_is_answered_or_logged() {
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::CutBody));
     let cut = world.submit(PASS);
     let answer = world.answer(&cut).await;
-    assert_eq!(answer["isError"], true, "the id had arrived: {answer}");
+    assert_eq!(answer["isError"], true, "the claim with an id has no error: {answer}");
     world.backend.fault(Fault::new(Endpoint::Claim, FaultKind::DropAfter));
     world.submit(PASS);
-    eventually("the log says it", || world.runner.logged("claim_possibly_lost")).await;
+    eventually("the event is logged", || world.runner.logged("claim_possibly_lost")).await;
     let next = world.submit(PASS);
     assert_eq!(world.answer(&next).await["isPassed"], true);
 }

@@ -1,4 +1,4 @@
-//! Flags go before the environment, that before the file, and that before the defaults: of every setting that there is.
+//! Tests, for every setting, that flags override the environment, the environment the file, and the file the defaults.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::command;
 
-/// What a file, the environment and the command line each say of a setting, none of it the default.
+/// The values of each setting in the file, the environment and on the command line. None is the default.
 const VALUES: &[(&str, [&str; 3])] = &[
     ("backend_url", ["http://f/", "http://e/", "http://c/"]),
     ("get_api", ["/f", "/e", "/c"]),
@@ -78,12 +78,12 @@ const VALUES: &[(&str, [&str; 3])] = &[
     ("listen", ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]),
 ];
 
-/// What `config show --json` says with these words and variables.
-fn shown(home: &Path, words: &[String], variable: Option<(&str, &str)>) -> Vec<Value> {
+/// Output of `config show --json` with these arguments and this variable.
+fn shown(home: &Path, arguments: &[String], variable: Option<(&str, &str)>) -> Vec<Value> {
     let mut command = command(home);
-    command.args(["config", "show", "--json"]).args(words).envs(variable);
+    command.args(["config", "show", "--json"]).args(arguments).envs(variable);
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{words:?}, {variable:?}: {output:?}");
+    assert!(output.status.success(), "{arguments:?}, {variable:?}: {output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -91,8 +91,8 @@ fn text<'a>(setting: &'a Value, field: &str) -> &'a str {
     setting[field].as_str().unwrap_or_default()
 }
 
-/// Value and origin of a setting; of a list its one value.
-fn found<'a>(all: &'a [Value], key: &str) -> (&'a str, &'a str) {
+/// Value and origin of a setting. A list gives its first value.
+fn value_and_origin<'a>(all: &'a [Value], key: &str) -> (&'a str, &'a str) {
     let setting = all.iter().find(|setting| setting["key"] == key).unwrap();
     let value = setting["value"].get(0).unwrap_or(&setting["value"]);
     (value.as_str().unwrap_or_default(), text(setting, "origin"))
@@ -105,7 +105,7 @@ fn every_setting_obeys_precedence() {
     let config = vec!["--config".to_owned(), path.display().to_string()];
     let write = |line: &str| {
         fs::write(&path, line).unwrap();
-        // One of them is a password.
+        // The file must be private, because it has a password.
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     };
     write("");
@@ -113,7 +113,7 @@ fn every_setting_obeys_precedence() {
     let settings: Vec<_> = all.iter().filter(|setting| setting["key"] != "config").collect();
     let listed: Vec<_> = settings.iter().map(|setting| text(setting, "key")).collect();
     let unknown: Vec<_> = VALUES.iter().filter(|(key, _)| !listed.contains(key)).collect();
-    assert!(unknown.is_empty(), "no settings any more: {unknown:?}");
+    assert!(unknown.is_empty(), "the table names unknown settings: {unknown:?}");
     for setting in settings {
         let (key, flag) = (text(setting, "key"), text(setting, "flag"));
         let variable = text(setting, "environment");
@@ -133,19 +133,23 @@ fn every_setting_obeys_precedence() {
             write(&format!("{key} = {in_file:?}\n"));
             let file = format!("file {}:1", path.display());
             let environment = format!("environment {variable}");
-            for (words, variables, value, origin) in [
+            for (arguments, variables, value, origin) in [
                 (&config, None, in_file, file.as_str()),
                 (&config, by_environment, in_environment, &environment),
                 (&by_flag, None, on_line, "flag"),
                 (&by_flag, by_environment, on_line, "flag"),
             ] {
-                let all = shown(home.path(), words, variables);
+                let all = shown(home.path(), arguments, variables);
                 let expected = (if key == "password" { "***" } else { value }, origin);
-                assert_eq!(found(&all, key), expected, "{key}: {words:?} {variables:?}");
+                assert_eq!(value_and_origin(&all, key), expected, "{key}: {arguments:?} {variables:?}");
             }
             write("");
             let all = shown(home.path(), &config, by_environment);
-            assert_eq!(found(&all, key).1, environment, "{key}: the environment over the default");
+            assert_eq!(
+                value_and_origin(&all, key).1,
+                environment,
+                "{key}: the environment does not override the default"
+            );
         }
     }
 }
@@ -159,30 +163,37 @@ fn config_flag_overrides_environment() {
     }
     let (by_environment, variable) = (name("e.toml"), "RUNNER_CONFIG");
     let all = shown(home.path(), &[], Some((variable, &by_environment)));
-    assert_eq!(found(&all, "config"), (by_environment.as_str(), "environment RUNNER_CONFIG"));
-    assert_eq!(found(&all, "timeout").0, "12");
+    assert_eq!(value_and_origin(&all, "config"), (by_environment.as_str(), "environment RUNNER_CONFIG"));
+    assert_eq!(value_and_origin(&all, "timeout").0, "12");
     let by_flag = ["--config".to_owned(), name("c.toml")];
     let all = shown(home.path(), &by_flag, Some((variable, &by_environment)));
-    assert_eq!((found(&all, "config"), found(&all, "timeout").0), ((by_flag[1].as_str(), "flag"), "13"));
+    assert_eq!(
+        (value_and_origin(&all, "config"), value_and_origin(&all, "timeout").0),
+        ((by_flag[1].as_str(), "flag"), "13")
+    );
 }
 
 #[test]
 fn switch_without_value_is_on() {
     let home = tempfile::tempdir().unwrap();
-    let all = |words: &[&str]| {
-        let words: Vec<_> = words.iter().map(ToString::to_string).collect();
-        shown(home.path(), &words, Some(("RUNNER_AUTH", "false")))
+    let all = |arguments: &[&str]| {
+        let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+        shown(home.path(), &arguments, Some(("RUNNER_AUTH", "false")))
     };
     for flag in ["auth", "mock", "allow_local_repositories"] {
         let (long, off) =
             (format!("--{}", flag.replace('_', "-")), format!("--{}=no", flag.replace('_', "-")));
-        assert_eq!(found(&all(&[&long]), flag), ("true", "flag"));
-        assert_eq!(found(&all(&[&long, &off]), flag), ("no", "flag"), "the last one counts");
+        assert_eq!(value_and_origin(&all(&[&long]), flag), ("true", "flag"));
+        assert_eq!(
+            value_and_origin(&all(&[&long, &off]), flag),
+            ("no", "flag"),
+            "the last flag does not win"
+        );
     }
     let output = command(home.path()).args(["--auth", "config", "check"]).output().unwrap();
-    assert!(output.status.success(), "the word after it is a subcommand: {output:?}");
+    assert!(output.status.success(), "the flag took the subcommand as its value: {output:?}");
     let output = command(home.path()).args(["--auth=perhaps", "config", "check"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
-    assert!(said.contains("'perhaps'") && said.contains("--auth[=<true|false>]"), "{said}");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{error}");
+    assert!(error.contains("'perhaps'") && error.contains("--auth[=<true|false>]"), "{error}");
 }

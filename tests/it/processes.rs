@@ -1,4 +1,4 @@
-//! `process`: what a step starts ends with the step, whatever it does and whoever dies.
+//! Tests of supervised commands: all processes of a command end with it, even if the command or the supervisor is killed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn launcher() -> Launcher {
     Launcher::new(env!("CARGO_BIN_EXE_runner"), "test", settings)
 }
 
-/// A shell step; `mark` is in its environment, and so in that of all it starts.
+/// A shell command. It and all its descendants have `mark` in their environments.
 fn shell(script: &str, mark: &str) -> Spec {
     Spec {
         program: "sh".to_owned(),
@@ -33,11 +33,11 @@ async fn run(script: &str, limit: Duration, mark: &str) -> Exit {
     launcher().run(shell(script, mark), &Deadline::within(limit)).await.unwrap()
 }
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG_LIMIT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn returns_exit_code_and_output() {
-    let exit = run("echo out; echo err >&2; exit 3", LONG, "x").await;
+    let exit = run("echo out; echo err >&2; exit 3", LONG_LIMIT, "x").await;
     assert_eq!((exit.code, exit.signal, exit.stopped), (Some(3), None, None));
     assert_eq!((exit.stdout.text().as_str(), exit.stderr.text().as_str()), ("out\n", "err\n"));
     assert_eq!(exit.last_words().as_deref(), Some("err"));
@@ -45,7 +45,7 @@ async fn returns_exit_code_and_output() {
 
 #[tokio::test]
 async fn distinguishes_signal_from_exit_code() {
-    let exit = run("kill -9 $$", LONG, "x").await;
+    let exit = run("kill -9 $$", LONG_LIMIT, "x").await;
     assert_eq!((exit.code, exit.signal), (None, Some(9)));
     assert_eq!(exit.describe(), "signal 9 (SIGKILL)");
 }
@@ -53,25 +53,26 @@ async fn distinguishes_signal_from_exit_code() {
 #[tokio::test]
 async fn stdin_ends_after_given_bytes() {
     let spec = Spec { stdin: "secret\n".to_owned(), ..shell("cat; cat", "x") };
-    let exit = launcher().run(spec, &Deadline::within(LONG)).await.unwrap();
+    let exit = launcher().run(spec, &Deadline::within(LONG_LIMIT)).await.unwrap();
     assert_eq!(exit.stdout.text(), "secret\n");
-    assert_eq!(run("cat", LONG, "x").await.stdout.total, 0);
+    assert_eq!(run("cat", LONG_LIMIT, "x").await.stdout.total, 0);
 }
 
 #[tokio::test]
 async fn inherits_only_given_environment() {
-    let exit = run("env | sort; ls -l /proc/self/fd | wc -l; ps -o tty= -p $$ || true", LONG, "m").await;
+    let exit =
+        run("env | sort; ls -l /proc/self/fd | wc -l; ps -o tty= -p $$ || true", LONG_LIMIT, "m").await;
     let text = exit.stdout.text();
     let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     assert_eq!(names, ["MARK", "OSTEST_COMMAND", "PATH", "PWD"], "{text}");
-    // A header, stdin, stdout, stderr, and the folder that `ls` reads.
+    // `ls` prints a header, stdin, stdout, stderr, and the folder that it reads.
     assert!(text.contains("\n5\n"), "{text}");
 }
 
 #[tokio::test]
 async fn missing_program_is_typed_error() {
     let spec = Spec { program: "no-such-program".to_owned(), ..shell("", "x") };
-    match launcher().run(spec, &Deadline::within(LONG)).await {
+    match launcher().run(spec, &Deadline::within(LONG_LIMIT)).await {
         Err(StartError::Program { program, reason }) => {
             assert_eq!(program, "no-such-program");
             assert!(reason.contains("No such file"), "{reason}");
@@ -79,7 +80,7 @@ async fn missing_program_is_typed_error() {
         other => panic!("{other:?}"),
     }
     let spec = Spec { dir: "/no/such/folder".into(), ..shell("true", "x") };
-    let error = launcher().run(spec, &Deadline::within(LONG)).await.unwrap_err();
+    let error = launcher().run(spec, &Deadline::within(LONG_LIMIT)).await.unwrap_err();
     assert!(error.to_string().contains("/no/such/folder"), "{error}");
 }
 
@@ -87,31 +88,34 @@ async fn missing_program_is_typed_error() {
 async fn end_is_noticed_without_polling() {
     let started = Instant::now();
     for _ in 0..10 {
-        run("true", LONG, "x").await;
+        run("true", LONG_LIMIT, "x").await;
     }
-    // Ten steps in the time of one coarse polling interval.
+    // Ten commands end faster than a supervisor that polls could notice.
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
 async fn daemons_end_with_their_command() {
     let mark = mark("daemon");
-    let exit =
-        run("(setsid sh -c 'trap \"\" TERM INT HUP; sleep 300 & sleep 300' &) ; sleep 0.2", LONG, &mark)
-            .await;
+    let exit = run(
+        "(setsid sh -c 'trap \"\" TERM INT HUP; sleep 300 & sleep 300' &) ; sleep 0.2",
+        LONG_LIMIT,
+        &mark,
+    )
+    .await;
     assert_eq!(exit.code, Some(0));
     assert!(exit.leftovers >= 1, "{exit:?}");
-    assert!(!running(&mark), "the grandchild lives");
+    assert!(!running(&mark), "the grandchild still runs");
 }
 
 #[tokio::test]
 async fn chain_of_forks_ends() {
     let mark = mark("chain");
-    // Each link forks the next and dies at once: no process lives long enough to be found in a list.
+    // Each process forks the next one and ends at once, so a list of processes is always out of date.
     let chain =
         "chain() { sh -c \"$LINK\" & }; export LINK='sleep 0.01; sh -c \"$LINK\" &'; chain; sleep 0.3";
-    run(chain, LONG, &mark).await;
-    assert!(!running(&mark), "a link of the chain lives");
+    run(chain, LONG_LIMIT, &mark).await;
+    assert!(!running(&mark), "a process of the chain still runs");
 }
 
 #[tokio::test]
@@ -148,16 +152,16 @@ async fn command_cannot_escape_by_attacking_supervisor() {
         let script = format!("(setsid sleep 300 &); sleep 0.1; kill -{signal} $PPID; sleep 300");
         let exit = run(&script, Duration::from_secs(1), &mark).await;
         assert!(exit.wall < Duration::from_secs(6), "{signal}: {:?}", exit.wall);
-        eventually("nothing of the step is left", || !running(&mark)).await;
+        eventually("all processes of the command have ended", || !running(&mark)).await;
     }
 }
 
 #[tokio::test]
 async fn interrupt_ends_command_like_deadline() {
     let interrupt = CancellationToken::new();
-    let until = Deadline::new(Instant::now(), Duration::ZERO, interrupt.clone());
+    let deadline = Deadline::new(Instant::now(), Duration::ZERO, interrupt.clone());
     let launcher = launcher();
-    let (exit, ()) = tokio::join!(launcher.run(shell("sleep 300", "x"), &until), async {
+    let (exit, ()) = tokio::join!(launcher.run(shell("sleep 300", "x"), &deadline), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         interrupt.cancel();
     });
@@ -167,21 +171,21 @@ async fn interrupt_ends_command_like_deadline() {
 #[tokio::test]
 async fn dropped_command_is_ended() {
     let mark = mark("dropped");
-    let step = launcher().start(shell("(setsid sleep 300 &); sleep 300", &mark)).await.unwrap();
-    eventually("the step runs", || running(&mark)).await;
-    drop(step);
-    eventually("the step is gone", || !running(&mark)).await;
+    let command = launcher().start(shell("(setsid sleep 300 &); sleep 300", &mark)).await.unwrap();
+    eventually("the command runs", || running(&mark)).await;
+    drop(command);
+    eventually("the command has ended", || !running(&mark)).await;
 }
 
 #[tokio::test]
 async fn output_flood_keeps_head_and_tail() {
     let folder = tempfile::tempdir().unwrap();
-    // Into files, as a suite's: what a tool answers is kept as a whole.
+    // The limit applies to output in files, as for a suite. Output of tools in memory is kept in full.
     let spec = Spec {
         output: Some(folder.path().join("output")),
         ..shell("echo first; head -c 200000000 /dev/zero; echo; echo last", "x")
     };
-    let exit = launcher().run(spec, &Deadline::within(LONG)).await.unwrap();
+    let exit = launcher().run(spec, &Deadline::within(LONG_LIMIT)).await.unwrap();
     assert_eq!(exit.stdout.total, 200_000_000 + 12);
     assert!(exit.stdout.head.starts_with(b"first\n"));
     assert!(exit.stdout.tail.ends_with(b"\nlast\n"));
@@ -190,8 +194,8 @@ async fn output_flood_keeps_head_and_tail() {
 
 #[tokio::test]
 async fn open_pipe_does_not_block_end() {
-    // The grandchild is a daemon with the step's stdout; it is killed, and the output is complete.
-    let exit = run("echo said; (setsid sleep 300 &)", LONG, "x").await;
-    assert_eq!(exit.stdout.text(), "said\n");
+    // The grandchild is a daemon that holds the command's stdout. The supervisor kills it and has the complete output.
+    let exit = run("echo first; (setsid sleep 300 &)", LONG_LIMIT, "x").await;
+    assert_eq!(exit.stdout.text(), "first\n");
     assert!(exit.wall < Duration::from_secs(3), "{:?}", exit.wall);
 }

@@ -1,4 +1,4 @@
-//! The real thing from end to end: the real binary, a real pytest in a real environment, a real C program.
+//! End-to-end tests with the real binary, a real pytest in a real environment, and a C program.
 
 use crate::support::{command, have};
 
@@ -12,7 +12,7 @@ fn demo_ends_with_expected_verdicts() {
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{errors}");
-    assert_eq!(errors, "", "there is no terminal to show progress on");
+    assert_eq!(errors, "", "the runner shows progress without a terminal");
     assert!(!said.contains('\u{1b}'), "{said:?}");
     for (repository, verdict, words) in [
         ("passes", "SUCCESS", "4 of 4"),
@@ -59,7 +59,7 @@ fn samples_are_written_once_and_loadable() {
         (before, "kept")
     );
     let entries = std::fs::read_dir(&folder).unwrap().count();
-    assert_eq!(entries, 3, "the suite, the students, the tasks");
+    assert_eq!(entries, 3, "the folder does not hold exactly the suite, the students and the tasks");
     std::fs::remove_file(folder.join("tasks.json")).unwrap();
     let output = write();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,5 +1,5 @@
-//! Every report in `tests/reports/<dialect>/NAME.xml` must become the body in `NAME.json` beside it. The bodies were
-//! written from the contract, not by the runner.
+//! Tests that every report `tests/reports/<dialect>/NAME.xml` becomes the body in `NAME.json`. People wrote the bodies
+//! from the contract; the runner did not generate them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What `runner parse-report` prints for a report, its exit code, and whether it is what stands beside the report.
+/// Compares the output and exit code of `runner parse-report` with the expected body.
 fn compare(xml: &Path) -> Result<(), String> {
     let expected = xml.with_extension("json");
     let expected = fs::read(&expected).map_err(|e| format!("{}: {e}", expected.display()))?;
@@ -33,7 +33,7 @@ fn compare(xml: &Path) -> Result<(), String> {
     let printed: Value = serde_json::from_slice(&out).map_err(|e| format!("{}: {e}", xml.display()))?;
     if printed != expected {
         let printed = String::from_utf8_lossy(&out);
-        return Err(format!("{}: expected\n{expected:#}\nbut it became\n{printed}", xml.display()));
+        return Err(format!("{}: expected\n{expected:#}\nbut the runner printed\n{printed}", xml.display()));
     }
     let passed = expected["isPassed"] == Value::Bool(true);
     if exit != Exit::of(passed) || !err.is_empty() {
@@ -55,7 +55,7 @@ fn every_report_dialect_becomes_contract_body() {
     assert!(reports.len() >= 40, "only {} reports in {}", reports.len(), folder.display());
     for other in others {
         let report = other.with_extension("xml");
-        assert!(report.exists(), "{} belongs to no report", other.display());
+        assert!(report.exists(), "{} has no report", other.display());
     }
     let wrong: Vec<String> = reports.iter().filter_map(|xml| compare(xml).err()).collect();
     assert!(wrong.is_empty(), "{} of {} reports:\n{}", wrong.len(), reports.len(), wrong.join("\n\n"));

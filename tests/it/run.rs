@@ -1,4 +1,4 @@
-//! `runner run`: the same work for a folder or a URL, for a person.
+//! Tests of `runner run`, which runs a suite on a folder or a URL.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 
 use crate::support::{PASS, Ran, Repository, command, eventually, scripted_suite, student};
 
-struct Desk {
+struct Setup {
     folder: TempDir,
     suite: String,
 }
 
-impl Desk {
+impl Setup {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let suite = scripted_suite(&folder.path().join("suite"));
@@ -35,25 +35,25 @@ impl Desk {
 
 #[tokio::test]
 async fn next_run_removes_leftovers_of_killed_one() {
-    let desk = Desk::new();
-    let folder = desk.program("sleep 60");
-    let work = desk.folder.path().join("work");
-    let line = ["--tests-url", &desk.suite, "--work-dir", work.to_str().unwrap(), "run", &folder];
-    let mut killed = command(desk.folder.path()).args(line).stderr(Stdio::null()).spawn().unwrap();
+    let setup = Setup::new();
+    let folder = setup.program("sleep 60");
+    let work = setup.folder.path().join("work");
+    let line = ["--tests-url", &setup.suite, "--work-dir", work.to_str().unwrap(), "run", &folder];
+    let mut killed = command(setup.folder.path()).args(line).stderr(Stdio::null()).spawn().unwrap();
     let left = || -> Vec<PathBuf> {
         fs::read_dir(&work).map_or_else(|_| Vec::new(), |all| all.flatten().map(|one| one.path()).collect())
     };
-    eventually("it makes a folder", || !left().is_empty()).await;
+    eventually("the run has a work folder", || !left().is_empty()).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
     let [folder] = left().try_into().unwrap_or_else(|left| panic!("{left:?}"));
-    // A run that begins now would not be disturbed.
-    desk.program(PASS);
+    // The sweep must not touch the folder of a second run.
+    setup.program(PASS);
     let run = || {
-        desk.run(&[
+        setup.run(&[
             "--work-dir",
             work.to_str().unwrap(),
-            &desk.folder.path().join("program").display().to_string(),
+            &setup.folder.path().join("program").display().to_string(),
         ])
     };
     assert_eq!((run().code, folder.exists()), (Some(0), true));
@@ -64,21 +64,21 @@ async fn next_run_removes_leftovers_of_killed_one() {
 
 #[test]
 fn tests_folder_without_changing_it() {
-    let desk = Desk::new();
-    let folder = desk.program(r#"echo built > built; printf %s "$PASS" > "$REPORT""#);
-    let output = desk.run(&[&folder]);
+    let setup = Setup::new();
+    let folder = setup.program(r#"echo built > built; printf %s "$PASS" > "$REPORT""#);
+    let output = setup.run(&[&folder]);
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     let table = &output.stdout;
     assert!(table.contains("sample::test_one") && table.contains("125 ms"), "{table}");
     assert!(table.contains("SUCCESS: 1 of 1"), "{table}");
-    assert_eq!(output.stderr, "", "there is no terminal to show progress on");
-    assert!(!Path::new(&folder).join("built").exists(), "the tests wrote into the person's own folder");
+    assert_eq!(output.stderr, "", "the runner shows progress without a terminal");
+    assert!(!Path::new(&folder).join("built").exists(), "the tests wrote into the user's folder");
 }
 
 #[test]
 fn failure_shows_why_and_exits_1() {
-    let desk = Desk::new();
-    let output = desk.run(&[&desk.program(r#"printf %s "$FAIL" > "$REPORT"; exit 1"#)]);
+    let setup = Setup::new();
+    let output = setup.run(&[&setup.program(r#"printf %s "$FAIL" > "$REPORT"; exit 1"#)]);
     assert_eq!(output.code, Some(1));
     let table = &output.stdout;
     assert!(table.contains("sample::test_one") && table.contains("E   assert 1 == 2"), "{table}");
@@ -87,39 +87,39 @@ fn failure_shows_why_and_exits_1() {
 
 #[test]
 fn json_output_is_result_body() {
-    let desk = Desk::new();
-    let output = desk.run(&[&desk.program(PASS), "--json", "--lab", "2", "--tests", "a,b"]);
+    let setup = Setup::new();
+    let output = setup.run(&[&setup.program(PASS), "--json", "--lab", "2", "--tests", "a,b"]);
     let body: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((&body["isPassed"], &body["id"]), (&true.into(), &serde_json::Value::Null));
 }
 
 #[test]
 fn checks_out_url_by_branch() {
-    let desk = Desk::new();
-    let repository: Repository = student(&desk.folder.path().join("repository"), "exit 9");
+    let setup = Setup::new();
+    let repository: Repository = student(&setup.folder.path().join("repository"), "exit 9");
     repository.branch("lab1");
     repository.commit(&[("run.sh", PASS)]);
     let url = repository.url();
-    assert_eq!(desk.run(&[&url, "--branch", "lab1"]).code, Some(0));
-    assert_eq!(desk.run(&[&url, "--branch", "main"]).code, Some(1));
-    let output = desk.run(&[&url, "--branch", "nowhere"]);
+    assert_eq!(setup.run(&[&url, "--branch", "lab1"]).code, Some(0));
+    assert_eq!(setup.run(&[&url, "--branch", "main"]).code, Some(1));
+    let output = setup.run(&[&url, "--branch", "nowhere"]);
     assert_eq!(output.code, Some(2));
     assert!(output.stdout.contains("nowhere"), "{}", output.stdout);
 }
 
 #[test]
 fn missing_folder_exits_2() {
-    let desk = Desk::new();
-    let output = desk.run(&["/no/such/folder"]);
+    let setup = Setup::new();
+    let output = setup.run(&["/no/such/folder"]);
     assert_eq!(output.code, Some(2));
     assert!(output.stderr.contains("/no/such/folder"));
 }
 
 #[test]
 fn program_output_cannot_control_terminal() {
-    let desk = Desk::new();
+    let setup = Setup::new();
     let script = r"printf '\033]0;title\007\033[2Jlast words' >&2; kill -9 $PPID";
-    let output = desk.run(&[&desk.program(script)]);
+    let output = setup.run(&[&setup.program(script)]);
     let table = &output.stdout;
     assert!(table.contains("last words"), "{table}");
     assert!(!table.contains(['\u{1b}', '\u{7}']), "{table:?}");

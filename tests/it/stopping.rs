@@ -1,4 +1,4 @@
-//! Stop is not cancel: the drain, its limit, and the runner as PID 1.
+//! Tests of stopping: the drain, its limit, and the runner as PID 1.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{PASS, World, command, eventually, have, running};
 async fn drain_timeout_interrupts_tasks() {
     let mut world = World::with(Settings::default(), &["--drain-timeout", "1"]).await;
     let id = world.submit("sleep 300");
-    eventually("it runs", || world.runner.logged("task_started")).await;
+    eventually("the task runs", || world.runner.logged("task_started")).await;
     world.runner.signal(Signal::SIGTERM);
     let answer = world.answer(&id).await;
     assert!(world.fault(&id).ends_with("/interruption"), "{answer}");
@@ -25,25 +25,25 @@ async fn stop_logs_what_is_left() {
     let arguments = ["--drain-timeout", "500ms", "--on-interrupt", "resume"];
     let mut world = World::with(Settings::default(), &arguments).await;
     world.submit("sleep 300");
-    eventually("it runs", || world.runner.logged("task_started")).await;
+    eventually("the task runs", || world.runner.logged("task_started")).await;
     stop(&mut world).await;
     assert_eq!(stops(&world), [("stopped_with_claims".to_owned(), 1)]);
 
     let mut world = World::with(Settings::default(), &arguments).await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(500)).forever());
     world.submit(PASS);
-    eventually("its result is refused", || world.runner.logged("delivery_retried")).await;
+    eventually("the first delivery failed", || world.runner.logged("delivery_retried")).await;
     stop(&mut world).await;
     assert_eq!(stops(&world), [("stopped_with_results".to_owned(), 1)]);
 
     world.backend.clear_faults();
     world.restart();
-    eventually("it is delivered", || !world.backend.results().is_empty()).await;
+    eventually("the result is delivered", || !world.backend.results().is_empty()).await;
     stop(&mut world).await;
     assert_eq!(stops(&world), [("stopped_clean".to_owned(), 0)]);
 }
 
-/// The events of the runner's end, with how much each says is left.
+/// The events of the runner's end, each with the number of undelivered results.
 fn stops(world: &World) -> Vec<(String, u64)> {
     let all = ["stopped_clean", "stopped_with_claims", "stopped_with_results", "stopped_with_unspooled"];
     let events = all.iter().flat_map(|name| world.runner.events(name));
@@ -59,30 +59,30 @@ async fn stop(world: &mut World) {
 
 #[tokio::test]
 async fn waits_for_abandoned_commands_before_exit() {
-    // A remote that takes the connection and says nothing: the suite is never ready.
+    // The git server accepts the connection and never answers, so the suite is never ready.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("git://127.0.0.1:{}/suite.git", silent.local_addr().unwrap().port());
     let mut world = World::with(Settings::default(), &["--tests-url", &url]).await;
     let children = format!("/proc/{0}/task/{0}/children", world.runner.pid());
     let read = || std::fs::read_to_string(&children).unwrap_or_default();
-    // Not before it is one: who starts a program waits until it has begun.
+    // The process is a supervisor only after its exec, so wait for that.
     let begun = |pid: &str| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let is_one = |pid: &str| String::from_utf8_lossy(&begun(pid)).contains("__supervise");
-    eventually("it asks the remote", || is_one(read().trim())).await;
+    eventually("the runner fetches the suite", || is_one(read().trim())).await;
     let supervisor = read().trim().to_owned();
     let signal = |signal| kill(Pid::from_raw(supervisor.parse().unwrap()), signal).unwrap();
-    // It would end at once.
+    // A running supervisor would end at once.
     signal(Signal::SIGSTOP);
     world.runner.signal(Signal::SIGTERM);
-    eventually("it stops", || world.runner.logged("stopped_clean")).await;
+    eventually("the runner logs its stop", || world.runner.logged("stopped_clean")).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(world.runner.is_alive(), "it has left its supervisor alone");
+    assert!(world.runner.is_alive(), "the runner ended before its supervisor");
     signal(Signal::SIGCONT);
     assert!(world.runner.ended(Duration::from_secs(4)).await.success());
-    assert!(!runs(&supervisor), "the supervisor {supervisor} runs on after its runner");
+    assert!(!runs(&supervisor), "the supervisor {supervisor} still runs after its runner");
 }
 
-/// Whether a process is there and no zombie.
+/// Whether a process exists and is not a zombie.
 fn runs(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
@@ -97,7 +97,7 @@ async fn pid_1_reaps_and_forwards_signals() {
     let mark = format!("mark-{}", fastrand::u64(..));
     let mut inside = command(world.folder());
     let program = inside.get_program().to_owned();
-    // A pid namespace whose first process is the runner; two orphans wait for a parent that reaps them.
+    // The runner is PID 1 of a PID namespace with two orphans that it must reap.
     let script = format!(
         "(sleep 0.3 &); (sleep 0.3 &); exec \"$0\" --mock --backend-url {} --state-dir \"$1\"",
         world.backend.url()
@@ -108,14 +108,14 @@ async fn pid_1_reaps_and_forwards_signals() {
         .arg(world.fresh("state"))
         .spawn()
         .unwrap();
-    eventually("it polls", || world.backend.requests().len() > 3).await;
+    eventually("the runner polls", || world.backend.requests().len() > 3).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     let zombies = states(&mark).iter().filter(|state| state.as_str() == "Z").count();
     assert_eq!(zombies, 0, "orphans were not reaped");
     let first = first_process(&mark);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), Signal::SIGTERM).unwrap();
     let mut status = None;
-    eventually("it ends", || {
+    eventually("the runner ends", || {
         status = child.try_wait().unwrap();
         status.is_some()
     })
@@ -133,7 +133,7 @@ fn unshare(like: &mut std::process::Command, mark: &str) -> std::process::Comman
     command
 }
 
-/// The states of the marked processes and of the zombies below them.
+/// The states of the marked processes and their zombies.
 fn states(mark: &str) -> Vec<String> {
     let first = first_process(mark);
     let stat = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("stat")).ok();
@@ -147,7 +147,7 @@ fn states(mark: &str) -> Vec<String> {
     .collect()
 }
 
-/// The process that is number 1 inside: the child of `unshare`.
+/// The process that is PID 1 inside the namespace: the child of `unshare`.
 fn first_process(mark: &str) -> i32 {
     let marked = |pid: &i32| {
         let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
@@ -160,5 +160,5 @@ fn first_process(mark: &str) -> i32 {
         .unwrap()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.into_iter().find(marked).expect("nothing is number 1 inside")
+    pids.into_iter().find(marked).expect("the namespace has no PID 1")
 }

@@ -1,4 +1,4 @@
-//! What a person sees who waits at a terminal: what is done, while it is done, and nothing of that afterwards.
+//! Tests of the progress line on a terminal: it shows the current action and is erased at the end.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use tempfile::TempDir;
 
 use crate::support::{Repository, Terminal, command, eventually, have, running, scripted_suite};
 
-/// A suite that heeds no wish that it end.
-const DEAF: &str = "\
+/// A suite that ignores SIGINT.
+const IGNORES_SIGINT: &str = "\
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 '--help' in sys.argv or os.execvp('sleep', ['sleep', '62.5'])
 ";
 
-/// `runner run` on a program whose `run.sh` is this.
+/// `runner run` on a program whose `run.sh` is `script`.
 fn run(home: &TempDir, script: &str, arguments: &[&str]) -> Command {
     let suite = scripted_suite(&home.path().join("suite"));
     let program = home.path().join("program");
@@ -26,8 +26,8 @@ fn run(home: &TempDir, script: &str, arguments: &[&str]) -> Command {
     run
 }
 
-/// Whether a line shows progress: something that turns, seconds, and what is done.
-fn turning(text: &str) -> bool {
+/// Whether the text has a progress line: a spinner, the seconds, and the action.
+fn shows_progress(text: &str) -> bool {
     let line = |line: &str| {
         let rest = line.trim_start_matches("\u{1b}[2K").trim_start_matches("\u{1b}[36m");
         let rest = rest.strip_prefix(['|', '/', '-', '\\'])?;
@@ -37,7 +37,7 @@ fn turning(text: &str) -> bool {
     text.split(['\r', '\n']).any(|text| line(text).is_some())
 }
 
-/// Escape sequences that set colours.
+/// Number of escape sequences that set colours.
 fn colours(bytes: &str) -> usize {
     let ends =
         |rest: &str| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m');
@@ -48,7 +48,7 @@ fn colours(bytes: &str) -> usize {
 async fn progress_is_shown_and_erased() {
     let home = tempfile::tempdir().unwrap();
     let mut run = run(&home, r#"sleep 1.5; printf %s "$PASS" > "$REPORT""#, &[]);
-    // What is done in less than a tenth of a second may never be seen: a Python that takes longer.
+    // An action of less than 0.1 s may not be shown, so slow python3 down.
     let bin = home.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     let python = bin.join("python3");
@@ -56,15 +56,15 @@ async fn progress_is_shown_and_erased() {
     std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let mut terminal =
         Terminal::start(run.env("PATH", format!("{}:/usr/bin:/bin", bin.display())), (50, 100));
-    eventually("it shows the stage", || terminal.screen().contains("running the tests")).await;
+    eventually("the terminal shows the action", || terminal.screen().contains("running the tests")).await;
     let line = terminal.screen();
-    assert!(turning(&line) && line.contains(" s  running the tests"), "{line}");
+    assert!(shows_progress(&line) && line.contains(" s  running the tests"), "{line}");
     assert!(terminal.ended().await.success());
     let (screen, bytes) = (terminal.screen(), terminal.bytes());
     assert!(bytes.contains("making the suite's environment"), "{bytes:?}");
     assert!(colours(&bytes) > 0, "{bytes:?}");
     assert!(screen.starts_with("        test"), "{screen}");
-    assert!(screen.trim_end().contains("SUCCESS: 1 of 1") && !turning(&screen), "{screen}");
+    assert!(screen.trim_end().contains("SUCCESS: 1 of 1") && !shows_progress(&screen), "{screen}");
 }
 
 #[tokio::test]
@@ -75,9 +75,9 @@ async fn progress_does_not_tear_log_lines() {
     let mut terminal = Terminal::start(&run, (100, 600));
     assert!(terminal.ended().await.success());
     let screen = terminal.screen();
-    assert!(turning(&terminal.bytes()), "{:?}", terminal.bytes());
-    assert!(!turning(&screen), "{screen}");
-    // Each line of the log begins with its date, and the table comes after them.
+    assert!(shows_progress(&terminal.bytes()), "{:?}", terminal.bytes());
+    assert!(!shows_progress(&screen), "{screen}");
+    // Each log line begins with its date. The table follows the log.
     let (log, table): (Vec<_>, Vec<_>) = screen.lines().partition(|line| line.starts_with("20"));
     assert!(log.len() > 5 && log.iter().all(|line| line.contains("Z ")), "{screen}");
     assert!(table[0].starts_with("        test") && table.len() == 4, "{table:?}");
@@ -93,7 +93,11 @@ async fn progress_obeys_no_color_and_dumb_terminal() {
         assert!(terminal.ended().await.success());
         let bytes = terminal.bytes();
         assert!(bytes.contains("SUCCESS: 1 of 1"), "{variable}: {bytes:?}");
-        assert_eq!((turning(&bytes), bytes.contains("running the tests")), (shown, shown), "{bytes:?}");
+        assert_eq!(
+            (shows_progress(&bytes), bytes.contains("running the tests")),
+            (shown, shown),
+            "{bytes:?}"
+        );
         assert_eq!(bytes.contains('\u{1b}'), shown, "{variable}: {bytes:?}");
         assert_eq!(colours(&bytes), 0, "{variable}: {bytes:?}");
     }
@@ -107,7 +111,7 @@ async fn no_progress_in_pipes() {
     assert!(output.status.success());
     for bytes in [output.stdout, output.stderr] {
         let text = String::from_utf8(bytes).unwrap();
-        assert!(!text.is_empty() && !text.contains(['\u{1b}', '\r']) && !turning(&text), "{text:?}");
+        assert!(!text.is_empty() && !text.contains(['\u{1b}', '\r']) && !shows_progress(&text), "{text:?}");
         assert!(!text.contains("running the tests"), "{text}");
     }
 }
@@ -117,12 +121,12 @@ async fn ctrl_c_erases_progress() {
     let home = tempfile::tempdir().unwrap();
     let run = run(&home, "sleep 61.5", &["--grace", "1"]);
     let mut terminal = Terminal::start(&run, (50, 100));
-    eventually("it runs", || terminal.screen().contains("running the tests")).await;
-    eventually("its program runs", || running("sleep 61.5")).await;
+    eventually("the task runs", || terminal.screen().contains("running the tests")).await;
+    eventually("the student's program runs", || running("sleep 61.5")).await;
     terminal.strike("\u{3}");
     assert_eq!(terminal.ended().await.code(), Some(1));
     let screen = terminal.screen();
-    assert!(screen.contains("ERROR") && screen.contains("execute") && !turning(&screen), "{screen}");
+    assert!(screen.contains("ERROR") && screen.contains("execute") && !shows_progress(&screen), "{screen}");
     assert!(!running("sleep 61.5"));
 }
 
@@ -130,22 +134,22 @@ async fn ctrl_c_erases_progress() {
 async fn third_signal_erases_progress() {
     let home = tempfile::tempdir().unwrap();
     let run = run(&home, "", &["--grace", "1h"]);
-    Repository::open(&home.path().join("suite")).commit(&[("run_tests.py", DEAF)]);
+    Repository::open(&home.path().join("suite")).commit(&[("run_tests.py", IGNORES_SIGINT)]);
     let mut terminal = Terminal::start(&run, (50, 100));
-    eventually("it runs", || terminal.screen().contains("running the tests")).await;
-    eventually("it is deaf", || running("sleep 62.5")).await;
+    eventually("the task runs", || terminal.screen().contains("running the tests")).await;
+    eventually("the suite ignores SIGINT", || running("sleep 62.5")).await;
     for _ in 0..3 {
         terminal.strike("\u{3}");
-        // Two of the same signal that come at once are one.
+        // The kernel merges equal signals that arrive at once.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     assert_eq!(terminal.ended().await.code(), Some(130));
     let screen = terminal.screen();
-    // What the log said at the second stays, of course.
+    // The log line of the second signal stays on the screen.
     let own = |line: &str| line.contains(" WARN ") || line.trim_matches(['^', 'C']).is_empty();
     assert!(screen.lines().all(own), "{screen}");
-    assert!(!turning(&screen) && !screen.contains("running the tests"), "{screen}");
-    eventually("what it ran is gone", || !running("sleep 62.5")).await;
+    assert!(!shows_progress(&screen) && !screen.contains("running the tests"), "{screen}");
+    eventually("the suite has ended", || !running("sleep 62.5")).await;
 }
 
 #[tokio::test]
@@ -155,17 +159,17 @@ async fn demo_shows_number_of_answered_tasks() {
     }
     let home = tempfile::tempdir().unwrap();
     let mut demo = command(home.path());
-    // Narrower than what there is to say.
+    // The terminal is narrower than the progress text.
     let mut terminal = Terminal::start(demo.env("TERM", "xterm").arg("demo"), (60, 50));
     assert!(terminal.ended().await.success());
     let (screen, bytes) = (terminal.screen(), terminal.bytes());
-    // Which of its steps take long enough to be seen is the machine's affair.
-    let steps = ["fetching the suite", "making the suite's environment", "installing the suite's packages"];
-    assert!(steps.iter().any(|step| bytes.contains(step)), "{bytes:?}");
-    assert!(!steps.iter().any(|step| screen.contains(step)), "{screen}");
+    // It depends on the machine which actions take long enough to be shown.
+    let actions = ["fetching the suite", "making the suite's environment", "installing the suite's packages"];
+    assert!(actions.iter().any(|action| bytes.contains(action)), "{bytes:?}");
+    assert!(!actions.iter().any(|action| screen.contains(action)), "{screen}");
     let tasks = "3 of 4 tasks answered; never-ends:";
     assert!(bytes.contains(tasks) && !screen.contains(tasks), "{bytes:?}");
-    assert!(!turning(&screen), "{screen}");
+    assert!(!shows_progress(&screen), "{screen}");
     assert!(screen.starts_with("mock backend   http"), "{screen}");
 }
 
@@ -185,7 +189,7 @@ async fn doctor_shows_current_check() {
     assert_eq!(terminal.ended().await.code(), Some(1));
     let (screen, bytes) = (terminal.screen(), terminal.bytes());
     assert!(bytes.contains(" s  looking at ") && !screen.contains(" s  looking at "), "{bytes:?}");
-    assert!(screen.starts_with("ok       python3 ") && !turning(&screen), "{screen}");
+    assert!(screen.starts_with("ok       python3 ") && !shows_progress(&screen), "{screen}");
 }
 
 #[tokio::test]
@@ -195,7 +199,7 @@ async fn log_colours_obey_terminal() {
         let mut daemon = command(home.path());
         daemon.env("TERM", term).args(["--mock", "--sandbox", "none", "--backend-url", "http://127.0.0.1:1"]);
         let mut terminal = Terminal::start(&daemon, (50, 100));
-        eventually("it has warned", || terminal.bytes().contains("WARN")).await;
+        eventually("a warning is logged", || terminal.bytes().contains("WARN")).await;
         let bytes = terminal.bytes();
         assert_eq!(colours(&bytes) > 0, coloured, "{term}: {bytes:?}");
         terminal.strike("\u{3}");

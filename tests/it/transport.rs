@@ -1,4 +1,4 @@
-//! Between the runner and its backend: a proxy from the environment, and TLS with a certificate of one's own.
+//! Tests of the connection to the backend: a proxy from the environment, and TLS with a private authority.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{PATIENCE, Runner, eventually, have};
 
-/// A proxy that knows one host, `backend.invalid`, and takes requests for it to `backend`. Returns its URL.
+/// Starts a proxy that forwards requests for the host `backend.invalid` to `backend`. Returns its URL.
 async fn proxy(backend: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -23,7 +23,7 @@ async fn proxy(backend: String) -> String {
                 let mut head = vec![0; 16 << 10];
                 let count = client.read(&mut head).await.unwrap_or(0);
                 let text = String::from_utf8_lossy(&head[..count]).into_owned();
-                // As clients speak to a proxy: the whole URL in the first line. One request a connection.
+                // A request to a proxy has the whole URL in its first line. Each connection has one request.
                 if !text.contains(" http://backend.invalid/") {
                     return;
                 }
@@ -52,7 +52,7 @@ async fn uses_proxy_from_environment() {
     answer.await.unwrap_or_else(|error| panic!("{error}\n{}", runner.log()));
 }
 
-/// A server that speaks TLS with a certificate for `localhost` of an authority of its own, before `backend`.
+/// Starts a TLS server in front of `backend`, with a certificate for `localhost` from a private authority.
 struct Tls {
     child: Child,
     url: String,
@@ -98,7 +98,7 @@ while True:
     threading.Thread(target=serve, args=(client, int(sys.argv[3])), daemon=True).start()
 "#;
 
-#[expect(clippy::disallowed_methods, reason = "a server of the test's own")]
+#[expect(clippy::disallowed_methods, reason = "the test starts a TLS server")]
 fn tls(folder: &Path, backend: &str) -> Tls {
     let made = Command::new("sh")
         .arg("-c")
@@ -137,7 +137,7 @@ async fn private_certificate_needs_named_authority() {
     let arguments = ["--mock", "--check-interval", "50ms"];
     let mut runner = Runner::start(home.path(), &server.url, &arguments);
     eventually("the certificate is refused", || runner.log().contains("invalid peer certificate")).await;
-    assert!(backend.requests().is_empty(), "nothing was said to a stranger");
+    assert!(backend.requests().is_empty(), "the runner sent a request to an untrusted server");
     runner.kill();
     let authority = home.path().join("ca.pem");
     assert!(fs::exists(&authority).unwrap());

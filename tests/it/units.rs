@@ -1,4 +1,4 @@
-//! The units of systemd/ as files; under a real systemd they are tried by tests/vm/scenarios/service.sh.
+//! Tests of the unit files in systemd/. tests/vm/scenarios/service.sh runs them with a real systemd.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn unit_does_not_restart_after_exit_2() {
     for unit in ["ostest-runner.service", "ostest-runner@.service"] {
         let lines = lines(unit);
         for line in ["Restart=on-failure", "RestartPreventExitStatus=2"] {
-            assert!(lines.iter().any(|found| found == line), "{unit} has no {line}");
+            assert!(lines.iter().any(|found| found == line), "{unit} lacks the line {line}");
         }
     }
 }

@@ -1,34 +1,34 @@
-//! `runner config check`: it refuses what the daemon refuses, and makes no folders.
+//! Tests of `runner config check`: it refuses what the daemon refuses, and creates no folders.
 
 use std::fs;
 
-use super::{Desk, bounded};
+use super::{Setup, bounded};
 use crate::support::Ran;
 
 #[test]
 fn check_counts_settings_by_origin() {
-    let desk = Desk::with("timeout = 5\nauth = true\n");
-    let mut check = desk.runner("config check --concurrent 3");
+    let setup = Setup::with("timeout = 5\nauth = true\n");
+    let mut check = setup.runner("config check --concurrent 3");
     let ran = Ran::of(check.env("RUNNER_ATTEMPTS", "2")).ends_with(0);
     assert_eq!(ran.stdout.lines().count(), 1);
-    // The file itself is named by a flag.
+    // The option --config counts as a flag, too.
     let counts: Vec<_> = ran.stdout.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     let counts: Vec<_> = counts.windows(2).filter(|two| two[1] == "by").map(|two| two[0]).collect();
-    assert_eq!(counts[..3], ["2", "1", "2"], "flags, environment, file");
-    assert!(ran.stdout.contains(&desk.file()));
+    assert_eq!(counts[..3], ["2", "1", "2"], "settings by flags, environment, file");
+    assert!(ran.stdout.contains(&setup.file()));
     let check = "config check --password-file /no/such/file";
-    Ran::of(&mut desk.runner(check)).ends_with(2).names(&["--password-file /no/such/file"]);
-    assert!(!desk.path().join(".local").exists(), "checking makes no folders");
+    Ran::of(&mut setup.runner(check)).ends_with(2).names(&["--password-file /no/such/file"]);
+    assert!(!setup.path().join(".local").exists(), "the check created a folder");
 }
 
 #[test]
 fn check_refuses_what_daemon_refuses() {
-    let desk = Desk::with("timeout = 5\n");
-    let here = desk.path().display().to_string();
-    std::os::unix::fs::symlink("/no/such/folder", desk.path().join("link")).unwrap();
-    fs::create_dir(desk.path().join("s")).unwrap();
-    // The setting, the folder that it names, and the part of it that is wrong, if that is another.
-    for (words, names) in [
+    let setup = Setup::with("timeout = 5\n");
+    let here = setup.path().display().to_string();
+    std::os::unix::fs::symlink("/no/such/folder", setup.path().join("link")).unwrap();
+    fs::create_dir(setup.path().join("s")).unwrap();
+    // The arguments, the setting with its folder, and a further text that the error must contain.
+    for (arguments, names) in [
         ("--sandbox-readable /", ["--sandbox-readable /: ", ""]),
         ("--sandbox-readable usr", ["--sandbox-readable usr: ", ""]),
         ("--state-dir HERE/a:b", ["--state-dir HERE/a:b: ", "`:`"]),
@@ -44,23 +44,23 @@ fn check_refuses_what_daemon_refuses() {
         ("--state-dir HERE/state --sandbox-readable HERE", ["--sandbox-readable HERE: ", "HERE/state"]),
     ] {
         for mode in ["config check", ""] {
-            let state = if words.contains("--state-dir") { "" } else { "--state-dir HERE/s" };
-            let words = format!("{mode} --mock {state} {words}").replace("HERE", &here);
+            let state = if arguments.contains("--state-dir") { "" } else { "--state-dir HERE/s" };
+            let arguments = format!("{mode} --mock {state} {arguments}").replace("HERE", &here);
             let names = names.map(|name| name.replace("HERE", &here));
-            let ran = bounded(&words.split_whitespace().collect::<Vec<_>>(), desk.path()).ends_with(2);
+            let ran = bounded(&arguments.split_whitespace().collect::<Vec<_>>(), setup.path()).ends_with(2);
             let _shown = ran.names(&[&names[0], &names[1]]);
-            let made = !mode.is_empty()
-                && ["a:b", "state", "logs"].iter().any(|name| desk.path().join(name).exists());
-            assert!(!made, "{words}: checking makes no folders");
+            let created = !mode.is_empty()
+                && ["a:b", "state", "logs"].iter().any(|name| setup.path().join(name).exists());
+            assert!(!created, "{arguments}: the check created a folder");
         }
-        fs::remove_dir_all(desk.path().join("a:b")).ok();
+        fs::remove_dir_all(setup.path().join("a:b")).ok();
     }
-    for words in
+    for arguments in
         ["--logger-output HERE/log", "--logger-output=", "--state-dir HERE/new/{slot}", "--state-dir ."]
     {
-        Ran::of(&mut desk.runner(&format!("config check {words}").replace("HERE", &here))).ends_with(0);
+        Ran::of(&mut setup.runner(&format!("config check {arguments}").replace("HERE", &here))).ends_with(0);
     }
-    assert!(!desk.path().join("log").exists() && !desk.path().join("new").exists());
+    assert!(!setup.path().join("log").exists() && !setup.path().join("new").exists());
 }
 
 #[test]

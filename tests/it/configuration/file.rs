@@ -1,10 +1,10 @@
-//! Files of settings that are wrong: one line names the file, the line, the setting and the value.
+//! Tests of wrong settings files: one error line names the file, the line, the setting and the value.
 
 use std::fs;
 
 use mock_backend::Settings;
 
-use super::{Desk, bounded};
+use super::{Setup, bounded};
 use crate::support::{Ran, World};
 
 #[test]
@@ -29,9 +29,9 @@ fn wrong_file_error_names_line_and_key() {
         ("\n\ntimeout = = 5", &["FILE:3: "]),
     ];
     for (settings, names) in cases {
-        let desk = Desk::with(settings);
-        let ran = Ran::of(&mut desk.runner("config check")).ends_with(2).names(&[]);
-        let line = ran.stderr.replace(&desk.file(), "FILE");
+        let setup = Setup::with(settings);
+        let ran = Ran::of(&mut setup.runner("config check")).ends_with(2).names(&[]);
+        let line = ran.stderr.replace(&setup.file(), "FILE");
         for name in names {
             assert!(line.contains(name), "{settings}: {name:?} is not in {line}");
         }
@@ -41,25 +41,25 @@ fn wrong_file_error_names_line_and_key() {
 
 #[test]
 fn every_command_refuses_wrong_file() {
-    let desk = Desk::with("nonsense = 1");
-    // The folder ends a daemon that takes the file after all.
-    for words in ["--state-dir /dev/null/x", "spool list", "config show"] {
-        let ran = Ran::of(&mut desk.runner(words)).ends_with(2);
+    let setup = Setup::with("nonsense = 1");
+    // If the daemon accepted the file, this state folder would end it.
+    for arguments in ["--state-dir /dev/null/x", "spool list", "config show"] {
+        let ran = Ran::of(&mut setup.runner(arguments)).ends_with(2);
         assert!(ran.stderr.contains("nonsense"));
     }
-    fs::remove_file(desk.file()).unwrap();
-    let file = format!("--config {}: ", desk.file());
-    Ran::of(&mut desk.runner("config check")).ends_with(2).names(&[&file]);
-    Ran::of(&mut desk.runner("--help")).ends_with(0);
+    fs::remove_file(setup.file()).unwrap();
+    let file = format!("--config {}: ", setup.file());
+    Ran::of(&mut setup.runner("config check")).ends_with(2).names(&[&file]);
+    Ran::of(&mut setup.runner("--help")).ends_with(0);
 }
 
 #[test]
 fn endless_files_and_silent_pipes_are_refused() {
-    let desk = Desk::with("timeout = 5\n");
-    let pipe = desk.path().join("pipe").display().to_string();
+    let setup = Setup::with("timeout = 5\n");
+    let pipe = setup.path().join("pipe").display().to_string();
     let made = nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::from_bits_truncate(0o600));
     made.unwrap();
-    let long = desk.path().join("long").display().to_string();
+    let long = setup.path().join("long").display().to_string();
     fs::write(&long, "#".repeat((1 << 20) + 1)).unwrap();
     for (option, file, names) in [
         ("--config", "/dev/zero", "1024 KiB"),
@@ -71,7 +71,7 @@ fn endless_files_and_silent_pipes_are_refused() {
         ("--password-file", "/dev/null", "empty"),
         ("--password-file", "/", "Is a directory"),
     ] {
-        let ran = bounded(&["config", "check", option, file], desk.path()).ends_with(2);
+        let ran = bounded(&["config", "check", option, file], setup.path()).ends_with(2);
         ran.names(&[&format!("{option} {file}: "), names]);
     }
 }
@@ -80,13 +80,13 @@ fn endless_files_and_silent_pipes_are_refused() {
 async fn wrong_file_does_not_fail_healthcheck() {
     let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
     let address = crate::observing::address(&world.runner).await;
-    let desk = Desk::with("timout = 5\n");
+    let setup = Setup::with("timout = 5\n");
     let state = world.folder().join("state").display().to_string();
-    for (words, code) in [
+    for (arguments, code) in [
         (format!("healthcheck --url http://{address}"), 0),
         (format!("spool list --state-dir {state}"), 0),
         (format!("run . --state-dir {state}"), 2),
     ] {
-        Ran::of(&mut desk.runner(&words)).ends_with(code).names(&["timout"]);
+        Ran::of(&mut setup.runner(&arguments)).ends_with(code).names(&["timout"]);
     }
 }

@@ -5,25 +5,29 @@ use std::time::Duration;
 
 use mock_backend::{Endpoint, Fault, FaultKind, MockBackend, TaskId};
 
-use super::scene::{Duplicates, Scene, delay, die_when};
+use super::scene::{Duplicates, Scene, delay, kill_when};
 
 #[tokio::test]
 async fn after_result_is_on_disk() {
     let faults = [delay(Endpoint::Result, 500)];
-    die_when("results/ holds it", &faults, Duplicates::Same, |scene| scene.spool("results") == 1).await;
+    kill_when("results/ has the result", &faults, Duplicates::Same, |scene| scene.spool("results") == 1)
+        .await;
 }
 
 #[tokio::test]
 async fn after_claim_is_removed() {
     let faults = [delay(Endpoint::Result, 500)];
     let forgotten = |scene: &Scene<'_>| scene.spool("results") == 1 && scene.spool("claimed") == 0;
-    die_when("claimed/ is empty again", &faults, Duplicates::Same, forgotten).await;
+    kill_when("claimed/ is empty again", &faults, Duplicates::Same, forgotten).await;
 }
 
 #[tokio::test]
 async fn while_result_is_sent() {
     let faults = [delay(Endpoint::Result, 500)];
-    die_when("its POST is held", &faults, Duplicates::Same, |scene| scene.struck(Endpoint::Result)).await;
+    kill_when("the delivery is in flight", &faults, Duplicates::Same, |scene| {
+        scene.received_fault(Endpoint::Result)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -33,13 +37,13 @@ async fn after_backend_stored_unconfirmed_result() {
         let attempts = scene.world.backend.attempts();
         attempts.last().is_some_and(|attempt| attempt.result.is_some())
     };
-    die_when("it is stored, and not confirmed", &faults, Duplicates::Same, stored).await;
+    kill_when("the result is stored but not confirmed", &faults, Duplicates::Same, stored).await;
 }
 
 #[tokio::test]
 async fn while_delivery_waits_for_retry() {
     let faults = [Fault::new(Endpoint::Result, FaultKind::retry_after(503, 200)).forever()];
-    die_when("the backend has turned it away", &faults, Duplicates::None, |scene| {
+    kill_when("the backend has answered 503", &faults, Duplicates::None, |scene| {
         let requests = scene.world.backend.requests();
         requests.iter().skip(scene.before).any(|request| request.status == Some(503))
     })
@@ -49,7 +53,7 @@ async fn while_delivery_waits_for_retry() {
 #[tokio::test]
 async fn after_result_is_delivered() {
     let mut seen = HashSet::new();
-    die_when("results/ is empty again", &[], Duplicates::Same, |scene| {
+    kill_when("results/ is empty again", &[], Duplicates::Same, |scene| {
         let holds = scene.spool("results") == 1;
         if holds || scene.world.backend.result_of(&last(&scene.world.backend)).is_some() {
             seen.insert(scene.mark.to_owned());

@@ -10,23 +10,23 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::{PATIENCE, World, running};
 
-/// What may arrive besides the one answer.
+/// Deliveries that the backend may receive besides the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duplicates {
-    /// Nothing.
+    /// No further delivery.
     None,
-    /// The same bytes once more: the runner died before it knew that the backend has them.
+    /// The same bytes once more, because the runner was killed before it received the confirmation.
     Same,
 }
 
-/// A task in a world whose runner is about to die.
+/// A task in a world whose runner will be killed.
 pub struct Scene<'a> {
     pub world: &'a World,
-    /// Is in the environment of everything that the task starts.
+    /// A mark in the environment of all the task's processes.
     pub mark: &'a str,
-    /// The script writes a line into it each time it runs.
+    /// A file to which each run of the script appends a line.
     pub runs: &'a Path,
-    /// Requests of earlier rounds.
+    /// Number of requests of earlier rounds.
     pub before: usize,
 }
 
@@ -35,7 +35,7 @@ impl Scene<'_> {
         names(&self.world.folder().join("state/spool").join(place)).len()
     }
 
-    /// The task's own folder, once it is there.
+    /// The task's folder, if it exists.
     pub fn task_folder(&self) -> Option<PathBuf> {
         let work = self.world.work();
         names(&work).into_iter().find(|name| name.starts_with("task-")).map(|name| work.join(name))
@@ -45,8 +45,8 @@ impl Scene<'_> {
         self.task_folder().is_some_and(|folder| folder.join(path).exists())
     }
 
-    /// Whether the backend has met a request of this round that suffered this fault.
-    pub fn struck(&self, endpoint: Endpoint) -> bool {
+    /// Whether the backend has received a request of this round to which the fault applies.
+    pub fn received_fault(&self, endpoint: Endpoint) -> bool {
         let requests = self.world.backend.requests();
         requests.iter().skip(self.before).any(|request| {
             request.endpoint == Some(endpoint) && (endpoint == Endpoint::Result || request.status.is_none())
@@ -54,8 +54,8 @@ impl Scene<'_> {
     }
 }
 
-/// Whether the script of a task has begun; its file is there a moment before its line is.
-pub fn begun(runs: &Path) -> bool {
+/// Whether a task's script has started. The line is checked, because the file exists a moment earlier.
+pub fn script_started(runs: &Path) -> bool {
     fs::read(runs).is_ok_and(|text| text.ends_with(b"\n"))
 }
 
@@ -65,20 +65,24 @@ pub fn names(folder: &Path) -> Vec<String> {
 }
 
 pub fn rounds() -> usize {
-    let asked = std::env::var("RUNNER_TEST_CRASH_ROUNDS").ok();
-    asked.map_or(2, |asked| asked.parse().expect("RUNNER_TEST_CRASH_ROUNDS is a number"))
+    let rounds = std::env::var("RUNNER_TEST_CRASH_ROUNDS").ok();
+    rounds.map_or(2, |rounds| rounds.parse().expect("RUNNER_TEST_CRASH_ROUNDS is a number"))
 }
 
-/// Kills the runner as soon as `reached` says so, as often as asked for, and looks at what comes of it. `faults` hold
-/// the step open, or make it happen.
-pub async fn die_when(
+/// In each round, kills the runner as soon as `reached` is true, restarts it, and checks the answer and the leftovers.
+/// `faults` prolong the point in question or cause it.
+pub async fn kill_when(
     what: &str,
     faults: &[Fault],
     duplicates: Duplicates,
     mut reached: impl FnMut(&Scene<'_>) -> bool,
 ) {
     let mut world = World::start().await;
-    world.backend.wait_for_requests("it asks", PATIENCE, |requests| !requests.is_empty()).await.unwrap();
+    world
+        .backend
+        .wait_for_requests("the runner polls", PATIENCE, |requests| !requests.is_empty())
+        .await
+        .unwrap();
     for round in 0..rounds() {
         let mark = format!("mark-{}", fastrand::u64(..));
         let runs = world.fresh("runs");
@@ -88,25 +92,25 @@ pub async fn die_when(
         }
         let id = world.submit(&script(&mark, &runs));
         let scene = Scene { world: &world, mark: &mark, runs: &runs, before };
-        soon(&format!("round {round}: {what}"), || reached(&scene)).await;
+        wait_closely(&format!("round {round}: {what}"), || reached(&scene)).await;
         world.runner.kill();
-        // The supervisors end everything within a second; the rest is for a busy machine.
+        // The supervisors need up to 1 s. A busy machine may need 2 s more.
         let end = Instant::now() + Duration::from_secs(3);
         while running(&mark) {
-            assert!(Instant::now() < end, "{what}: a process outlives the killed runner");
+            assert!(Instant::now() < end, "{what}: a process still runs after its runner was killed");
             sleep(Duration::from_millis(10)).await;
         }
         world.backend.clear_faults();
         world.restart();
         let answer = world.answer(&id).await;
         assert_eq!(answer["isPassed"], true, "{what}, round {round}: {answer}\n{}", world.runner.log());
-        nothing_is_left(&mut world, what, &mark).await;
-        once(&world.backend, &id, duplicates, what);
+        assert_nothing_left(&mut world, what, &mark).await;
+        assert_answered_once(&world.backend, &id, duplicates, what);
         world.restart();
     }
 }
 
-/// Passes after a while; leaves a daemon in a session of its own, which must not outlive anything.
+/// A script that passes, and leaves a daemon in a separate session, which the runner must kill.
 pub fn script(mark: &str, runs: &Path) -> String {
     format!(
         "export MARK={mark}; echo x >> {}; (setsid sleep 300 &); sleep 0.1; printf %s \"$PASS\" > \"$REPORT\"; sleep 0.2",
@@ -114,26 +118,28 @@ pub fn script(mark: &str, runs: &Path) -> String {
     )
 }
 
-/// Looks far more often than a task takes for a step.
-pub async fn soon(what: &str, mut reached: impl FnMut() -> bool) {
+/// Waits until `reached` is true. Checks every millisecond, so no point of a task is missed.
+pub async fn wait_closely(what: &str, mut reached: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !reached() {
-        assert!(Instant::now() < end, "never met: {what}");
+        assert!(Instant::now() < end, "the point was not reached: {what}");
         sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Stops the runner and looks for processes, folders and files.
-pub async fn nothing_is_left(world: &mut World, what: &str, mark: &str) {
-    // It has not learned yet that the answer had come before its start; and it hears signals only once it runs.
+/// Stops the runner and asserts that no process, folder or spool file remains.
+pub async fn assert_nothing_left(world: &mut World, what: &str, mark: &str) {
+    // The runner may have to deliver a result again, and it handles signals only after its start.
     let spool = world.folder().join("state/spool");
     let waiting = || names(&spool.join("claimed")).len() + names(&spool.join("results")).len();
-    soon(&format!("{what}: the spool is empty"), || world.runner.logged("runner_started") && waiting() == 0)
-        .await;
+    wait_closely(&format!("{what}: the spool is empty"), || {
+        world.runner.logged("runner_started") && waiting() == 0
+    })
+    .await;
     world.runner.signal(Signal::SIGTERM);
     let status = world.runner.ended(PATIENCE).await;
     assert!(status.success(), "{what}: {status}");
-    assert!(!running(mark), "{what}: a process is left");
+    assert!(!running(mark), "{what}: a process remains");
     world.assert_clean();
     for place in ["claimed", "results", "rejected", "aside", "unfinished"] {
         let left = names(&world.folder().join("state/spool").join(place));
@@ -141,11 +147,11 @@ pub async fn nothing_is_left(world: &mut World, what: &str, mark: &str) {
     }
 }
 
-pub fn once(backend: &MockBackend, id: &TaskId, duplicates: Duplicates, what: &str) {
+pub fn assert_answered_once(backend: &MockBackend, id: &TaskId, duplicates: Duplicates, what: &str) {
     let stored = backend.result_of(id).unwrap();
-    assert_eq!(stored.versions.len(), 1, "{what}: two answers that differ");
-    let most = if duplicates == Duplicates::Same { 2 } else { 1 };
-    assert!(stored.deliveries <= most, "{what}: answered {} times", stored.deliveries);
+    assert_eq!(stored.versions.len(), 1, "{what}: the backend received different answers");
+    let maximum = if duplicates == Duplicates::Same { 2 } else { 1 };
+    assert!(stored.deliveries <= maximum, "{what}: answered {} times", stored.deliveries);
 }
 
 pub fn delay(endpoint: Endpoint, milliseconds: u64) -> Fault {

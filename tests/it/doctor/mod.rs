@@ -1,4 +1,4 @@
-//! `runner doctor`: what it finds, the command that it offers to fix it, and that it disturbs nothing.
+//! Tests of `runner doctor`: its findings, the commands that it suggests, and that it does not disturb a running runner.
 
 mod backend;
 mod folders;
@@ -12,14 +12,14 @@ use serde_json::Value;
 
 use crate::support::{PASS, Ran, World, command, eventually, scripted_suite};
 
-/// A backend, a suite and a home, without a runner.
-pub struct Ground {
+/// A backend, a suite and a home folder, without a runner.
+pub struct Setup {
     pub home: tempfile::TempDir,
     pub backend: MockBackend,
     pub suite: String,
 }
 
-impl Ground {
+impl Setup {
     pub async fn new(settings: Settings) -> Self {
         let home = tempfile::tempdir().unwrap();
         let suite = scripted_suite(&home.path().join("suite"));
@@ -33,7 +33,7 @@ impl Ground {
     }
 }
 
-/// The mock backend lives in this thread's runtime, so the wait must not block it.
+/// Runs `runner doctor` without blocking this thread, on which the mock backend runs.
 pub async fn start(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let mut doctor = command(home);
     doctor.arg("doctor").args(arguments).envs(environment.iter().copied());
@@ -42,16 +42,16 @@ pub async fn start(home: &Path, arguments: &[&str], environment: &[(&str, &str)]
 
 pub async fn run(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
     let output = start(home, arguments, environment).await;
-    let said = serde_json::from_str(&output.stdout);
-    let said: Value = said.unwrap();
-    assert_eq!(said["ok"] == true, output.code == Some(0), "{said:#}");
-    (output.code, said)
+    let report = serde_json::from_str(&output.stdout);
+    let report: Value = report.unwrap();
+    assert_eq!(report["ok"] == true, output.code == Some(0), "{report:#}");
+    (output.code, report)
 }
 
-/// State, words and remedy of one check.
-pub fn check<'a>(said: &'a Value, name: &str) -> (&'a str, &'a str, &'a str) {
-    let found = said["checks"].as_array().unwrap().iter().find(|check| check["check"] == name);
-    let found = found.unwrap_or_else(|| panic!("no {name} in {said:#}"));
+/// State, message and remedy of one check.
+pub fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str, &'a str) {
+    let found = report["checks"].as_array().unwrap().iter().find(|check| check["check"] == name);
+    let found = found.unwrap_or_else(|| panic!("no {name} in {report:#}"));
     let text = |field: &str| found[field].as_str().unwrap_or_default();
     (text("state"), text("says"), text("mend"))
 }
@@ -62,10 +62,10 @@ fn auth() -> Settings {
 
 #[tokio::test]
 async fn healthy_machine_passes_and_claims_nothing() {
-    let ground = Ground::new(auth()).await;
-    let id = ground.backend.submit(NewTask::new("https://example.org/x.git", "main"));
-    let (code, said) = ground.doctor(&["--auth"]).await;
-    assert_eq!(code, Some(0), "{said:#}");
+    let setup = Setup::new(auth()).await;
+    let id = setup.backend.submit(NewTask::new("https://example.org/x.git", "main"));
+    let (code, report) = setup.doctor(&["--auth"]).await;
+    assert_eq!(code, Some(0), "{report:#}");
     for (name, value) in [
         ("python3", "3."),
         ("environments", ""),
@@ -79,18 +79,21 @@ async fn healthy_machine_passes_and_claims_nothing() {
         ("state folder", ""),
         ("disk", "MB"),
     ] {
-        let (state, says, mend) = check(&said, name);
-        assert!(state == "ok" && says.contains(value) && mend.is_empty(), "{name}: {state} {says} {mend}");
+        let (state, message, remedy) = check(&report, name);
+        assert!(
+            state == "ok" && message.contains(value) && remedy.is_empty(),
+            "{name}: {state} {message} {remedy}"
+        );
     }
     for name in ["sandbox", "sandbox landlock", "sandbox memory", "core pattern", "open files", "processes"] {
-        check(&said, name);
+        check(&report, name);
     }
-    assert_eq!(ground.backend.status_of(&id), Some(Status::Pending));
-    assert!(ground.backend.requests().iter().all(|request| request.endpoint != Some(Endpoint::Claim)));
-    assert!(ground.backend.requests().iter().all(|request| !request.path.contains("available")));
-    assert!(ground.backend.violations().is_empty() && ground.backend.refusals().is_empty());
+    assert_eq!(setup.backend.status_of(&id), Some(Status::Pending));
+    assert!(setup.backend.requests().iter().all(|request| request.endpoint != Some(Endpoint::Claim)));
+    assert!(setup.backend.requests().iter().all(|request| !request.path.contains("available")));
+    assert!(setup.backend.violations().is_empty() && setup.backend.refusals().is_empty());
     let left: Vec<_> =
-        std::fs::read_dir(ground.home.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        std::fs::read_dir(setup.home.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name == ".local"), "{left:?}");
 }
 
@@ -111,16 +114,19 @@ async fn doctor_does_not_disturb_running_runner() {
         state.to_str().unwrap(),
     ];
     let slow = world.submit(&format!("sleep 1; {PASS}"));
-    eventually("it runs", || world.runner.events("task_started").len() == 2).await;
+    eventually("the second task runs", || world.runner.events("task_started").len() == 2).await;
     for _ in 0..2 {
-        let (code, said) = run(world.folder(), &arguments, &[]).await;
-        assert_eq!(code, Some(0), "{said:#}");
-        let (state, says, _) = check(&said, "lock");
-        assert!(state == "ok" && says.contains(&world.runner.pid().to_string()), "{says}");
+        let (code, report) = run(world.folder(), &arguments, &[]).await;
+        assert_eq!(code, Some(0), "{report:#}");
+        let (state, message, _) = check(&report, "lock");
+        assert!(state == "ok" && message.contains(&world.runner.pid().to_string()), "{message}");
     }
     assert_eq!(world.answer(&slow).await["isPassed"], true);
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
-    eventually("the folders go", || std::fs::read_dir(world.work()).unwrap().next().is_none()).await;
+    eventually("the tasks' folders are removed", || {
+        std::fs::read_dir(world.work()).unwrap().next().is_none()
+    })
+    .await;
     world.assert_clean();
     let log = world.runner.log();
     assert!(!world.runner.logged("login_refused") && !log.contains(r#""level":"error""#), "{log}");

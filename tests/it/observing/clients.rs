@@ -41,7 +41,7 @@ async fn slow_and_hostile_clients_do_not_block() {
     }
     let (status, head, body) = exchange(address, "HEAD /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(status == 200 && body.is_empty() && head.contains("content-length: "), "{head}\n{body}");
-    // Those that are left are closed for being slow.
+    // The listener closes the remaining slow connections.
     let last = slow.last_mut().unwrap();
     let closed = timeout(Duration::from_secs(20), last.read(&mut [0; 16])).await;
     assert!(closed.is_ok(), "a silent connection stays open");

@@ -10,8 +10,8 @@ use crate::support::{PASS, PATIENCE, World, have};
 
 const FAIL: &str = r#"printf %s "$FAIL" > "$REPORT""#;
 
-/// Has `promtool` look at metrics, where it is installed.
-#[expect(clippy::disallowed_methods, reason = "a tool of the tests")]
+/// Fails the test if `promtool` is installed and finds an error in the metrics.
+#[expect(clippy::disallowed_methods, reason = "the test runs promtool")]
 fn assert_promtool_clean(metrics: &str) {
     use std::io::Write;
     use std::process::{Command, Stdio};
@@ -23,9 +23,9 @@ fn assert_promtool_clean(metrics: &str) {
     tool.args(["check", "metrics"]).stdin(input).stderr(output).stdout(Stdio::null());
     let mut tool = tool.spawn().unwrap();
     tool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
-    let said = tool.wait_with_output().unwrap();
-    let words = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.status.success() && words.is_empty(), "{words}");
+    let output = tool.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && errors.is_empty(), "{errors}");
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn metrics_count_what_happened() {
     let world = World::with(Settings::default(), &arguments).await;
     let address = address(&world.runner).await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(503)).times(2));
-    // Connects, and says nothing for ever.
+    // This server accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = NewTask::new(&format!("http://{}/x.git", silent.local_addr().unwrap()), "main");
     let missing = NewTask::new(&format!("file://{}/none", world.folder().display()), "main");
@@ -95,7 +95,7 @@ async fn metrics_count_what_happened() {
 
 #[tokio::test]
 async fn counts_limits_and_leftovers() {
-    // With a PID namespace or a user of the task's own nothing is left over that anybody could count.
+    // A PID namespace or a separate user leaves no processes to count, so use no sandbox.
     let world = World::with(Settings::default(), &LISTEN).await;
     let id = world.submit(&format!("(setsid sleep 300 >/dev/null 2>&1 &); sleep 0.2; {PASS}"));
     assert_eq!(world.answer(&id).await["isPassed"], true);
@@ -107,7 +107,7 @@ async fn counts_limits_and_leftovers() {
     let world = World::with(Settings::default(), &arguments).await.confined("basic", None);
     let hungry = world.submit(&format!("head -c 400000000 /dev/zero | tail >/dev/null; {FAIL}"));
     let answer = world.answer(&hungry).await;
-    // Nobody told which case it was.
+    // The suite has no plugin that names the current case, so the limit is reported in the failed case.
     let description = answer["testResults"][0]["description"].as_str().unwrap();
     let (limit, rest) = description.split_once('\n').unwrap();
     assert!(limit.contains("64 MB") && rest.starts_with("boom"), "{answer}");
@@ -121,8 +121,8 @@ fn every_metric_is_documented(metrics: &str) {
     let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let missing: Vec<_> = names.filter(|name| !page.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    for named in page.split('`').filter(|word| word.starts_with("ostest_runner_") && !word.contains('{')) {
-        assert!(metrics.contains(&format!("# TYPE {named} ")), "{named} is documented and not there");
+    for name in page.split('`').filter(|word| word.starts_with("ostest_runner_") && !word.contains('{')) {
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "{name} is documented but missing");
     }
 }
 

@@ -29,13 +29,13 @@ async fn ready_from_warm_up_until_drain() {
     let address = address(&world.runner).await;
     becomes(address, "/readyz", 503, "failing suite: ").await;
     becomes(address, "/readyz", 503, "failing loop: ").await;
-    // Nothing was asked before there is a suite.
+    // The runner does not poll before its suite is ready.
     becomes(address, "/readyz", 503, "ok credentials: ").await;
     becomes(address, "/healthz", 200, "ok loop: ").await;
     scripted_suite(&folder.path().join("suite"));
     becomes(address, "/readyz", 200, "ok loop").await;
     let id = world.submit(&format!("sleep 2; {PASS}"));
-    eventually("it runs", || world.runner.logged("task_started")).await;
+    eventually("the task runs", || world.runner.logged("task_started")).await;
     world.runner.signal(nix::sys::signal::Signal::SIGTERM);
     becomes(address, "/readyz", 503, "failing loop: ").await;
     becomes(address, "/healthz", 200, "ok loop: ").await;
@@ -67,7 +67,7 @@ async fn full_disk_is_unhealthy_until_freed() {
 
 fn healthcheck(arguments: &[&str]) -> (Option<i32>, String) {
     let home = tempfile::tempdir().unwrap();
-    // A proxy is for the world outside.
+    // The health check must not use a proxy.
     let proxy = ("http_proxy", "http://127.0.0.1:1");
     let output =
         command(home.path()).env(proxy.0, proxy.1).arg("healthcheck").args(arguments).output().unwrap();
@@ -84,13 +84,13 @@ async fn healthcheck_asks_running_runner() {
         (Some(0), String::new())
     );
     assert_eq!(healthcheck(&["--url", &format!("http://{address}/healthz")]), (Some(0), String::new()));
-    let (code, words) = healthcheck(&[]);
-    assert_eq!((code, words.lines().count()), (Some(2), 1), "{words}");
-    assert!(words.contains("--listen"), "{words}");
+    let (code, message) = healthcheck(&[]);
+    assert_eq!((code, message.lines().count()), (Some(2), 1), "{message}");
+    assert!(message.contains("--listen"), "{message}");
     world.runner.signal(nix::sys::signal::Signal::SIGSTOP);
-    let (code, words) = healthcheck(&["--listen", &address]);
-    assert_eq!((code, words.lines().count()), (Some(1), 1), "{words}");
+    let (code, message) = healthcheck(&["--listen", &address]);
+    assert_eq!((code, message.lines().count()), (Some(1), 1), "{message}");
     world.runner.kill();
-    let (code, words) = healthcheck(&["--listen", &address]);
-    assert_eq!((code, words.lines().count()), (Some(1), 1), "{words}");
+    let (code, message) = healthcheck(&["--listen", &address]);
+    assert_eq!((code, message.lines().count()), (Some(1), 1), "{message}");
 }

@@ -12,12 +12,12 @@ use crate::support::{PATIENCE, Runner};
 
 pub const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
-/// Where the runner listens, as its log says.
+/// The address on which the runner listens, from its log.
 pub async fn address(runner: &Runner) -> SocketAddr {
     runner.logs("listening").await["address"].as_str().unwrap().parse().unwrap()
 }
 
-/// Sends a head and reads what comes until the end: status, head, body.
+/// Sends a request head and reads the whole answer. Returns status, head in lower case, and body.
 pub async fn exchange(address: SocketAddr, head: &str) -> (u16, String, String) {
     let work = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -32,7 +32,7 @@ pub async fn exchange(address: SocketAddr, head: &str) -> (u16, String, String) 
     (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
-/// Like [`exchange`], for what the other side may cut short.
+/// Like [`exchange`], but accepts an answer that the server cuts short.
 pub async fn exchange_lossy(address: SocketAddr, head: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.ok();
@@ -59,20 +59,20 @@ pub async fn status(address: SocketAddr) -> Value {
     serde_json::from_str(&get(address, "/status").await.1).unwrap()
 }
 
-/// Waits until `path` answers `wanted` with a body that holds `says`.
-pub async fn becomes(address: SocketAddr, path: &str, wanted: u16, says: &str) {
+/// Waits until `path` answers with status `wanted` and a body that contains `part`.
+pub async fn becomes(address: SocketAddr, path: &str, wanted: u16, part: &str) {
     let end = Instant::now() + PATIENCE;
     loop {
         let (status, body) = get(address, path).await;
-        if status == wanted && body.contains(says) {
+        if status == wanted && body.contains(part) {
             return;
         }
-        assert!(Instant::now() < end, "{path} is {status}, not {wanted} with {says:?}:\n{body}");
+        assert!(Instant::now() < end, "{path} is {status}, not {wanted} with {part:?}:\n{body}");
         sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The value of one series.
+/// The value of one series in the text of metrics.
 pub fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{series} is missing:\n{metrics}")).parse().unwrap()

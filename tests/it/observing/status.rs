@@ -22,7 +22,7 @@ async fn status_shows_tasks_and_escapes_input() {
     let end = Instant::now() + PATIENCE;
     loop {
         let status = status(address).await;
-        // The spool is looked at once a second.
+        // The runner counts the spool's files once per second.
         let spooled = status["spool"]["claimed"] == 1;
         if find(&status).is_some_and(|task| task["progress"] == "execute") && spooled {
             assert_eq!(status["working"][0]["task"], hostile);
@@ -33,7 +33,7 @@ async fn status_shows_tasks_and_escapes_input() {
         sleep(Duration::from_millis(50)).await;
     }
     let running = page(address).await;
-    eventually("it is answered", || !world.backend.results().is_empty()).await;
+    eventually("the task is answered", || !world.backend.results().is_empty()).await;
     let last = loop {
         let status = status(address).await;
         if status["last"][0]["delivery"]["state"] == "accepted" {

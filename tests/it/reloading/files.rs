@@ -12,19 +12,19 @@ async fn wrong_file_changes_nothing() {
     let mut runner = Reloading::with("check_interval = 0.05\nconcurrent = 1\n").await;
     let before = runner.log().lines().count();
     runner.write_and_hang_up("check_interval = 60\nlogger_level = \"debug\"\nconcurrent = 0\n");
-    eventually("it is said", || runner.world.runner.logged("reload_failed")).await;
+    eventually("the event is logged", || runner.world.runner.logged("reload_failed")).await;
     assert_eq!(runner.log().lines().count(), before + 1);
     let [failed] = runner.events("reload_failed").try_into().unwrap();
     assert_eq!(failed["level"], "error");
     let place = format!("{}:8: concurrent: ", runner.file.display());
     assert!(failed["error"].as_str().unwrap().contains(&place), "{failed}");
     let claims = runner.claims();
-    eventually("it asks as before", || runner.claims() > claims + 5).await;
+    eventually("the runner polls as before", || runner.claims() > claims + 5).await;
     let tasks = [runner.gated(), runner.gated()];
     runner.takes(1).await;
     fs::remove_file(&runner.file).unwrap();
     runner.world.runner.signal(Signal::SIGHUP);
-    eventually("that too", || runner.events("reload_failed").len() == 2).await;
+    eventually("the second failure is logged", || runner.events("reload_failed").len() == 2).await;
     for (id, gate) in &tasks {
         fs::write(gate, "").unwrap();
         runner.world.answer(id).await;
@@ -49,7 +49,7 @@ async fn unreadable_password_keeps_old_one() {
         let before = runner.events("reload_password_failed").len();
         runner.reload(&settings).await;
         let after = || runner.events("reload_password_failed");
-        eventually("it is said", || after().len() == before + 1).await;
+        eventually("the event is logged", || after().len() == before + 1).await;
         let failed = after().pop().unwrap();
         let place = format!("--password-file {}: ", path.display());
         assert!(failed["level"] == "error" && failed["error"].as_str().unwrap().contains(&place), "{failed}");

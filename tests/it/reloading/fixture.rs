@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{PASS, Runner, World, command, eventually};
 
-/// A world whose runner has its settings from a file.
+/// A world whose runner reads its settings from a file.
 pub struct Reloading {
     pub world: World,
     pub file: PathBuf,
@@ -34,7 +34,7 @@ impl Reloading {
         command.arg("--config").arg(&file);
         world.runner = Runner::spawn(&folder, command);
         let reloading = Self { world, file, lines, reloads: 0 };
-        eventually("it asks", || reloading.claims() > 0).await;
+        eventually("the runner polls", || reloading.claims() > 0).await;
         reloading
     }
 
@@ -46,14 +46,14 @@ impl Reloading {
         self.world.runner.events(name)
     }
 
-    /// What the last reload says has changed, and what it says needs a restart.
+    /// The fields `changed` and `needs_restart` of the last reload.
     pub fn last(&self) -> (Option<String>, Option<String>) {
         let event = self.events("reloaded").pop().unwrap();
         let field = |name: &str| event[name].as_str().map(str::to_owned);
         (field("changed"), field("needs_restart"))
     }
 
-    /// Whether a line of the log has this level.
+    /// Whether the log has a line of this level.
     pub fn has_level(&self, level: &str) -> bool {
         self.log().contains(&format!(r#""level":"{level}""#))
     }
@@ -63,12 +63,12 @@ impl Reloading {
         requests.iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
     }
 
-    /// Writes other settings and has them read; waits until that is said.
+    /// Writes new settings, sends SIGHUP, and waits until the reload is logged.
     pub async fn reload(&mut self, settings: &str) {
         self.write_and_hang_up(settings);
         self.reloads += 1;
         let reloads = self.reloads;
-        eventually("it is read", || self.events("reloaded").len() == reloads).await;
+        eventually("the reload is logged", || self.events("reloaded").len() == reloads).await;
     }
 
     pub fn write_and_hang_up(&self, settings: &str) {
@@ -76,20 +76,20 @@ impl Reloading {
         self.world.runner.signal(Signal::SIGHUP);
     }
 
-    /// Hands in a task that runs until it is let go.
+    /// Submits a task that runs until its gate file exists.
     pub fn gated(&self) -> (TaskId, PathBuf) {
         let gate = self.world.fresh("gate");
         (self.world.submit(&format!("while [ ! -e {} ]; do sleep 0.05; done; {PASS}", gate.display())), gate)
     }
 
-    /// Tasks that are with the runner or answered.
+    /// Number of tasks that are claimed or answered.
     pub fn taken(&self) -> usize {
         self.world.backend.attempts().iter().filter(|attempt| attempt.status != Status::Pending).count()
     }
 
     pub async fn takes(&self, number: usize) {
-        eventually(&format!("{number} are taken\n{}", self.log()), || self.taken() == number).await;
+        eventually(&format!("{number} tasks are claimed\n{}", self.log()), || self.taken() == number).await;
         tokio::time::sleep(Duration::from_millis(400)).await;
-        assert_eq!(self.taken(), number, "more are taken than there are slots");
+        assert_eq!(self.taken(), number, "more tasks are claimed than there are slots");
     }
 }

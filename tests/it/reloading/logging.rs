@@ -10,21 +10,21 @@ use crate::support::{PASS, eventually};
 #[tokio::test]
 async fn log_level_changes_in_both_directions() {
     let mut runner = Reloading::with("check_interval = 0.05\nlogger_level = \"error\"\n").await;
-    assert_eq!(runner.log(), "", "nothing went wrong");
+    assert_eq!(runner.log(), "", "the log is not empty");
     runner.reload("check_interval = 0.05\nlogger_level = \"info\"\n").await;
     assert_eq!(runner.last().0.as_deref(), Some("logger_level error -> info"));
     runner.world.answer(&runner.world.submit(PASS)).await;
-    eventually("a task's end is said", || runner.world.runner.logged("task_ended")).await;
+    eventually("the end of a task is logged", || runner.world.runner.logged("task_ended")).await;
     assert!(!runner.has_level("debug"));
     runner.reload("check_interval = 0.05\nlogger_level = \"debug\"\n").await;
     runner.world.answer(&runner.world.submit(PASS)).await;
-    eventually("everything is said", || runner.has_level("debug")).await;
+    eventually("a debug line is logged", || runner.has_level("debug")).await;
     runner.reload("check_interval = 0.05\nlogger_level = \"critical\"\n").await;
-    let said = runner.log();
+    let before = runner.log();
     assert_eq!(runner.last().0.as_deref(), Some("logger_level debug -> critical"));
     runner.world.answer(&runner.world.submit(PASS)).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(runner.log(), said);
+    assert_eq!(runner.log(), before);
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn log_level_changes_in_json_too() {
     assert_eq!(runner.log(), "");
     runner.reload(&format!("{start}\"debug\"\n")).await;
     runner.world.answer(&runner.world.submit(PASS)).await;
-    eventually("everything is said", || runner.log().contains("\"debug\"")).await;
+    eventually("a debug line is logged", || runner.log().contains("\"debug\"")).await;
     let log = runner.log();
     let whole = log.lines().take(3).all(|line| serde_json::from_str::<Value>(line).is_ok());
     assert!(whole, "{log}");
@@ -45,7 +45,7 @@ async fn json_log_escapes_control_characters() {
     let start = "check_interval = 0.05\nlog_format = \"json\"\n";
     let runner = Reloading::with(start).await;
     runner.write_and_hang_up(&format!("{start}concurrent = \"\\u009b31m\"\n"));
-    eventually("it is said", || runner.world.runner.logged("reload_failed")).await;
+    eventually("the event is logged", || runner.world.runner.logged("reload_failed")).await;
     let log = runner.log();
     assert!(log.contains(r"'\u009b31m'") && !log.contains('\u{9b}'), "{log}");
 }

@@ -15,7 +15,7 @@ async fn new_interval_applies_at_once() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(runner.claims(), 1);
     runner.reload("check_interval = 0.05\n").await;
-    eventually("it asks often", || runner.claims() > 5).await;
+    eventually("the runner polls often", || runner.claims() > 5).await;
     runner.reload("check_interval = 300\n").await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let claims = runner.claims();
@@ -42,7 +42,7 @@ async fn drain_timeout_can_be_shortened() {
     let (id, _) = runner.gated();
     runner.takes(1).await;
     runner.world.runner.signal(Signal::SIGTERM);
-    eventually("it drains", || runner.world.runner.logged("draining")).await;
+    eventually("the runner drains", || runner.world.runner.logged("draining")).await;
     runner.reload("check_interval = 0.05\ndrain_timeout = 0.2\ngrace = 1\n").await;
     assert!(runner.world.runner.ended(Duration::from_secs(10)).await.success());
     let answer = runner.world.answer(&id).await;
@@ -56,14 +56,14 @@ async fn new_request_timeouts_apply() {
     let fault = |endpoint| Fault::new(endpoint, FaultKind::Delay(Duration::from_secs(8)));
     runner.world.backend.fault(fault(Endpoint::Claim));
     let started = Instant::now();
-    eventually("the claim is given up", || {
+    eventually("the claim times out", || {
         runner.world.runner.logged("claim_failed") || runner.world.runner.logged("claim_possibly_lost")
     })
     .await;
-    // On a busy machine a claim may take longer than that, and its task would be lost.
+    // On a busy machine this short timeout could lose a claimed task.
     runner.reload("check_interval = 0.05\nclaim_timeout = 9\nrequest_timeout = 0.4\n").await;
     runner.world.backend.fault(fault(Endpoint::Result));
     runner.world.submit(PASS);
-    eventually("the post is tried again", || runner.world.runner.logged("delivery_retried")).await;
+    eventually("the delivery is retried", || runner.world.runner.logged("delivery_retried")).await;
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }

@@ -17,7 +17,7 @@ async fn slot_count_changes_while_running() {
     runner.reload("check_interval = 0.05\nconcurrent = 1\n").await;
     for (id, gate) in &tasks[..2] {
         fs::write(gate, "").unwrap();
-        assert_eq!(runner.world.answer(id).await["isPassed"], true, "what runs is not disturbed");
+        assert_eq!(runner.world.answer(id).await["isPassed"], true, "the reload disturbed a running task");
         runner.takes(3).await;
     }
     fs::write(&tasks[2].1, "").unwrap();
@@ -54,7 +54,7 @@ async fn metrics_follow_reload() {
     assert!((slots().await - 1.0).abs() < 0.1);
     let (id, gate) = runner.gated();
     runner.takes(1).await;
-    // While the loop waits for a slot, and while it has one.
+    // The number of slots changes while the poll loop waits for a slot, and while it has a free slot.
     for (concurrent, taken) in [(1, 1.0), (3, 3.0), (2, 2.0)] {
         let listen = "listen = \"127.0.0.1:1\"";
         runner.reload(&format!("check_interval = 0.05\nconcurrent = {concurrent}\n{listen}\n")).await;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::{Ran, Repository, SYSTEM_PATH, command, events_in, have, lay_environment};
 
-/// A folder with a student's program and a state in which an environment with pytest is made once.
+/// A folder with a student's program, and a state folder with a pytest environment.
 pub struct Bench {
     pub folder: TempDir,
 }
@@ -17,7 +17,7 @@ impl Bench {
     pub fn new() -> Option<Self> {
         let ready = have("python3", "python3 python3-venv");
         let bench = Self { folder: TempDir::new().unwrap() };
-        // A task may have a user of its own, who passes through it.
+        // A task may run as a separate user, who must be able to enter the folder.
         fs::set_permissions(bench.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
         fs::create_dir(bench.path("student")).unwrap();
@@ -32,7 +32,7 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// A pytest suite whose cases are lines of Python, beside more files.
+    /// Creates a pytest suite with these cases (name, Python code) and further files. Returns its path.
     pub fn suite(&self, cases: &[(&str, &str)], files: &[(&str, &str)]) -> String {
         let mut tests = "import os, subprocess, sys, time\n\ndef python(code):\n    \
              subprocess.run([sys.executable, '-c', code], check=True)\n"
@@ -51,7 +51,7 @@ impl Bench {
         folder.display().to_string()
     }
 
-    /// `runner run` on the student's program.
+    /// Runs `runner run` on the student's program. Returns the answer and the log.
     pub fn run(&self, suite: &str, arguments: &[&str]) -> (Value, String) {
         let output = self.output(suite, arguments);
         let log = output.stderr.clone();
@@ -61,7 +61,7 @@ impl Bench {
 
     pub fn output(&self, suite: &str, arguments: &[&str]) -> Ran {
         let mut runner = command(self.folder.path());
-        // An interpreter that every user can execute.
+        // Use an interpreter that every user can execute.
         runner.env("PATH", SYSTEM_PATH);
         runner
             .args(["run", "--json", "--logger-level", "info", "--log-format", "json", "--state-dir"])
@@ -74,12 +74,12 @@ impl Bench {
 
 pub const RUN: &str = include_str!("../../measuring/run_tests.py");
 
-/// The sandbox in force, as the log says.
+/// The event `sandbox_chosen` of the log.
 pub fn chosen(log: &str) -> Value {
-    events_in(log, "sandbox_chosen").pop().unwrap_or_else(|| panic!("no sandbox in {log}"))
+    events_in(log, "sandbox_chosen").pop().unwrap_or_else(|| panic!("no event sandbox_chosen in {log}"))
 }
 
-/// Whether the sandbox in force has a feature, such as `disk=tmpfs`.
+/// Whether the sandbox enforces a feature, such as `disk=tmpfs`.
 pub fn has(log: &str, feature: &str) -> bool {
     chosen(log)["enforced"].as_str().unwrap().split(' ').any(|found| found == feature)
 }

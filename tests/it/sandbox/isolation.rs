@@ -22,7 +22,7 @@ async fn confined_checkout_uses_git_configuration_variables() {
     assert_eq!(answer["isPassed"], true, "{answer}\n{}", world.runner.log());
 }
 
-/// A package that, as it is built for the suite's environment, tries what a package has no business with.
+/// A package that tries to read and write the targets while it is built for the suite's environment.
 const SPY: &str = "
 import os, zipfile
 
@@ -67,7 +67,7 @@ fn suite_package_cannot_see_spool_or_password() {
     ];
     let suite = bench.suite(&[("spy", "import spy\nassert spy.found == []")], &files);
     let file = password.display().to_string();
-    // The environment, in which the spy is built, is made anew for each.
+    // Remove the environment, so each level builds the package again.
     let run = |level: &str| {
         for made in fs::read_dir(bench.path("state")).unwrap().flatten().map(|entry| entry.path()) {
             if made != spool {
@@ -81,16 +81,19 @@ fn suite_package_cannot_see_spool_or_password() {
         assert_eq!(answer["isPassed"], true, "{level}: {answer}\n{log}");
     }
     let (answer, log) = run("none");
-    assert_eq!(answer["isPassed"], false, "without a sandbox the spy must see: {answer}\n{log}");
+    assert_eq!(
+        answer["isPassed"], false,
+        "the package does not detect that there is no sandbox: {answer}\n{log}"
+    );
 }
 
-/// A plain user.
+/// A user without privileges.
 const USER: u32 = 65_531;
 
 #[tokio::test]
 async fn folder_sweep_rarely_opens_closed_folders() {
     let world = World::with(mock_backend::Settings::default(), &[]).await.confined("basic", Some(USER));
-    // To open it changes its ctime; to close it again once more.
+    // Each change of the folder's mode changes its ctime: once to open it, once to close it.
     let script = "python3 - <<'END' && echo \"$PASS\" >\"$REPORT\"
 import os, sys, time
 os.mkdir('closed', 0)
@@ -106,7 +109,7 @@ END";
     world.assert_clean();
 }
 
-/// Ended with the test.
+/// A process that is killed at the end of the test.
 struct Bystander(std::process::Child);
 
 impl Drop for Bystander {
@@ -119,11 +122,11 @@ impl Drop for Bystander {
 #[tokio::test]
 async fn task_user_is_never_a_real_user() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("\n!!! SKIPPED: a task has a user of its own where the runner is root\n");
+        eprintln!("\n!!! SKIPPED: tasks have separate users only if the runner is root\n");
         return;
     }
-    // `nobody`, on every machine.
-    #[expect(clippy::disallowed_methods, reason = "a stranger on the machine")]
+    // 65534 is `nobody` on every machine.
+    #[expect(clippy::disallowed_methods, reason = "the test needs a process of another user")]
     let mut sleep = std::process::Command::new("sleep");
     let mut bystander = Bystander(sleep.arg("300").uid(65_534).gid(65_534).spawn().unwrap());
     let world = World::with(mock_backend::Settings::default(), &["--sandbox-uid", "65534"]).await;
@@ -132,5 +135,5 @@ async fn task_user_is_never_a_real_user() {
     let answer = world.answer(&world.submit(script)).await;
     let user = answer["testResults"][0]["description"].as_str().unwrap();
     assert!(user.contains("user 65535"), "{answer}");
-    assert!(bystander.0.try_wait().unwrap().is_none(), "the task's end was a stranger's too");
+    assert!(bystander.0.try_wait().unwrap().is_none(), "the end of the task killed another user's process");
 }

@@ -6,7 +6,7 @@ use crate::support::fault_in;
 #[test]
 fn limits_keep_finished_cases() {
     let Some(bench) = Bench::new() else { return };
-    // The environment is made before the clock matters.
+    // Prepare the environment before the test with the short timeout.
     bench.run(&bench.suite(&[("nothing", "pass")], &[]), &[]);
     let cases = [("first", "pass"), ("spins", "python('while True: pass')"), ("last", "pass")];
     let suite = bench.suite(&cases, &[]);
@@ -16,7 +16,7 @@ fn limits_keep_finished_cases() {
     assert_eq!(answer["testResults"].as_array().unwrap().len(), 3, "{answer}");
     assert_eq!(case(&answer, "first")["isPassed"], true);
     assert!(["spins", "last"].iter().all(|name| case(&answer, name)["isPassed"] == false), "{answer}");
-    // The disk: what does not fit is refused, and the run goes on.
+    // Writes beyond the disk limit fail, and the suite continues.
     let cases = [
         ("fills", "open(os.environ['SRC'] + '/big', 'wb').write(bytes(40 << 20))"),
         ("one_file", "python(\"open('f', 'wb').write(bytes(20 << 20))\")"),

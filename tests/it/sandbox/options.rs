@@ -16,7 +16,7 @@ fn refuses_weaker_sandbox_than_required() {
     assert_eq!(refused.code, Some(2), "{error}");
     assert!(error.contains("none") && error.contains("basic"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
-    // The daemon may be luckier at its next start, so that this is none of the codes after which there is none.
+    // A restart of the daemon may succeed, so its exit code must not forbid one.
     let daemon = ["--sandbox", "none", "--sandbox-require", "basic"];
     let daemon = Ran::of(command(bench.folder.path()).args(daemon));
     let error = &daemon.stderr;
@@ -46,7 +46,7 @@ fn root_needs_separate_user_per_task() {
     let refused = bench.output(&suite, &["--sandbox", "basic"]);
     let error = &refused.stderr;
     assert!(refused.code != Some(0) && error.contains("--state-dir"), "{error}");
-    // However little a task may have: what it has is confined.
+    // Low limits do not weaken the sandbox.
     let starved = bench.output(&suite, &["--sandbox", "auto", "--memory", "1M", "--disk", "1M"]);
     let log = &starved.stderr;
     assert_eq!(chosen(log)["field.level"], "bwrap");

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::bench::{Bench, RUN, case};
 
-/// A student's configuration, which would make a pass of everything.
+/// A student's conftest.py that would turn every outcome into a pass.
 const CHEAT: &str = "
 import pytest
 
@@ -17,7 +17,7 @@ def pytest_runtest_makereport(item, call):
 #[test]
 fn uses_suites_pytest_configuration_only() {
     let Some(bench) = Bench::new() else { return };
-    // As a separate word: pytest then takes the student's folder for one of its arguments.
+    // As a separate argument, because pytest then treats the student's folder as one of its arguments.
     let run = RUN.replace("'tests', ", "'tests', '--src', given['--src'], ");
     let conftest = "def pytest_addoption(parser):\n    parser.addoption('--src')\n";
     let files = [

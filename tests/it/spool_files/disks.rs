@@ -1,4 +1,4 @@
-//! Disks that are full or read-only, and any order of steps with a crash after each.
+//! Tests of full and read-only disks, and of random sequences of actions with a crash after each action.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,24 +16,24 @@ fn full_disk_stops_claims_without_loss() {
     let Some(disk) = SmallDisk::new("24M") else { return };
     let (spool, _) = Spool::open(disk.path()).unwrap();
     let (slot, refused) = (spool.reserve().unwrap(), claim(&spool, 2).finish(RESULT).unwrap());
-    let fills = disk.fill();
-    // It tells before the question. And where the disk has filled up since the question, the largest claim has room.
+    let filler = disk.fill();
+    // The spool reports the full disk before the claim request. A reserved slot has room for the largest claim.
     assert_eq!(slot.check().unwrap_err().kind(), ErrorKind::StorageFull);
     assert_eq!(spool.reserve().unwrap_err().kind(), ErrorKind::StorageFull);
     let body = format!("{{\"x\":\"{}\"}}", "x".repeat((4 << 20) - 8));
     let mut claimed = slot.claim(&id(1), body.as_bytes()).unwrap();
     assert_eq!(claimed.begin().unwrap(), 1);
-    let more = disk.fill();
+    let second_filler = disk.fill();
     let result = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
     for _ in 0..3 {
         let (back, error) = claimed.finish(result.as_bytes()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
         claimed = back;
     }
-    // What is refused is kept even so, without the answer.
+    // A refused result is kept even now, without the backend's answer.
     assert!(refused.reject(400, "no").unwrap().exists());
-    fs::remove_file(fills).unwrap();
-    fs::remove_file(more).unwrap();
+    fs::remove_file(filler).unwrap();
+    fs::remove_file(second_filler).unwrap();
     spool.reserve().unwrap().check().unwrap();
     let finished = claimed.finish(result.as_bytes()).unwrap();
     assert_eq!(finished.body().unwrap(), result.as_bytes());
@@ -56,7 +56,7 @@ fn read_only_folder_stops_claims_without_loss() {
     let (claimed, error) = claimed.finish(RESULT).unwrap_err();
     assert!(error.to_string().contains("Read-only file system"), "{error}");
     assert!(delivered.delivered().is_err());
-    assert_eq!(spool.new_results().unwrap().len(), 0, "what the backend has is not sent again and again");
+    assert_eq!(spool.new_results().unwrap().len(), 0, "a delivered result would be sent again");
     assert_eq!(waits.body().unwrap(), RESULT);
     drop(read_only);
     let _four = slot.claim(&id(4), b"{}").unwrap();
@@ -64,7 +64,7 @@ fn read_only_folder_stops_claims_without_loss() {
     let copy = crashed(disk.path());
     let left = found(copy.path());
     assert_eq!((claims(&left), results(&left)), (vec![4], vec![1, 2, 3]));
-    // And at a start.
+    // Opening the spool fails, too.
     let _read_only = disk.read_only("");
     let error = format!("{:#}", anyhow::Error::from(Spool::open(disk.path()).unwrap_err()));
     assert!(error.contains("Read-only file system") && error.contains("runner.lock"), "{error}");
@@ -72,7 +72,7 @@ fn read_only_folder_stops_claims_without_loss() {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum Action {
     Claim,
     Begin(usize),
     PutBack(usize),
@@ -82,48 +82,48 @@ enum Step {
     Restart,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        3 => Just(Step::Claim),
-        1 => any::<usize>().prop_map(Step::Begin),
-        1 => any::<usize>().prop_map(Step::PutBack),
-        2 => any::<usize>().prop_map(Step::Finish),
-        1 => any::<usize>().prop_map(Step::Deliver),
-        1 => any::<usize>().prop_map(Step::Reject),
-        1 => Just(Step::Restart),
+        3 => Just(Action::Claim),
+        1 => any::<usize>().prop_map(Action::Begin),
+        1 => any::<usize>().prop_map(Action::PutBack),
+        2 => any::<usize>().prop_map(Action::Finish),
+        1 => any::<usize>().prop_map(Action::Deliver),
+        1 => any::<usize>().prop_map(Action::Reject),
+        1 => Just(Action::Restart),
     ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// After every step a crash finds the very claims and results that there were, with their starts.
+    /// After each action a restart finds exactly the claims and results that exist, with their numbers of starts.
     #[test]
-    fn a_crash_between_any_two_steps_finds_what_there_was(steps in proptest::collection::vec(step(), 1..25)) {
+    fn crash_after_any_action_loses_nothing(actions in proptest::collection::vec(action(), 1..25)) {
         let state = folder();
         let (mut spool, _) = Spool::open(state.path()).unwrap();
         let (mut claimed, mut finished, mut next) = (Vec::<Claimed>::new(), Vec::<Finished>::new(), 0);
         let mut put_back = BTreeMap::new();
-        for step in steps {
-            match step {
-                Step::Claim => {
+        for action in actions {
+            match action {
+                Action::Claim => {
                     next += 1;
                     claimed.push(claim(&spool, next));
                 }
-                Step::Begin(at) => if let Some(mut one) = take(&mut claimed, at) {
+                Action::Begin(at) => if let Some(mut one) = take(&mut claimed, at) {
                     one.begin().unwrap();
                     claimed.push(one);
                 },
-                Step::PutBack(at) => if let Some(one) = take(&mut claimed, at) {
+                Action::PutBack(at) => if let Some(one) = take(&mut claimed, at) {
                     put_back.insert(number(one.id()), one.starts().saturating_sub(1));
                     one.put_back().unwrap();
                 },
-                Step::Finish(at) => if let Some(one) = take(&mut claimed, at) {
+                Action::Finish(at) => if let Some(one) = take(&mut claimed, at) {
                     finished.push(one.finish(RESULT).unwrap());
                 },
-                Step::Deliver(at) => if let Some(one) = take(&mut finished, at) { one.delivered().unwrap() },
-                Step::Reject(at) => if let Some(one) = take(&mut finished, at) { drop(one.reject(400, "no").unwrap()) },
-                Step::Restart => {
+                Action::Deliver(at) => if let Some(one) = take(&mut finished, at) { one.delivered().unwrap() },
+                Action::Reject(at) => if let Some(one) = take(&mut finished, at) { drop(one.reject(400, "no").unwrap()) },
+                Action::Restart => {
                     drop((spool, std::mem::take(&mut claimed), std::mem::take(&mut finished)));
                     let found;
                     (spool, found) = Spool::open(state.path()).unwrap();
@@ -137,10 +137,10 @@ proptest! {
             let left = found(copy.path());
             let starts: BTreeMap<_, _> = left.claims.iter().map(|one| (number(one.id()), one.starts())).collect();
             prop_assert_eq!(starts, expected);
-            let (mut there, mut had) = (results(&left), finished.iter().map(|one| number(one.id())).collect::<Vec<_>>());
-            there.sort_unstable();
-            had.sort_unstable();
-            prop_assert_eq!(there, had);
+            let (mut found_results, mut expected_results) = (results(&left), finished.iter().map(|one| number(one.id())).collect::<Vec<_>>());
+            found_results.sort_unstable();
+            expected_results.sort_unstable();
+            prop_assert_eq!(found_results, expected_results);
             prop_assert_eq!(left.set_aside, []);
         }
     }

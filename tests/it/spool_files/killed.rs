@@ -1,4 +1,4 @@
-//! A process that works on the spool is killed at any moment: nothing is lost, nothing is invented.
+//! Tests that a process can be killed at any moment of its work on the spool: no entry is lost or invented.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -13,7 +13,7 @@ use super::{RESULT, claims, folder, found, id, number, results, take};
 
 const CHILD: &str = "RUNNER_TEST_SPOOL_CHILD";
 
-/// What the child did, as far as it could say so: a word and an id a line.
+/// The actions of the child process. Each line has an action and an id.
 #[derive(Default)]
 struct Journal(BTreeMap<String, BTreeSet<u64>>);
 
@@ -21,55 +21,55 @@ impl Journal {
     fn read(path: &Path) -> Self {
         let mut journal = Self::default();
         for line in fs::read_to_string(path).unwrap_or_default().lines() {
-            let (word, id) = line.split_once(' ').unwrap();
-            journal.0.entry(word.to_owned()).or_default().insert(id.parse().unwrap());
+            let (action, id) = line.split_once(' ').unwrap();
+            journal.0.entry(action.to_owned()).or_default().insert(id.parse().unwrap());
         }
         journal
     }
 
-    fn has(&self, word: &str, id: u64) -> bool {
-        self.0.get(word).is_some_and(|ids| ids.contains(&id))
+    fn has(&self, action: &str, id: u64) -> bool {
+        self.0.get(action).is_some_and(|ids| ids.contains(&id))
     }
 }
 
-/// Not a test of its own: works on the spool that it is given until it is killed.
+/// Not a test: the child process of the test below. It works on a spool until it is killed.
 #[test]
 fn child_to_kill() {
     let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
     let mut journal = OpenOptions::new().append(true).create(true).open(folder.join("journal")).unwrap();
-    let mut say = |word: &str, id: u64| journal.write_all(format!("{word} {id}\n").as_bytes()).unwrap();
+    let mut note = |action: &str, id: u64| journal.write_all(format!("{action} {id}\n").as_bytes()).unwrap();
     let (spool, found) = Spool::open(&folder.join("state")).unwrap();
     let (mut claimed, mut finished) = (found.claims, found.results);
     for one in &mut claimed {
         one.begin().unwrap();
-        say(if one.starts() > 1 { "begun-again" } else { "begun" }, number(one.id()));
+        note(if one.starts() > 1 { "begun-again" } else { "begun" }, number(one.id()));
     }
     for _ in 0..150 {
         match fastrand::u32(..8) {
             0..3 => {
                 let (slot, new) = (spool.reserve().unwrap(), fastrand::u64(..));
-                say("asked", new);
+                note("claiming", new);
                 claimed.push(slot.claim(&id(new), b"{}").unwrap());
-                say("claimed", new);
+                note("claimed", new);
             }
             3..6 => {
                 if let Some(one) = take(&mut claimed, fastrand::usize(..)) {
                     let number = number(one.id());
                     finished.push(one.finish(RESULT).unwrap());
-                    say("finished", number);
+                    note("finished", number);
                 }
             }
-            word => {
+            action => {
                 if let Some(one) = take(&mut finished, fastrand::usize(..)) {
-                    say("delivering", number(one.id()));
-                    if word == 6 { one.delivered().unwrap() } else { drop(one.reject(400, "no").unwrap()) }
+                    note("delivering", number(one.id()));
+                    if action == 6 { one.delivered().unwrap() } else { drop(one.reject(400, "no").unwrap()) }
                 }
             }
         }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a process of its own is what can be killed")]
+#[expect(clippy::disallowed_methods, reason = "the test kills a child process")]
 #[tokio::test]
 async fn kill_at_any_time_keeps_claims_exact() {
     let folder = folder();
@@ -84,7 +84,7 @@ async fn kill_at_any_time_keeps_claims_exact() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // Some die before they begin; most work for a while, however slow this machine is.
+        // Every fourth child is killed at once. The others are killed after their first action, even on a slow machine.
         while round % 4 != 0 && size() == before && started.elapsed() < Duration::from_secs(5) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -111,7 +111,7 @@ fn check(found: &Found, entries: &[ostest_runner::spool::Entry], journal: &Journ
     let rejected = entries.iter().filter(|entry| entry.place == Place::Rejected);
     let rejected: BTreeSet<_> = rejected.filter_map(|entry| entry.id.as_ref().map(number)).collect();
     for id in claims.iter().chain(&results).chain(&rejected) {
-        assert!(journal.has("asked", *id), "round {round}: {id} was never asked for");
+        assert!(journal.has("claiming", *id), "round {round}: {id} was never claimed");
     }
     for id in journal.0.get("claimed").into_iter().flatten().filter(|id| !journal.has("delivering", **id)) {
         assert!(claims.contains(id) || results.contains(id), "round {round}: {id} is lost");

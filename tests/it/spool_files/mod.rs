@@ -1,4 +1,4 @@
-//! The spool on real file systems: what a start finds, a full or read-only disk, and a kill at any moment.
+//! Tests of the spool on real file systems: a start, a full or read-only disk, a kill at any moment.
 
 mod disks;
 mod killed;
@@ -40,12 +40,12 @@ fn found(state: &Path) -> Found {
     Spool::open(state).unwrap().1
 }
 
-/// In memory where there is such a folder, for what needs many files and no power cut.
+/// Creates a temporary folder, in memory if possible. Tests with many files are faster there.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// What is on the disk just now, as the next runner would find it after a crash.
+/// Copies the state folder as a runner would find it after a crash at this moment.
 fn crashed(state: &Path) -> TempDir {
     fn copy(from: &Path, to: &Path) {
         for entry in fs::read_dir(from).unwrap() {
@@ -76,7 +76,7 @@ fn start_finds_claims_and_results_in_order() {
     let old = claim(&spool, 9).finish(RESULT).unwrap();
     let _new = claim(&spool, 8).finish(RESULT).unwrap();
     let _slot = spool.reserve().unwrap();
-    // From another host, long ago, and with a name that a person gave it.
+    // A result of another host with an early date and a file name that a person chose.
     let text = fs::read_to_string(state.path().join(format!("spool/results/{}.json", old.name()))).unwrap();
     let year = text.find("claimed_at\": \"").unwrap() + 14;
     let ancient = format!("{}1999{}", &text[..year], &text[year + 4..]);
@@ -86,7 +86,11 @@ fn start_finds_claims_and_results_in_order() {
     let found = found(copy.path());
     assert_eq!((claims(&found), results(&found)), (vec![1, 2, 3], vec![5, 9, 8]));
     assert_eq!(found.set_aside, []);
-    assert_eq!(fs::read_dir(copy.path().join("spool/unfinished")).unwrap().count(), 0, "the slot is gone");
+    assert_eq!(
+        fs::read_dir(copy.path().join("spool/unfinished")).unwrap().count(),
+        0,
+        "the reserved slot's file remains"
+    );
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn result_wins_over_claim() {
         fs::write(file("claimed", &name), text).unwrap();
         answered.push(name);
     }
-    // A result that is torn answers nothing.
+    // An incomplete result does not replace its claim.
     fs::write(file("results", &answered[2]), "{\"id\": 3, \"cla").unwrap();
     let copy = crashed(state.path());
     let found = found(copy.path());
@@ -139,7 +143,7 @@ fn finishes_claim_cut_before_rename() {
     assert_eq!(found.set_aside.len(), 1, "{:?}", found.set_aside);
     assert_eq!(fs::read_dir(unfinished).unwrap().count(), 0);
     let kept = fs::read(state.path().join("spool/claimed/padded.json")).unwrap();
-    assert_eq!(kept, text, "the reserved room is gone");
+    assert_eq!(kept, text, "the claim keeps its padding");
 }
 
 #[test]
@@ -168,25 +172,25 @@ fn sets_foreign_files_aside_with_reason() {
         File::create(folder.join("huge.json")).unwrap().set_len(1 << 40).unwrap();
         std::os::unix::net::UnixListener::bind(folder.join("socket.json")).unwrap();
     }
-    // It is in the way already.
+    // A file of this name has been set aside before.
     fs::write(state.path().join("spool/aside/torn.json"), "older").unwrap();
     let left = found(state.path());
     assert_eq!((claims(&left), results(&left)), (vec![2], vec![1]));
     assert_eq!(left.set_aside.len(), 26, "{:#?}", left.set_aside);
-    let mut whys = BTreeSet::new();
-    for (path, why) in &left.set_aside {
+    let mut reasons = BTreeSet::new();
+    for (path, reason) in &left.set_aside {
         assert!(
             path.starts_with(state.path().join("spool/aside")) && fs::symlink_metadata(path).is_ok(),
             "{path:?}"
         );
-        whys.insert(why.as_str());
+        reasons.insert(reason.as_str());
     }
-    // Links, folders, pipes, sockets, files too large or torn, odd names: each has a reason of its own.
-    assert!(whys.len() >= 6 && !whys.contains(""), "{whys:?}");
+    // Links, folders, pipes, sockets, too large or incomplete files and odd names have different reasons.
+    assert!(reasons.len() >= 6 && !reasons.contains(""), "{reasons:?}");
     assert_eq!(fs::read(&outside).unwrap(), result);
     assert_eq!(fs::read(state.path().join("spool/aside/torn.json")).unwrap(), b"older");
     drop(left);
-    assert_eq!(found(state.path()).set_aside, [], "only once");
+    assert_eq!(found(state.path()).set_aside, [], "the same files are set aside again");
 }
 
 #[test]

@@ -16,8 +16,8 @@ pub fn spool_command(world: &World, arguments: &[&str]) -> Output {
     command(world.folder()).arg("--state-dir").arg(state).arg("spool").args(arguments).output().unwrap()
 }
 
-/// Waits until the spool holds nothing that is not answered.
-pub async fn emptied(world: &World) {
+/// Waits until the spool has no claims and no undelivered results.
+pub async fn wait_for_empty_spool(world: &World) {
     eventually("the spool is empty", || {
         spool(world, "claimed").is_empty() && spool(world, "results").is_empty()
     })
@@ -32,19 +32,19 @@ fn folder_without_spool_is_an_error() {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    // Of `/var/spool`, with mail in it, and of a folder without anything.
+    // A folder with another program's spool, as in /var/spool, and an empty folder.
     for other in ["spool/mail", ""] {
         let state = home.path().join("other");
         fs::create_dir_all(state.join(other)).unwrap();
-        let (code, listed, says) = list(&state);
-        assert_eq!((code, listed.as_str(), says.lines().count()), (Some(2), "", 1), "{says}");
-        assert!(says.contains(state.to_str().unwrap()) && says.contains("--state-dir"), "{says}");
+        let (code, listed, error) = list(&state);
+        assert_eq!((code, listed.as_str(), error.lines().count()), (Some(2), "", 1), "{error}");
+        assert!(error.contains(state.to_str().unwrap()) && error.contains("--state-dir"), "{error}");
         fs::remove_dir_all(&state).unwrap();
     }
     let state = home.path().join("state");
     drop(ostest_runner::spool::Spool::open(&state).unwrap());
-    let (code, listed, says) = list(&state);
-    assert_eq!((code, listed.lines().count(), says.as_str()), (Some(0), 1, ""), "{listed}");
+    let (code, listed, error) = list(&state);
+    assert_eq!((code, listed.lines().count(), error.as_str()), (Some(0), 1, ""), "{listed}");
     assert!(listed.contains(state.to_str().unwrap()), "{listed}");
 }
 
@@ -52,17 +52,21 @@ fn folder_without_spool_is_an_error() {
 async fn foreign_and_torn_files_are_set_aside() {
     let mut world = World::start().await;
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
-    emptied(&world).await;
+    wait_for_empty_spool(&world).await;
     world.runner.kill();
     let state = world.folder().join("state/spool");
     fs::write(state.join("claimed/2026-01-01T00-00-00.000Z-00000000.json"), "{\"id\": 1, \"cla").unwrap();
     fs::write(state.join("results/notes.txt"), "hello").unwrap();
     std::os::unix::fs::symlink("/etc/passwd", state.join("results/2026-01-01T00-00-00.000Z-00000001.json"))
         .unwrap();
-    let asked = world.backend.requests().len();
+    let requests = world.backend.requests().len();
     world.restart();
-    // A question of the killed one that is still on its way would take the task with it.
-    world.backend.wait_for_requests("it asks", PATIENCE, |all| all.len() > asked + 1).await.unwrap();
+    // Wait, because a claim of the killed runner that is still in flight would lose the task.
+    world
+        .backend
+        .wait_for_requests("the runner polls", PATIENCE, |all| all.len() > requests + 1)
+        .await
+        .unwrap();
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
     assert_eq!(world.runner.events("spool_file_set_aside").len(), 3);
 }
@@ -74,7 +78,7 @@ async fn keeps_artifacts_of_last_tasks() {
         let id = world.submit(&format!("echo output-{number}; {PASS}"));
         world.answer(&id).await;
     }
-    emptied(&world).await;
+    wait_for_empty_spool(&world).await;
     let kept: Vec<PathBuf> =
         fs::read_dir(world.folder().join("state/kept")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(kept.len(), 2);

@@ -6,17 +6,17 @@ use std::time::Duration;
 use mock_backend::Settings;
 use nix::sys::signal::Signal;
 
-use super::spool::{emptied, spool};
+use super::spool::{spool, wait_for_empty_spool};
 use crate::support::{PASS, World, eventually};
 
 #[tokio::test]
 async fn second_runner_names_first_and_exits() {
     let world = World::start().await;
-    eventually("it asks", || !world.backend.requests().is_empty()).await;
+    eventually("the runner polls", || !world.backend.requests().is_empty()).await;
     let mut second = world.second_runner();
     assert_eq!(second.ended(Duration::from_secs(5)).await.code(), Some(2));
-    let says = second.log();
-    assert!(says.contains(&world.runner.pid().to_string()), "{says}");
+    let error = second.log();
+    assert!(error.contains(&world.runner.pid().to_string()), "{error}");
 }
 
 #[tokio::test]
@@ -24,25 +24,25 @@ async fn interrupted_task_can_be_resumed() {
     let mut world = World::with(Settings::default(), &["--on-interrupt", "resume"]).await;
     let flag = world.fresh("second-time");
     let id = world.submit(&format!("test -e {0} || {{ touch {0}; sleep 300; }}; {PASS}", flag.display()));
-    eventually("it runs", || flag.exists()).await;
+    eventually("the task runs", || flag.exists()).await;
     world.runner.signal(Signal::SIGTERM);
-    eventually("the drain is on", || world.runner.logged("draining")).await;
+    eventually("the runner drains", || world.runner.logged("draining")).await;
     world.runner.signal(Signal::SIGTERM);
     assert!(world.runner.ended(Duration::from_secs(15)).await.success());
-    assert!(world.backend.result_of(&id).is_none(), "it was answered instead");
+    assert!(world.backend.result_of(&id).is_none(), "the task was answered, not kept for a resume");
     let kept = fs::read_to_string(&spool(&world, "claimed")[0]).unwrap();
-    assert!(kept.contains("\"starts\": 0"), "a planned stop is held against the task: {kept}");
+    assert!(kept.contains("\"starts\": 0"), "a planned stop counts as a start: {kept}");
     world.restart();
     assert_eq!(world.answer(&id).await["isPassed"], true);
-    emptied(&world).await;
+    wait_for_empty_spool(&world).await;
 }
 
 #[tokio::test]
 async fn waiting_for_token_does_not_delay_stop() {
     let settings = Settings { auth: true, users: vec![], ..Settings::default() };
     let mut world = World::with(settings, &["--auth"]).await;
-    eventually("it is refused", || world.runner.logged("login_refused")).await;
-    eventually("it waits for a token", || world.runner.logged("suite_ready")).await;
+    eventually("the login is refused", || world.runner.logged("login_refused")).await;
+    eventually("the runner waits for a token", || world.runner.logged("suite_ready")).await;
     let started = std::time::Instant::now();
     world.runner.signal(Signal::SIGTERM);
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());

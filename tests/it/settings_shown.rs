@@ -1,4 +1,4 @@
-//! What is said of settings: the values in force, names that are nearly right, nothing that is secret.
+//! Tests of the texts about settings: values with origins, suggestions for misspelt names, and no secrets.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,16 +9,16 @@ use tempfile::TempDir;
 
 use crate::support::{World, command, eventually};
 
-/// `runner WORDS` with a file of these settings, and its name.
-fn with_file(home: &TempDir, settings: &str, words: &str) -> Command {
+/// `runner ARGUMENTS --config FILE`, where FILE has these settings.
+fn with_file(home: &TempDir, settings: &str, arguments: &str) -> Command {
     let file = home.path().join("runner.toml");
     fs::write(&file, settings).unwrap();
     let mut command = command(home.path());
-    command.args(words.split(' ')).arg("--config").arg(&file);
+    command.args(arguments.split(' ')).arg("--config").arg(&file);
     command
 }
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -29,7 +29,7 @@ fn shows_every_value_with_origin() {
         let mut show = command(home.path());
         show.args(["config", "show"]).args(json).envs(environment.iter().copied());
         let output = show.output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", output_text(&output));
         String::from_utf8(output.stdout).unwrap()
     };
     let line = |text: &str, key: &str| {
@@ -58,16 +58,16 @@ fn shows_every_value_with_origin() {
         (&state["value"], &state["origin"]),
         (&"/var/lib/ostest-runner".into(), &"$STATE_DIRECTORY".into())
     );
-    // As a file it says the same.
+    // The output is a valid settings file with the same values.
     let mut again = with_file(&home, &text, "config show");
     let again = again.envs(systemd).output().unwrap();
-    assert_eq!(line(&said(&again), "state_dir"), line(&text, "state_dir"), "{}", said(&again));
+    assert_eq!(line(&output_text(&again), "state_dir"), line(&text, "state_dir"), "{}", output_text(&again));
 }
 
 #[test]
 fn suggests_setting_for_misspelt_name() {
     let home = tempfile::tempdir().unwrap();
-    for (settings, says) in [
+    for (settings, suggestion) in [
         ("RUNNER_TIMEOUT = 5", " timeout?"),
         ("TIMEOUT = 5", " timeout?"),
         ("level = \"debug\"", " logger_level?"),
@@ -79,16 +79,16 @@ fn suggests_setting_for_misspelt_name() {
         ("[worker]\ntimeout = 5", " timeout?"),
     ] {
         let output = with_file(&home, settings, "config check").output().unwrap();
-        let line = said(&output);
+        let line = output_text(&output);
         assert_eq!((output.status.code(), line.lines().count()), (Some(2), 1), "{settings}: {line}");
-        assert!(line.contains(says), "{settings}: {line}");
+        assert!(line.contains(suggestion), "{settings}: {line}");
     }
 }
 
 #[tokio::test]
 async fn warns_of_unknown_variable() {
     let home = tempfile::tempdir().unwrap();
-    let strangers = [
+    let variables = [
         ("RUNNER_TIMOUT", "5"),
         ("RUNNER_XYZZY", "1"),
         ("RUNNER_WORKSPACE", "/w"),
@@ -99,15 +99,15 @@ async fn warns_of_unknown_variable() {
         ("RUNNER_TEST_NO_SKIP", "1"),
         ("RUNNER_ATTEMPTS", "2"),
     ];
-    let output = command(home.path()).args(["config", "check"]).envs(strangers).output().unwrap();
+    let output = command(home.path()).args(["config", "check"]).envs(variables).output().unwrap();
     let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{warnings}");
     assert!(warnings.contains("RUNNER_TIMOUT ") && warnings.contains(" RUNNER_TIMEOUT?"), "{warnings}");
-    assert_eq!(warnings.lines().count(), 1, "others use the prefix too: {warnings}");
+    assert_eq!(warnings.lines().count(), 1, "the runner warns of other programs' variables: {warnings}");
     let mut world = World::start().await;
     assert!(!world.runner.logged("setting_warning"));
-    world.restart_with(&strangers);
-    eventually("it starts", || world.runner.logged("runner_started")).await;
+    world.restart_with(&variables);
+    eventually("the runner has started", || world.runner.logged("runner_started")).await;
     let [warning] = world.runner.events("setting_warning").try_into().unwrap();
     assert_eq!(warning["level"], "warning");
     assert!(warning["message"].as_str().unwrap().contains("RUNNER_TIMOUT"), "{warning}");
@@ -116,7 +116,7 @@ async fn warns_of_unknown_variable() {
 #[test]
 fn listen_and_config_can_be_disabled() {
     let home = tempfile::tempdir().unwrap();
-    for (settings, words, environment) in [
+    for (settings, arguments, environment) in [
         ("listen = \"127.0.0.1:9180\"", "config show --listen none", None),
         ("listen = \"127.0.0.1:9180\"", "config show --listen=", None),
         ("listen = \"127.0.0.1:9180\"", "config show", Some("")),
@@ -124,24 +124,32 @@ fn listen_and_config_can_be_disabled() {
         ("listen = \"\"", "config show", None),
         ("listen = \"none\"", "config show", None),
     ] {
-        let mut command = with_file(&home, settings, words);
+        let mut command = with_file(&home, settings, arguments);
         command.envs(environment.map(|value| ("RUNNER_LISTEN", value)));
         let output = command.output().unwrap();
-        let text = said(&output);
+        let text = output_text(&output);
         let line = text.lines().find(|line| line.starts_with("listen = "));
         let off = line
             .is_some_and(|line| line.starts_with("listen = \"none\"") || line.starts_with("listen = \"\""));
-        assert!(output.status.success() && off, "{settings}, {words}, {environment:?}: {line:?} {text}");
-        let mut health = with_file(&home, settings, &words.replace("config show", "healthcheck"));
+        assert!(output.status.success() && off, "{settings}, {arguments}, {environment:?}: {line:?} {text}");
+        let mut health = with_file(&home, settings, &arguments.replace("config show", "healthcheck"));
         health.envs(environment.map(|value| ("RUNNER_LISTEN", value)));
-        assert!(said(&health.output().unwrap()).contains("--url"), "{words}");
+        assert!(output_text(&health.output().unwrap()).contains("--url"), "{arguments}");
     }
     let output = command(home.path()).args(["--listen", "9180", "config", "check"]).output().unwrap();
-    assert!(output.status.code() == Some(2) && said(&output).contains("--listen"), "{}", said(&output));
-    for nothing in ["", "none"] {
+    assert!(
+        output.status.code() == Some(2) && output_text(&output).contains("--listen"),
+        "{}",
+        output_text(&output)
+    );
+    for empty in ["", "none"] {
         let output =
-            command(home.path()).args(["config", "check"]).env("RUNNER_CONFIG", nothing).output().unwrap();
-        assert!(output.status.success() && !said(&output).contains("runner.toml"), "{}", said(&output));
+            command(home.path()).args(["config", "check"]).env("RUNNER_CONFIG", empty).output().unwrap();
+        assert!(
+            output.status.success() && !output_text(&output).contains("runner.toml"),
+            "{}",
+            output_text(&output)
+        );
     }
 }
 
@@ -158,22 +166,22 @@ fn addresses_hide_secrets() {
         ("tests_url = \"u:hunter2@h:x.git\"", false),
         ("tests_url = \"ftp://u:hunter2@h/x?hunter2\"", false),
     ] {
-        for words in [
+        for arguments in [
             "config show",
             "config show --json",
             "config check",
             "doctor --mock --backend-url http://127.0.0.1:9",
         ] {
-            let output = with_file(&home, settings, words).output().unwrap();
-            assert!(!said(&output).contains("hunter2"), "{words}: {}", said(&output));
-            if !words.starts_with("doctor") {
-                assert_eq!(output.status.success(), right, "{words}: {}", said(&output));
+            let output = with_file(&home, settings, arguments).output().unwrap();
+            assert!(!output_text(&output).contains("hunter2"), "{arguments}: {}", output_text(&output));
+            if !arguments.starts_with("doctor") {
+                assert_eq!(output.status.success(), right, "{arguments}: {}", output_text(&output));
             }
         }
         let (key, value) = settings.split_once(" = ").unwrap();
         let flag = format!("--{}={}", key.replace('_', "-"), value.trim_matches('"'));
         let output = command(home.path()).args(["config", "check", &flag]).output().unwrap();
-        assert!(!said(&output).contains("hunter2"), "{flag}: {}", said(&output));
+        assert!(!output_text(&output).contains("hunter2"), "{flag}: {}", output_text(&output));
     }
 }
 
@@ -190,7 +198,7 @@ fn warns_of_readable_file_with_login() {
         let file = home.path().join("runner.toml");
         fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
         let output = check.output().unwrap();
-        let text = said(&output);
+        let text = output_text(&output);
         assert!(output.status.success(), "{text}");
         let file = file.display();
         let names = [format!("{file}:1: tests_url: "), "0644".to_owned(), format!("chmod 600 {file}")];

@@ -1,5 +1,4 @@
-//! What a task's sandbox takes is made while its repository is fetched: it goes with the task, whatever becomes of that,
-//! and never runs anything old.
+//! Tests of the sandbox that the worker prepares during the checkout. It ends with its task, and it runs the current suite.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -11,10 +10,10 @@ use sandbox::command::{Launcher, Spec};
 
 use crate::support::{BINARY, PASS, Repository, World, eventually, have, running};
 
-/// A plain user.
+/// A user without privileges.
 const USER: u32 = 65_532;
 
-/// A world in the strongest sandbox whose runner has the suite ready, since it has answered a task.
+/// Starts a runner with the strongest sandbox and waits until it has answered one task, so its suite is ready.
 async fn world(user: Option<u32>, arguments: &[&str]) -> Option<World> {
     if !have("bwrap", "bubblewrap") {
         return None;
@@ -30,13 +29,13 @@ async fn passes(world: &World) {
     world.assert_clean();
 }
 
-/// A task whose repository is on a server that takes the connection and says nothing; it is in its checkout then, and
-/// the sandbox for its suite, whose processes name the returned path, is there.
-async fn stuck(world: &World, server: &TcpListener) -> (TaskId, String) {
+/// Submits a task whose checkout hangs: the git server accepts the connection and never answers. Waits until the sandbox
+/// for the suite runs. Returns the task and the path that the sandbox's processes have on their command lines.
+async fn submit_with_hanging_checkout(world: &World, server: &TcpListener) -> (TaskId, String) {
     let url = format!("git://127.0.0.1:{}/student.git", server.local_addr().unwrap().port());
     let id = world.backend.submit(NewTask::new(&url, "main"));
     let mut suite = String::new();
-    eventually("the sandbox of its suite is there", || {
+    eventually("the sandbox for the suite runs", || {
         let folder = std::fs::read_dir(world.work()).unwrap().flatten().next();
         suite = folder.map(|entry| entry.path().join("suite").display().to_string()).unwrap_or_default();
         !suite.is_empty() && running(&suite)
@@ -55,11 +54,11 @@ async fn sandbox_ends_with_failed_checkout() {
         let arguments = ["--checkout-timeout", "1s", "--attempts", "1"];
         let Some(world) = world(user, &arguments).await else { return };
         let server = silent();
-        let (id, suite) = stuck(&world, &server).await;
+        let (id, suite) = submit_with_hanging_checkout(&world, &server).await;
         let answer = world.answer(&id).await;
         assert_eq!(world.fault(&id), "checkout/infrastructure", "{answer}");
-        assert!(!running(&suite), "the sandbox has outlived the answer");
-        // Its user and its folder are free again.
+        assert!(!running(&suite), "the sandbox still runs after the answer");
+        // The next task can use the same user and folder.
         passes(&world).await;
     }
 }
@@ -68,14 +67,14 @@ async fn sandbox_ends_with_failed_checkout() {
 async fn sandbox_ends_with_interrupt() {
     let Some(mut world) = world(None, &[]).await else { return };
     let server = silent();
-    let (id, suite) = stuck(&world, &server).await;
+    let (id, suite) = submit_with_hanging_checkout(&world, &server).await;
     world.runner.signal(Signal::SIGTERM);
-    eventually("it drains", || world.runner.logged("draining")).await;
+    eventually("the runner drains", || world.runner.logged("draining")).await;
     world.runner.signal(Signal::SIGTERM);
     let answer = world.answer(&id).await;
     assert_eq!(world.fault(&id), "checkout/interruption", "{answer}");
     assert!(world.runner.ended(Duration::from_secs(5)).await.success());
-    assert!(!running(&suite), "the sandbox has outlived the runner");
+    assert!(!running(&suite), "the sandbox still runs after the runner ended");
     world.assert_clean();
 }
 
@@ -83,9 +82,9 @@ async fn sandbox_ends_with_interrupt() {
 async fn sandbox_ends_with_killed_runner() {
     let Some(mut world) = world(None, &[]).await else { return };
     let server = silent();
-    let (_, suite) = stuck(&world, &server).await;
+    let (_, suite) = submit_with_hanging_checkout(&world, &server).await;
     world.runner.kill();
-    eventually("nothing of it runs", || !running(&suite)).await;
+    eventually("the sandbox has ended", || !running(&suite)).await;
 }
 
 #[tokio::test]
@@ -104,7 +103,7 @@ fn launcher() -> Launcher {
     Launcher::new(BINARY, "test", settings)
 }
 
-fn touches(file: &Path) -> Spec {
+fn touch(file: &Path) -> Spec {
     Spec {
         program: "touch".to_owned(),
         args: vec![file.display().to_string()],
@@ -118,13 +117,13 @@ fn touches(file: &Path) -> Spec {
 async fn held_command_starts_only_when_released() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    let held = launcher().hold(touches(&file)).await.unwrap();
+    let held = launcher().hold(touch(&file)).await.unwrap();
     let waiting = Duration::from_secs(2);
     tokio::time::sleep(waiting).await;
-    assert!(!file.exists(), "it began by itself");
+    assert!(!file.exists(), "the held command started before its release");
     let exit = held.go().await.unwrap().finish().await;
     assert!(exit.success() && file.exists(), "{exit:?}");
-    assert!(exit.wall < waiting, "the waiting is counted: {:?}", exit.wall);
+    assert!(exit.wall < waiting, "the wall time includes the time before the release: {:?}", exit.wall);
 }
 
 #[tokio::test]
@@ -132,12 +131,12 @@ async fn abandoned_command_never_starts() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     let launcher = launcher();
-    let held = launcher.hold(touches(&first)).await.unwrap();
+    let held = launcher.hold(touch(&first)).await.unwrap();
     let started = std::time::Instant::now();
     held.give_up().await;
-    drop(launcher.hold(touches(&second)).await.unwrap());
+    drop(launcher.hold(touch(&second)).await.unwrap());
     launcher.settle().await;
-    // By itself, not since it was killed in the end.
+    // The commands ended by themselves: a kill would come after the grace of 5 s.
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert!(!first.exists() && !second.exists());
 }
