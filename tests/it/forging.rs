@@ -117,6 +117,15 @@ pub(crate) async fn verdict(world: &World, files: &[(&str, &str)]) -> (String, V
     (verdict.to_owned(), answer)
 }
 
+/// Warnings that a program under test could forge outcomes of `plugin`, such as `pytest-xdist`. A warning about the
+/// measured memory is not one of them.
+fn forgery_warnings(world: &World, plugin: &str) -> Vec<String> {
+    let events = world.runner.events("report_warning");
+    let warnings =
+        events.iter().filter(|event| event["kind"] == "doubt").filter_map(|e| e["warning"].as_str());
+    warnings.filter(|text| text.contains(plugin) && !text.contains("memoryUsed")).map(str::to_owned).collect()
+}
+
 fn names(answer: &Value) -> Vec<&str> {
     answer["testResults"].as_array().unwrap().iter().map(|case| case["name"].as_str().unwrap()).collect()
 }
