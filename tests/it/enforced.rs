@@ -16,20 +16,20 @@ async fn features_agree_at(sandbox: &str, user: Option<u32>) -> Value {
     let world = World::with(Settings::default(), &["--listen", "127.0.0.1:0"]).await;
     let world = world.confined(sandbox, user);
     let chosen = world.runner.logs("sandbox_chosen").await;
-    let words = chosen["enforced"].as_str().unwrap().to_owned();
+    let features = chosen["enforced"].as_str().unwrap().to_owned();
     let level = if sandbox == "auto" { "bwrap" } else { sandbox };
     assert_eq!(chosen["field.level"], level);
     let address = address(&world.runner).await;
     let status = status(address).await;
     assert_eq!(
         (&status["sandbox"]["level"], &status["sandbox"]["enforced"]),
-        (&level.into(), &words.as_str().into())
+        (&level.into(), &features.as_str().into())
     );
     let page = page(address).await;
-    assert!(page.contains(&format!(">{level}<")) && page.contains(&words), "{words}\n{page}");
+    assert!(page.contains(&format!(">{level}<")) && page.contains(&features), "{features}\n{page}");
     let metrics = get(address, "/metrics").await.1;
     let line = metrics.lines().find(|line| line.starts_with("ostest_runner_sandbox_info{")).unwrap();
-    for (feature, how) in words.split(' ').filter_map(|word| word.split_once('=')) {
+    for (feature, how) in features.split(' ').filter_map(|word| word.split_once('=')) {
         assert!(line.contains(&format!("{}=\"{how}\"", feature.replace('-', "_"))), "{feature}: {line}");
     }
     assert_eq!(world.answer(&world.submit(PASS)).await["isPassed"], true);
@@ -38,9 +38,9 @@ async fn features_agree_at(sandbox: &str, user: Option<u32>) -> Value {
     let about = last_kept(&kept).join("about.json");
     eventually("about.json is complete", || fs::read(&about).is_ok_and(|text| text.ends_with(b"}\n"))).await;
     let about: Value = serde_json::from_slice(&fs::read(about).unwrap()).unwrap();
-    assert_eq!((&about["sandbox"], &about["enforced"]), (&level.into(), &words.as_str().into()));
-    let method = words.split(' ').find_map(|word| word.strip_prefix("memory=")).unwrap();
-    assert_eq!(about["memory_method"], method, "{words}");
+    assert_eq!((&about["sandbox"], &about["enforced"]), (&level.into(), &features.as_str().into()));
+    let method = features.split(' ').find_map(|word| word.strip_prefix("memory=")).unwrap();
+    assert_eq!(about["memory_method"], method, "{features}");
     about
 }
 

@@ -95,25 +95,25 @@ async fn a_runner_killed_while_making_it_leaves_nothing_that_is_taken_for_whole(
     assert_eq!(environments(&world), [environment]);
 }
 
-/// Makes a suite that needs `--lab` and `--labs`. Its first call with `--help` runs the Python code `trouble`.
-fn suite_in_trouble(trouble: &str, folder: &std::path::Path) -> String {
+/// Makes a suite that needs `--lab` and `--labs`. Its first call with `--help` runs the Python code `first_help_code`.
+fn suite_with_failing_help(first_help_code: &str, folder: &std::path::Path) -> String {
     let suite = folder.join("suite");
     scripted_suite(&suite);
-    let again = folder.join("asked");
+    let marker = folder.join("asked");
     let help = format!(
         "
 if '--help' in sys.argv:
-    if os.path.exists('{again}'):
+    if os.path.exists('{marker}'):
         print('usage: run_tests.py --src SRC --lab LAB [--labs LABS]')
     else:
-        open('{again}', 'w').close()
-        {trouble}
+        open('{marker}', 'w').close()
+        {first_help_code}
     sys.exit()
 for option in ['--lab', '--labs']:
     at = sys.argv.index(option)
     del sys.argv[at:at + 2]
 ",
-        again = again.display()
+        marker = marker.display()
     );
     let script = fs::read_to_string(suite.join("run_tests.py")).unwrap();
     let script = format!("import os, signal, sys, time\n{help}\n{script}");
@@ -123,12 +123,12 @@ for option in ['--lab', '--labs']:
 
 #[tokio::test]
 async fn retries_failed_help_of_suite() {
-    for (trouble, names) in [
+    for (first_help_code, names) in [
         ("os.kill(os.getpid(), signal.SIGKILL)", ["--help", "signal 9"]),
         ("time.sleep(600)", ["--help", "30 s"]),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let suite = suite_in_trouble(trouble, folder.path());
+        let suite = suite_with_failing_help(first_help_code, folder.path());
         let world = World::without_environment(Settings::default(), &["--tests-url", &suite]).await;
         let id = world.submit_with(PASS, |task| task.lab(2));
         // The call with `--help` may take 30 s.
@@ -161,8 +161,8 @@ fn two_processes_make_one_environment() {
     let outputs = children.map(|child| child.wait_with_output().unwrap());
     let logs = outputs.each_ref().map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
     assert!(outputs.iter().all(|output| output.status.success()), "{logs:?}");
-    let made: usize = logs.iter().map(|log| events_in(log, "environment_ready").len()).sum();
-    assert_eq!(made, 1, "{logs:?}");
+    let environments_made: usize = logs.iter().map(|log| events_in(log, "environment_ready").len()).sum();
+    assert_eq!(environments_made, 1, "{logs:?}");
 }
 
 #[tokio::test]
@@ -172,12 +172,12 @@ async fn missing_requirement_is_named_and_leaves_no_process() {
     suite.commit(&[("requirements.txt", "./no-such-folder-of-the-suite\n")]);
     let id = world.submit(PASS);
     drop(id);
-    let mut again = World::without_environment(Settings::default(), &["--tests-url", &suite.url()]).await;
-    let failed = again.runner.logs("suite_not_ready").await;
+    let mut failing = World::without_environment(Settings::default(), &["--tests-url", &suite.url()]).await;
+    let failed = failing.runner.logs("suite_not_ready").await;
     assert!(failed["fault"].as_str().unwrap().contains("no-such-folder-of-the-suite"), "{failed}");
-    again.runner.signal(Signal::SIGTERM);
-    assert!(again.runner.ended(Duration::from_secs(5)).await.success());
-    assert!(!running(&again.folder().display().to_string()));
+    failing.runner.signal(Signal::SIGTERM);
+    assert!(failing.runner.ended(Duration::from_secs(5)).await.success());
+    assert!(!running(&failing.folder().display().to_string()));
 }
 
 #[tokio::test]

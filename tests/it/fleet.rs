@@ -111,14 +111,14 @@ async fn shared_state_folder_lists_each_runner() {
     let shared = home.join("shared");
     let with_slots = shared.join("{slot}");
     let fixed = ["--backend-url", &url, "--tests-url", &fleet.suite, "--sandbox", "none", "--state-dir"];
-    let said = async |words: &[&str], state: &Path| {
+    let doctor_output = async |arguments: &[&str], state: &Path| {
         let mut command = command(home);
-        command.args(words).args(fixed).arg(state);
+        command.args(arguments).args(fixed).arg(state);
         // The mock backend runs on this thread, so the command must not block it.
         let ran = Ran::beside(command).await;
         (ran.code, ran.all())
     };
-    let (_, doctor) = said(&["doctor"], &with_slots).await;
+    let (_, doctor) = doctor_output(&["doctor"], &with_slots).await;
     assert!(doctor.contains(shared.to_str().unwrap()) && !shared.exists(), "{doctor}");
 
     let mut runners = Vec::new();
@@ -131,7 +131,7 @@ async fn shared_state_folder_lists_each_runner() {
     let last = runners.pop().unwrap();
     let (first, second) = (runners[0].pid(), runners[1].pid());
     drop(last);
-    let (_, doctor) = said(&["doctor"], &with_slots).await;
+    let (_, doctor) = doctor_output(&["doctor"], &with_slots).await;
     let lock = doctor.lines().find(|line| line.starts_with("ok       lock ")).unwrap_or(&doctor);
     for pid in [first, second] {
         assert!(lock.contains(&pid.to_string()), "{lock}");
@@ -141,19 +141,19 @@ async fn shared_state_folder_lists_each_runner() {
 
     // The text must not call the shared folder empty while its subfolders hold results.
     for state in [&with_slots, &shared] {
-        let (code, line) = said(&["spool", "list"], state).await;
+        let (code, line) = doctor_output(&["spool", "list"], state).await;
         assert_eq!((code, line.lines().count()), (Some(2), 1), "{line}");
         let names =
             [format!("--state-dir {} ", state.display()), format!("--state-dir {}/1", shared.display())];
         assert!(line.contains("1, 2, 3") && names.iter().all(|name| line.contains(name)), "{line}");
     }
-    let (code, line) = said(&["spool", "list"], &shared.join("2")).await;
+    let (code, line) = doctor_output(&["spool", "list"], &shared.join("2")).await;
     assert_eq!((code, line.lines().count()), (Some(0), 1), "{line}");
     assert!(line.contains(shared.join("2").to_str().unwrap()), "{line}");
 }
 
 /// Number of tasks that a runner has started and not ended.
-fn in_hand(runner: &Runner) -> usize {
+fn running_tasks(runner: &Runner) -> usize {
     runner.events("task_started").len().saturating_sub(runner.events("task_ended").len())
 }
 
@@ -164,7 +164,9 @@ async fn rolling_restart_answers_each_task_once() {
     let mut runners: Vec<Runner> = (0..RUNNERS).map(|number| fleet.start(number)).collect();
     for round in 0..ROUNDS {
         for (number, runner) in runners.iter_mut().enumerate() {
-            fleet.submit_until(&format!("{number} works in round {round}"), || in_hand(runner) > 0).await;
+            fleet
+                .submit_until(&format!("{number} works in round {round}"), || running_tasks(runner) > 0)
+                .await;
             runner.signal(Signal::SIGTERM);
             // The other runners keep working.
             let end = tokio::time::Instant::now() + DRAIN;
@@ -175,7 +177,7 @@ async fn rolling_restart_answers_each_task_once() {
             }
             let status = runner.ended(DRAIN).await;
             assert!(status.success(), "{status}\n{}", runner.log());
-            assert_eq!(in_hand(runner), 0, "{}", runner.log());
+            assert_eq!(running_tasks(runner), 0, "{}", runner.log());
             *runner = fleet.start(number);
         }
     }

@@ -63,8 +63,8 @@ assert False, 'percent: %d.' % (100 * best)";
 
 /// The number after `percent:` in the text of a case.
 fn percent(answer: &Value) -> u32 {
-    let words = text(answer, "share");
-    let number = words.split("percent: ").find_map(|rest| rest.split_once('.')?.0.parse().ok());
+    let message = text(answer, "share");
+    let number = message.split("percent: ").find_map(|rest| rest.split_once('.')?.0.parse().ok());
     number.unwrap_or_else(|| panic!("no share in {answer}"))
 }
 

@@ -89,13 +89,13 @@ async fn documented_command_finds_lines_of_one_task() {
     if !have("jq", "jq") {
         return;
     }
-    let far = "x".repeat(200);
+    let long_prefix = "x".repeat(200);
     let ids = [
         json!(1),
         json!("b1"),
         json!("11"),
-        json!(format!("{far}1")),
-        json!(format!("{far}2")),
+        json!(format!("{long_prefix}1")),
+        json!(format!("{long_prefix}2")),
         json!("a\"b\\c"),
     ];
     for (format, command) in ["text", "json"].into_iter().zip(documented()) {

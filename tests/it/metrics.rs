@@ -13,7 +13,7 @@ use crate::support::{PASS, PATIENCE, World};
 const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 /// Waits until `holds` accepts the value of a series.
-async fn until(world: &World, series: &str, holds: impl Fn(f64) -> bool) -> f64 {
+async fn wait_for_value(world: &World, series: &str, holds: impl Fn(f64) -> bool) -> f64 {
     let address = address(&world.runner).await;
     let end = Instant::now() + PATIENCE;
     loop {
@@ -32,11 +32,11 @@ async fn counts_token_refreshes_by_outcome() {
     let settings = Settings { auth: true, ..Settings::default() };
     let arguments = [&LISTEN[..], &["--auth", "--refresh-time", "200ms"]].concat();
     let world = World::with(settings, &arguments).await;
-    until(&world, "token_refreshes_total{outcome=\"accepted\"}", |count| count >= 1.0).await;
+    wait_for_value(&world, "token_refreshes_total{outcome=\"accepted\"}", |count| count >= 1.0).await;
     world.backend.forget_refresh_tokens();
-    until(&world, "token_refreshes_total{outcome=\"refused\"}", |count| count >= 1.0).await;
+    wait_for_value(&world, "token_refreshes_total{outcome=\"refused\"}", |count| count >= 1.0).await;
     // The runner logs in again after a refusal.
-    until(&world, "logins_total{outcome=\"accepted\"}", |count| count >= 2.0).await;
+    wait_for_value(&world, "logins_total{outcome=\"accepted\"}", |count| count >= 2.0).await;
     becomes(address(&world.runner).await, "/readyz", 200, "ok credentials").await;
 }
 
@@ -45,19 +45,19 @@ async fn measures_age_of_spool_and_last_answers() {
     let world = World::with(Settings::default(), &LISTEN).await;
     let ages = ["backend_last_answer_age_seconds", "suite_age_seconds"];
     for series in ages {
-        let age = until(&world, series, |age| age >= 0.0).await;
+        let age = wait_for_value(&world, series, |age| age >= 0.0).await;
         assert!(age < 20.0, "{series}: {age}");
     }
-    until(&world, "spool_oldest_seconds", |age| age.abs() < 1e-9).await;
+    wait_for_value(&world, "spool_oldest_seconds", |age| age.abs() < 1e-9).await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(503)).times(1_000));
     let id = world.submit(PASS);
-    until(&world, "spool_oldest_seconds", |age| age > 0.5).await;
-    until(&world, "spool_files{folder=\"results\"}", |count| count > 0.5).await;
+    wait_for_value(&world, "spool_oldest_seconds", |age| age > 0.5).await;
+    wait_for_value(&world, "spool_files{folder=\"results\"}", |count| count > 0.5).await;
     world.backend.clear_faults();
     world.answer(&id).await;
-    until(&world, "spool_oldest_seconds", |age| age.abs() < 1e-9).await;
+    wait_for_value(&world, "spool_oldest_seconds", |age| age.abs() < 1e-9).await;
     world.backend.go_down().await;
-    until(&world, ages[0], |age| age > 1.0).await;
+    wait_for_value(&world, ages[0], |age| age > 1.0).await;
 }
 
 /// The buckets of each histogram in order, by name and labels without `le`.
@@ -84,7 +84,7 @@ async fn status_keeps_last_fifty_and_histograms_add_up() {
     for id in &ids {
         world.answer(id).await;
     }
-    until(&world, "deliveries_total{outcome=\"accepted\"}", |count| count > 59.5).await;
+    wait_for_value(&world, "deliveries_total{outcome=\"accepted\"}", |count| count > 59.5).await;
     let address = address(&world.runner).await;
     let status: Value = serde_json::from_str(&get(address, "/status").await.1).unwrap();
     let last = status["last"].as_array().unwrap();

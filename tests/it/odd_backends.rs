@@ -80,10 +80,10 @@ async fn doctor_distinguishes_refused_login_from_broken_backend() {
         let mut doctor = command(home.path());
         doctor.args(["doctor", "--json", "--mock", "--auth", "--backend-url", &odd.url]);
         let output = Ran::beside(doctor).await;
-        let said: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
         let check = |name: &str| {
-            let found = said["checks"].as_array().unwrap().iter().find(|check| check["check"] == name);
-            let found = found.unwrap_or_else(|| panic!("no {name} in {said:#}"));
+            let found = report["checks"].as_array().unwrap().iter().find(|check| check["check"] == name);
+            let found = found.unwrap_or_else(|| panic!("no {name} in {report:#}"));
             ["state", "says", "mend"].map(|field| found[field].as_str().unwrap_or_default().to_owned())
         };
         let [state, message, remedy] = check("login");
@@ -94,7 +94,7 @@ async fn doctor_distinguishes_refused_login_from_broken_backend() {
         assert_eq!(
             check("backend")[0],
             "ok",
-            "{login:?}: the backend is not reported as reachable: {said:#}"
+            "{login:?}: the backend is not reported as reachable: {report:#}"
         );
     }
 }
@@ -137,8 +137,8 @@ async fn logs_backend_answers_without_passwords() {
         eventually(mark, || unescaped().contains(mark)).await;
     }
     let log = runner.log();
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("secr")).collect();
-    assert!(told.is_empty(), "{told:#?}");
+    let leaks: Vec<&str> = log.lines().filter(|line| line.contains("secr")).collect();
+    assert!(leaks.is_empty(), "{leaks:#?}");
 }
 
 #[tokio::test]
@@ -202,8 +202,8 @@ async fn refused_fresh_token_is_logged_once() {
 #[tokio::test]
 async fn backend_answers_cannot_forge_log_lines() {
     let home = TempDir::new().unwrap();
-    let said = "x\n<2>2026-11-22T21:00:00Z ERROR forged \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}1m";
-    let backend = Odd::start(move |_| (200, said.to_owned())).await;
+    let hostile = "x\n<2>2026-11-22T21:00:00Z ERROR forged \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}1m";
+    let backend = Odd::start(move |_| (200, hostile.to_owned())).await;
     let runner = runner(&home, &backend, &["--log-format", "text"]);
     eventually("the event is logged", || runner.log().contains("forged")).await;
     let log = runner.log();

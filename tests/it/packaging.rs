@@ -68,8 +68,8 @@ fn version(script: &Path, files: &[(&str, &str)]) -> String {
         .env("CARGO_PKG_VERSION", "1.2.3")
         .env("SOURCE_DATE_EPOCH", "1709210096")
         .current_dir(tree.path());
-    let said = text(&run.output().unwrap().stdout);
-    said.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=OSTEST_VERSION=")).unwrap().to_owned()
+    let output = text(&run.output().unwrap().stdout);
+    output.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=OSTEST_VERSION=")).unwrap().to_owned()
 }
 
 #[test]
@@ -127,8 +127,9 @@ fn manual_passes_groff() {
     fs::write(&page, output.stdout).unwrap();
     for device in ["ascii", "utf8"] {
         let mut groff = tool("groff");
-        let said = groff.env("LC_ALL", "C").args(["-man", "-ww", "-T", device]).arg(&page).output().unwrap();
-        assert_eq!(text(&said.stderr), "", "{device}");
+        let output =
+            groff.env("LC_ALL", "C").args(["-man", "-ww", "-T", device]).arg(&page).output().unwrap();
+        assert_eq!(text(&output.stderr), "", "{device}");
     }
 }
 
@@ -144,8 +145,8 @@ fn installed_shells_load_completion() {
         let script = home.path().join(shell);
         fs::write(&script, command(home.path()).args(["completions", shell]).output().unwrap().stdout)
             .unwrap();
-        let said = tool(shell).arg(check).arg(&script).output().unwrap();
-        assert!(said.status.success() && said.stderr.is_empty(), "{shell}: {said:?}");
+        let output = tool(shell).arg(check).arg(&script).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {output:?}");
     }
 }
 
@@ -199,15 +200,15 @@ fn help_doctor_and_log_obey_no_color() {
             let mut shell = tool("sh");
             shell.env_clear().envs(runner.get_envs().filter_map(|(name, value)| Some((name, value?))));
             let script = format!("TERM=xterm {variable} exec script -qec '{line}' /dev/null </dev/null");
-            let said = text(&shell.args(["-c", &script]).output().unwrap().stdout);
-            assert!(said.len() > 100, "{words}: {said}");
+            let output = text(&shell.args(["-c", &script]).output().unwrap().stdout);
+            assert!(output.len() > 100, "{words}: {output}");
             // The doctor's checks may end before the first progress line is due.
             let is_right = if coloured {
-                words.starts_with("doctor") || colours(&said) > 0
+                words.starts_with("doctor") || colours(&output) > 0
             } else {
-                colours(&said) == 0
+                colours(&output) == 0
             };
-            assert!(is_right, "{words}, {variable}: {said:?}");
+            assert!(is_right, "{words}, {variable}: {output:?}");
         }
     }
 }

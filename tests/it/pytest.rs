@@ -9,19 +9,19 @@ fn demo_ends_with_expected_verdicts() {
     }
     let home = tempfile::tempdir().unwrap();
     let output = command(home.path()).args(["demo"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let demo_output = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{errors}");
+    assert!(output.status.success(), "{demo_output}\n{errors}");
     assert_eq!(errors, "", "the runner shows progress without a terminal");
-    assert!(!said.contains('\u{1b}'), "{said:?}");
+    assert!(!demo_output.contains('\u{1b}'), "{demo_output:?}");
     for (repository, verdict, words) in [
         ("passes", "SUCCESS", "4 of 4"),
         ("fails-a-test", "FAILURE", "3 of 4"),
         ("does-not-build", "FAILURE", "0 of 4"),
         ("never-ends", "ERROR", "10 s"),
     ] {
-        let row = said.lines().rfind(|line| line.starts_with(repository)).unwrap_or_default();
-        assert!(row.matches(verdict).count() == 2 && row.contains(words), "{repository}: {said}");
+        let row = demo_output.lines().rfind(|line| line.starts_with(repository)).unwrap_or_default();
+        assert!(row.matches(verdict).count() == 2 && row.contains(words), "{repository}: {demo_output}");
     }
 }
 

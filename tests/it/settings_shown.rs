@@ -59,9 +59,14 @@ fn shows_every_value_with_origin() {
         (&"/var/lib/ostest-runner".into(), &"$STATE_DIRECTORY".into())
     );
     // The output is a valid settings file with the same values.
-    let mut again = with_file(&home, &text, "config show");
-    let again = again.envs(systemd).output().unwrap();
-    assert_eq!(line(&output_text(&again), "state_dir"), line(&text, "state_dir"), "{}", output_text(&again));
+    let mut second_show = with_file(&home, &text, "config show");
+    let second_show = second_show.envs(systemd).output().unwrap();
+    assert_eq!(
+        line(&output_text(&second_show), "state_dir"),
+        line(&text, "state_dir"),
+        "{}",
+        output_text(&second_show)
+    );
 }
 
 #[test]

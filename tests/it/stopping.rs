@@ -27,24 +27,24 @@ async fn stop_logs_what_is_left() {
     world.submit("sleep 300");
     eventually("the task runs", || world.runner.logged("task_started")).await;
     stop(&mut world).await;
-    assert_eq!(stops(&world), [("stopped_with_claims".to_owned(), 1)]);
+    assert_eq!(stop_events(&world), [("stopped_with_claims".to_owned(), 1)]);
 
     let mut world = World::with(Settings::default(), &arguments).await;
     world.backend.fault(Fault::new(Endpoint::Result, FaultKind::status(500)).forever());
     world.submit(PASS);
     eventually("the first delivery failed", || world.runner.logged("delivery_retried")).await;
     stop(&mut world).await;
-    assert_eq!(stops(&world), [("stopped_with_results".to_owned(), 1)]);
+    assert_eq!(stop_events(&world), [("stopped_with_results".to_owned(), 1)]);
 
     world.backend.clear_faults();
     world.restart();
     eventually("the result is delivered", || !world.backend.results().is_empty()).await;
     stop(&mut world).await;
-    assert_eq!(stops(&world), [("stopped_clean".to_owned(), 0)]);
+    assert_eq!(stop_events(&world), [("stopped_clean".to_owned(), 0)]);
 }
 
 /// The events of the runner's end, each with the number of undelivered results.
-fn stops(world: &World) -> Vec<(String, u64)> {
+fn stop_events(world: &World) -> Vec<(String, u64)> {
     let all = ["stopped_clean", "stopped_with_claims", "stopped_with_results", "stopped_with_unspooled"];
     let events = all.iter().flat_map(|name| world.runner.events(name));
     events
@@ -110,7 +110,7 @@ async fn pid_1_reaps_and_forwards_signals() {
         .unwrap();
     eventually("the runner polls", || world.backend.requests().len() > 3).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
-    let zombies = states(&mark).iter().filter(|state| state.as_str() == "Z").count();
+    let zombies = process_states(&mark).iter().filter(|state| state.as_str() == "Z").count();
     assert_eq!(zombies, 0, "orphans were not reaped");
     let first = first_process(&mark);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), Signal::SIGTERM).unwrap();
@@ -134,7 +134,7 @@ fn unshare(like: &mut std::process::Command, mark: &str) -> std::process::Comman
 }
 
 /// The states of the marked processes and their zombies.
-fn states(mark: &str) -> Vec<String> {
+fn process_states(mark: &str) -> Vec<String> {
     let first = first_process(mark);
     let stat = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("stat")).ok();
     let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(stat);

@@ -75,9 +75,9 @@ async fn detects_full_and_read_only_disk() {
         let (code, report) = setup.doctor(&["--sandbox", "none", "--state-dir", &state]).await;
         let (found, message, remedy) = check(&report, "state folder");
         assert_eq!((code, found), (Some(1), "failure"), "{report:#}");
-        let there = disk.path().join("state").display().to_string();
-        let remounts = format!("mount -o remount,rw \"$(findmnt -no TARGET -T {there})\"");
-        assert!(remedy.starts_with(&remounts) && remedy.contains("--state-dir"), "{message}: {remedy}");
+        let state_folder = disk.path().join("state").display().to_string();
+        let remedy_start = format!("mount -o remount,rw \"$(findmnt -no TARGET -T {state_folder})\"");
+        assert!(remedy.starts_with(&remedy_start) && remedy.contains("--state-dir"), "{message}: {remedy}");
     }
 }
 

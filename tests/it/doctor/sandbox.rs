@@ -100,9 +100,9 @@ async fn names_read_only_disk_as_cause() {
     for name in ["sandbox", "suite"] {
         let (state, message, remedy) = check(&report, name);
         assert_ne!(state, "ok", "{message}");
-        let remounts = format!("mount -o remount,rw \"$(findmnt -no TARGET -T {work})\"");
+        let remedy_start = format!("mount -o remount,rw \"$(findmnt -no TARGET -T {work})\"");
         assert!(
-            remedy.starts_with(&remounts) && remedy.contains("--state-dir"),
+            remedy.starts_with(&remedy_start) && remedy.contains("--state-dir"),
             "{name}: {message}: {remedy}"
         );
     }

@@ -36,8 +36,8 @@ async fn log_level_changes_in_json_too() {
     runner.world.answer(&runner.world.submit(PASS)).await;
     eventually("a debug line is logged", || runner.log().contains("\"debug\"")).await;
     let log = runner.log();
-    let whole = log.lines().take(3).all(|line| serde_json::from_str::<Value>(line).is_ok());
-    assert!(whole, "{log}");
+    let all_json = log.lines().take(3).all(|line| serde_json::from_str::<Value>(line).is_ok());
+    assert!(all_json, "{log}");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ fn read_only_folder_stops_claims_without_loss() {
     let Some(disk) = SmallDisk::new("24M") else { return };
     let (spool, _) = Spool::open(disk.path()).unwrap();
     let delivered = claim(&spool, 1).finish(RESULT).unwrap();
-    let (waits, claimed) = (claim(&spool, 2).finish(RESULT).unwrap(), claim(&spool, 3));
+    let (waiting, claimed) = (claim(&spool, 2).finish(RESULT).unwrap(), claim(&spool, 3));
     let slot = spool.reserve().unwrap();
     let read_only = disk.read_only("spool");
     assert_eq!(slot.check().unwrap_err().kind(), ErrorKind::ReadOnlyFilesystem);
@@ -57,7 +57,7 @@ fn read_only_folder_stops_claims_without_loss() {
     assert!(error.to_string().contains("Read-only file system"), "{error}");
     assert!(delivered.delivered().is_err());
     assert_eq!(spool.new_results().unwrap().len(), 0, "a delivered result would be sent again");
-    assert_eq!(waits.body().unwrap(), RESULT);
+    assert_eq!(waiting.body().unwrap(), RESULT);
     drop(read_only);
     let _four = slot.claim(&id(4), b"{}").unwrap();
     let _three = claimed.finish(RESULT).unwrap();

@@ -150,9 +150,9 @@ fn finishes_claim_cut_before_rename() {
 fn sets_foreign_files_aside_with_reason() {
     let state = folder();
     let (spool, _) = Spool::open(state.path()).unwrap();
-    let (waits, kept) = (claim(&spool, 1).finish(RESULT).unwrap(), claim(&spool, 2));
-    let result = fs::read(state.path().join(format!("spool/results/{}.json", waits.name()))).unwrap();
-    drop((spool, waits, kept));
+    let (waiting, kept) = (claim(&spool, 1).finish(RESULT).unwrap(), claim(&spool, 2));
+    let result = fs::read(state.path().join(format!("spool/results/{}.json", waiting.name()))).unwrap();
+    drop((spool, waiting, kept));
     let outside = state.path().join("outside.json");
     fs::write(&outside, &result).unwrap();
     for place in ["claimed", "results"] {
@@ -197,8 +197,8 @@ fn sets_foreign_files_aside_with_reason() {
 fn running_runner_ignores_file_being_copied() {
     let state = folder();
     let (spool, _) = Spool::open(state.path()).unwrap();
-    let waits = claim(&spool, 1).finish(RESULT).unwrap();
-    let text = fs::read(state.path().join(format!("spool/results/{}.json", waits.name()))).unwrap();
+    let waiting = claim(&spool, 1).finish(RESULT).unwrap();
+    let text = fs::read(state.path().join(format!("spool/results/{}.json", waiting.name()))).unwrap();
     let copy = state.path().join("spool/results/copy.json");
     fs::write(&copy, &text[..50]).unwrap();
     assert!(spool.new_results().unwrap().is_empty());

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use mock_backend::Settings;
+
 use crate::support::{PASS, PATIENCE, World, command, eventually};
 
 pub fn spool(world: &World, place: &str) -> Vec<PathBuf> {
