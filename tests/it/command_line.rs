@@ -145,7 +145,11 @@ fn names_setting_that_is_not_utf8() {
     }
     let login = ["config", "check", "--login", "x"].map(std::ffi::OsStr::new);
     let expected = "runner: RUNNER_TESTS_REF holds bytes that are not UTF-8\n";
-    assert_eq!(error_line(&login, &["RUNNER_LOGIN", "RUNNER_TESTS_REF"]), expected, "the flag does not override the variable");
+    assert_eq!(
+        error_line(&login, &["RUNNER_LOGIN", "RUNNER_TESTS_REF"]),
+        expected,
+        "the flag does not override the variable"
+    );
     let line = [&check[..], &["--tests-ref".as_ref(), bytes]].concat();
     let expected = "runner: the command line holds bytes that are not UTF-8\n";
     assert_eq!(error_line(&line, &["RUNNER_LOGIN"]), expected);

@@ -115,10 +115,10 @@ cat >a.c <<'END'
 int main(int count, char **all) { char *p = malloc(8); p[count < 2 ? 7 : 8] = 1; int x = p[0] & 0; free(p); return x; }
 END
 fail() { printf '<testsuite><testcase name="a"><failure message="%s"/></testcase></testsuite>' "$1" >"$REPORT"; exit 1; }
-gcc -g -fsanitize=address -o a a.c 2>said || fail "it is not built: $(tr '<>&"' ' ' <said)"
-./a 2>said || fail "the right one ends with $?: $(tr '<>&"' ' ' <said)"
-./a wrong 2>said && fail "nothing is found"
-grep -q 'AddressSanitizer: heap-buffer-overflow' said || fail "something else is found: $(tr '<>&"' ' ' <said)"
+gcc -g -fsanitize=address -o a a.c 2>errors || fail "the programs do not build:  $(tr '<>&"' ' ' <errors)"
+./a 2>errors || fail "the correct program ends with $?:  $(tr '<>&"' ' ' <errors)"
+./a wrong 2>errors && fail "the wrong program ends without an error"
+grep -q 'AddressSanitizer: heap-buffer-overflow' errors || fail "the sanitizer reports another error:  $(tr '<>&"' ' ' <errors)"
 printf %s "$PASS" >"$REPORT"
 "#;
 

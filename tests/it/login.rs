@@ -76,8 +76,8 @@ async fn user_without_role_is_logged_once() {
         world.backend.requests().iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
     };
     eventually("the runner has polled several times", || claims(&world) >= 3).await;
-    let [said] = world.runner.events("user_forbidden").try_into().unwrap();
-    assert_eq!((&said["user"], &said["route"]), (&"plain".into(), &"/api/task/available".into()));
+    let [event] = world.runner.events("user_forbidden").try_into().unwrap();
+    assert_eq!((&event["user"], &event["route"]), (&"plain".into(), &"/api/task/available".into()));
 }
 
 #[tokio::test]
@@ -87,8 +87,8 @@ async fn forbidden_without_login_is_logged_once() {
     let refused =
         |world: &World| world.backend.requests().iter().filter(|request| request.status == Some(403)).count();
     eventually("the runner has polled several times", || refused(&world) >= 3).await;
-    let [said] = world.runner.events("route_forbidden").try_into().unwrap();
-    assert_eq!((&said["route"], &said["level"]), (&"/api/task/available".into(), &"critical".into()));
+    let [event] = world.runner.events("route_forbidden").try_into().unwrap();
+    assert_eq!((&event["route"], &event["level"]), (&"/api/task/available".into(), &"critical".into()));
     let (_, ready) = get(address(&world.runner).await, "/readyz").await;
     assert!(ready.contains("failing credentials") && !ready.contains("dora_explorer"), "{ready}");
 }

@@ -80,7 +80,7 @@ async fn managed(arguments: &[&str], environment: &[(&str, &str)]) -> (World, Se
 }
 
 /// Submits a task that runs until its gate file exists.
-fn gated(world: &World) -> (TaskId, PathBuf) {
+fn submit_gated(world: &World) -> (TaskId, PathBuf) {
     let gate = world.fresh("gate");
     (world.submit(&format!("while [ ! -e {} ]; do sleep 0.05; done; {PASS}", gate.display())), gate)
 }
@@ -91,7 +91,7 @@ async fn notifies_ready_status_and_stopping() {
     service.wait("READY=1", 0).await;
     service.wait("STATUS=idle: 0 of 2 slots busy", 0).await;
     assert_eq!(service.messages()[0], "READY=1", "READY=1 is not the first message");
-    let (id, gate) = gated(&world);
+    let (id, gate) = submit_gated(&world);
     let working = service.wait("(execute)", 0).await;
     assert!(
         service.messages()[working].starts_with("STATUS=working: 1 of 2 slots busy: "),
@@ -114,7 +114,7 @@ async fn notifies_ready_status_and_stopping() {
 #[tokio::test]
 async fn interrupt_extends_stop_timeout_once() {
     let (mut world, mut service) = managed(&["--grace", "2"], &[]).await;
-    let (id, _gate) = gated(&world);
+    let (id, _gate) = submit_gated(&world);
     service.wait("(execute)", 0).await;
     world.runner.signal(Signal::SIGTERM);
     service.wait("STOPPING=1", 0).await;

@@ -169,7 +169,7 @@ async fn unusable_claim_answers_make_unready() {
     let runner = runner(&home, &backend, &["--listen", "127.0.0.1:0"]);
     let address = address(&runner).await;
     becomes(address, "/readyz", 503, "ok credentials: ").await;
-    for (status, body, ready, says) in [
+    for (status, body, ready, part) in [
         (302, "", 503, "302"),
         (429, "{}", 200, "ok backend: "),
         (200, "<html>log in", 503, "failing backend: "),
@@ -179,7 +179,7 @@ async fn unusable_claim_answers_make_unready() {
         (200, r#"{"status":"UNAVAILABLE"}"#, 200, "ok credentials: "),
     ] {
         *now.lock().unwrap() = (status, body.to_owned());
-        becomes(address, "/readyz", ready, says).await;
+        becomes(address, "/readyz", ready, part).await;
     }
 }
 

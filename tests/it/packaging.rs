@@ -42,7 +42,7 @@ fn unit_explains_each_omitted_restriction() {
         for found in left_out {
             let (option, part) = found.split_once('=').unwrap();
             let option = format!("{option}=");
-            // The documentation names a set of system calls in its text, and an address family on a line of its own below the reason.
+            // A comment of the unit names each set of system calls. Each other option stands below a comment with its reason.
             let word = part.trim_start_matches('~');
             let word = if option == "SystemCallFilter=" { word } else { &option };
             let in_words = lines.iter().any(|line| line.starts_with('#') && line.contains(word));
@@ -87,7 +87,7 @@ fn build_finds_commit_without_git() {
     let packed =
         format!("# pack-refs with: peeled\n{other} refs/heads/other\n{commit} refs/heads/main\n^{other}\n");
     let known = "1.2.3 (0123456789ab 2024-02-29)";
-    for (files, says) in [
+    for (files, expected) in [
         (&[("HEAD", "ref: refs/heads/main\n"), ("refs/heads/main", commit)][..], known),
         (&[("HEAD", "ref: refs/heads/main\n"), ("packed-refs", &packed)], known),
         (&[("HEAD", commit)], known),
@@ -95,7 +95,7 @@ fn build_finds_commit_without_git() {
         (&[("HEAD", "nonsense")], "1.2.3"),
         (&[], "1.2.3"),
     ] {
-        assert_eq!(version(&script, files), says, "{files:?}");
+        assert_eq!(version(&script, files), expected, "{files:?}");
     }
     let context = tree(".dockerignore");
     for file in ["HEAD", "packed-refs", "refs/heads"] {

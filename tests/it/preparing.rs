@@ -1,4 +1,4 @@
-//! Tests of the sandbox that the worker prepares during the checkout. It ends with its task, and it runs the current suite.
+//! Tests of the sandbox that the worker prepares during the checkout: it ends with its task and runs the current suite.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -29,8 +29,8 @@ async fn passes(world: &World) {
     world.assert_clean();
 }
 
-/// Submits a task whose checkout hangs: the git server accepts the connection and never answers. Waits until the sandbox
-/// for the suite runs. Returns the task and the path that the sandbox's processes have on their command lines.
+/// Submits a task whose checkout hangs: the git server accepts the connection and never answers. Waits until the
+/// sandbox for the suite runs. Returns the task and the path that the sandbox's processes have on their command lines.
 async fn submit_with_hanging_checkout(world: &World, server: &TcpListener) -> (TaskId, String) {
     let url = format!("git://127.0.0.1:{}/student.git", server.local_addr().unwrap().port());
     let id = world.backend.submit(NewTask::new(&url, "main"));

@@ -1,4 +1,4 @@
-//! Tests of supervised commands: all processes of a command end with it, even if the command or the supervisor is killed.
+//! Tests of supervised commands: all processes of a command end with it, even if its supervisor is killed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

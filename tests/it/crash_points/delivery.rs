@@ -1,4 +1,4 @@
-//! Kills while the result is stored and delivered.
+//! Tests that kill the runner while it stores and delivers the result.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Kills from the claim to the end of the suite.
+//! Tests that kill the runner between the poll and the end of the suite.
 
 use std::collections::HashSet;
 

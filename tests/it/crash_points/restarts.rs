@@ -1,4 +1,4 @@
-//! Kills of a runner that is stopping or has just started.
+//! Tests that kill a runner while it stops or just after it started.
 
 use std::collections::HashSet;
 use std::fs;

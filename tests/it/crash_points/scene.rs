@@ -21,6 +21,7 @@ pub enum Duplicates {
 
 /// A task in a world whose runner will be killed.
 pub struct Scene<'a> {
+    /// The world of the task.
     pub world: &'a World,
     /// A mark in the environment of all the task's processes.
     pub mark: &'a str,
@@ -31,6 +32,7 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
+    /// Number of files in a folder of the spool.
     pub fn spool(&self, place: &str) -> usize {
         names(&self.world.folder().join("state/spool").join(place)).len()
     }
@@ -41,6 +43,7 @@ impl Scene<'_> {
         names(&work).into_iter().find(|name| name.starts_with("task-")).map(|name| work.join(name))
     }
 
+    /// Whether the task's folder has this file or folder.
     pub fn in_task_folder(&self, path: &str) -> bool {
         self.task_folder().is_some_and(|folder| folder.join(path).exists())
     }
@@ -59,11 +62,13 @@ pub fn script_started(runs: &Path) -> bool {
     fs::read(runs).is_ok_and(|text| text.ends_with(b"\n"))
 }
 
+/// Names of the entries of a folder; empty if there is no such folder.
 pub fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
+/// Number of kills per test.
 pub fn rounds() -> usize {
     let rounds = std::env::var("RUNNER_TEST_CRASH_ROUNDS").ok();
     rounds.map_or(2, |rounds| rounds.parse().expect("RUNNER_TEST_CRASH_ROUNDS is a number"))
@@ -147,6 +152,7 @@ pub async fn assert_nothing_left(world: &mut World, what: &str, mark: &str) {
     }
 }
 
+/// Asserts that the backend has received one answer, and no duplicates but the allowed ones.
 pub fn assert_answered_once(backend: &MockBackend, id: &TaskId, duplicates: Duplicates, what: &str) {
     let stored = backend.result_of(id).unwrap();
     assert_eq!(stored.versions.len(), 1, "{what}: the backend received different answers");
@@ -154,6 +160,7 @@ pub fn assert_answered_once(backend: &MockBackend, id: &TaskId, duplicates: Dupl
     assert!(stored.deliveries <= maximum, "{what}: answered {} times", stored.deliveries);
 }
 
+/// A fault that delays a request.
 pub fn delay(endpoint: Endpoint, milliseconds: u64) -> Fault {
     Fault::new(endpoint, FaultKind::Delay(Duration::from_millis(milliseconds)))
 }

@@ -1,4 +1,4 @@
-//! Tests of `runner doctor`: its findings, the commands that it suggests, and that it does not disturb a running runner.
+//! Tests of `runner doctor`: its findings, its suggested commands, and that it does not disturb a running runner.
 
 mod backend;
 mod folders;

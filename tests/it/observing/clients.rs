@@ -1,4 +1,4 @@
-//! The listener itself: slow and hostile clients, a port that is in use.
+//! Tests of the listener: slow and hostile clients, a port that is in use.
 
 use std::time::{Duration, Instant};
 

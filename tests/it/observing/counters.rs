@@ -1,4 +1,4 @@
-//! The metrics: they count what happened, and every metric is documented.
+//! Tests of the metrics: their values after known events, and that every metric is documented.
 
 use std::time::{Duration, Instant};
 

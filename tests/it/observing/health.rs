@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `runner healthcheck`.
+//! Tests of `/healthz`, `/readyz` and `runner healthcheck`.
 
 use std::time::Duration;
 

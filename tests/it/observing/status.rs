@@ -1,4 +1,4 @@
-//! The status page and its JSON form.
+//! Tests of the status page and its JSON form.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Files that cannot be read or are wrong: the runner keeps its settings.
+//! Tests of wrong and unreadable files: the runner keeps its settings.
 
 use std::fs;
 
@@ -20,8 +20,8 @@ async fn wrong_file_changes_nothing() {
     assert!(failed["error"].as_str().unwrap().contains(&place), "{failed}");
     let claims = runner.claims();
     eventually("the runner polls as before", || runner.claims() > claims + 5).await;
-    let tasks = [runner.gated(), runner.gated()];
-    runner.takes(1).await;
+    let tasks = [runner.submit_gated(), runner.submit_gated()];
+    runner.assert_claimed(1).await;
     fs::remove_file(&runner.file).unwrap();
     runner.world.runner.signal(Signal::SIGHUP);
     eventually("the second failure is logged", || runner.events("reload_failed").len() == 2).await;
@@ -31,7 +31,7 @@ async fn wrong_file_changes_nothing() {
     }
     assert!(!runner.has_level("debug"));
     runner.reload("check_interval = 0.05\nconcurrent = 1\n").await;
-    assert_eq!(runner.last(), (None, None));
+    assert_eq!(runner.last_changes(), (None, None));
 }
 
 #[tokio::test]

@@ -13,12 +13,16 @@ use crate::support::{PASS, Runner, World, command, eventually};
 /// A world whose runner reads its settings from a file.
 pub struct Reloading {
     pub world: World,
+    /// The settings file.
     pub file: PathBuf,
+    /// The fixed lines at the start of the settings file.
     pub lines: String,
+    /// Number of reloads so far.
     pub reloads: usize,
 }
 
 impl Reloading {
+    /// Starts a runner whose settings file has the fixed lines and `settings`. Waits until it polls.
     pub async fn with(settings: &str) -> Self {
         let mut world = World::with(Settings::default(), &[]).await;
         world.runner.kill();
@@ -47,7 +51,7 @@ impl Reloading {
     }
 
     /// The fields `changed` and `needs_restart` of the last reload.
-    pub fn last(&self) -> (Option<String>, Option<String>) {
+    pub fn last_changes(&self) -> (Option<String>, Option<String>) {
         let event = self.events("reloaded").pop().unwrap();
         let field = |name: &str| event[name].as_str().map(str::to_owned);
         (field("changed"), field("needs_restart"))
@@ -58,6 +62,7 @@ impl Reloading {
         self.log().contains(&format!(r#""level":"{level}""#))
     }
 
+    /// Number of requests for a task.
     pub fn claims(&self) -> usize {
         let requests = self.world.backend.requests();
         requests.iter().filter(|request| request.endpoint == Some(Endpoint::Claim)).count()
@@ -71,25 +76,28 @@ impl Reloading {
         eventually("the reload is logged", || self.events("reloaded").len() == reloads).await;
     }
 
+    /// Writes new settings and sends SIGHUP.
     pub fn write_and_hang_up(&self, settings: &str) {
         fs::write(&self.file, format!("{}{settings}", self.lines)).unwrap();
         self.world.runner.signal(Signal::SIGHUP);
     }
 
     /// Submits a task that runs until its gate file exists.
-    pub fn gated(&self) -> (TaskId, PathBuf) {
+    pub fn submit_gated(&self) -> (TaskId, PathBuf) {
         let gate = self.world.fresh("gate");
         (self.world.submit(&format!("while [ ! -e {} ]; do sleep 0.05; done; {PASS}", gate.display())), gate)
     }
 
     /// Number of tasks that are claimed or answered.
-    pub fn taken(&self) -> usize {
+    pub fn claimed_tasks(&self) -> usize {
         self.world.backend.attempts().iter().filter(|attempt| attempt.status != Status::Pending).count()
     }
 
-    pub async fn takes(&self, number: usize) {
-        eventually(&format!("{number} tasks are claimed\n{}", self.log()), || self.taken() == number).await;
+    /// Waits until `number` tasks are claimed. Fails the test if the runner claims more.
+    pub async fn assert_claimed(&self, number: usize) {
+        eventually(&format!("{number} tasks are claimed\n{}", self.log()), || self.claimed_tasks() == number)
+            .await;
         tokio::time::sleep(Duration::from_millis(400)).await;
-        assert_eq!(self.taken(), number, "more tasks are claimed than there are slots");
+        assert_eq!(self.claimed_tasks(), number, "more tasks are claimed than there are slots");
     }
 }

@@ -1,4 +1,4 @@
-//! The level and the format of the log across SIGHUP.
+//! Tests of the log across SIGHUP: its level and its JSON format.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn log_level_changes_in_both_directions() {
     let mut runner = Reloading::with("check_interval = 0.05\nlogger_level = \"error\"\n").await;
     assert_eq!(runner.log(), "", "the log is not empty");
     runner.reload("check_interval = 0.05\nlogger_level = \"info\"\n").await;
-    assert_eq!(runner.last().0.as_deref(), Some("logger_level error -> info"));
+    assert_eq!(runner.last_changes().0.as_deref(), Some("logger_level error -> info"));
     runner.world.answer(&runner.world.submit(PASS)).await;
     eventually("the end of a task is logged", || runner.world.runner.logged("task_ended")).await;
     assert!(!runner.has_level("debug"));
@@ -21,7 +21,7 @@ async fn log_level_changes_in_both_directions() {
     eventually("a debug line is logged", || runner.has_level("debug")).await;
     runner.reload("check_interval = 0.05\nlogger_level = \"critical\"\n").await;
     let before = runner.log();
-    assert_eq!(runner.last().0.as_deref(), Some("logger_level debug -> critical"));
+    assert_eq!(runner.last_changes().0.as_deref(), Some("logger_level debug -> critical"));
     runner.world.answer(&runner.world.submit(PASS)).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(runner.log(), before);

@@ -1,4 +1,4 @@
-//! Intervals and deadlines that change on SIGHUP.
+//! Tests of intervals and deadlines that SIGHUP changes.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -26,10 +26,10 @@ async fn new_interval_applies_at_once() {
 #[tokio::test]
 async fn new_timeout_applies_to_new_tasks() {
     let mut runner = Reloading::with("check_interval = 0.05\ntimeout = \"10m\"\ngrace = 1\n").await;
-    let (old, gate) = runner.gated();
-    runner.takes(1).await;
+    let (old, gate) = runner.submit_gated();
+    runner.assert_claimed(1).await;
     runner.reload("check_interval = 0.05\ntimeout = 1\ngrace = 1\n").await;
-    let (new, _) = runner.gated();
+    let (new, _) = runner.submit_gated();
     let answer = runner.world.answer(&new).await;
     assert_eq!(runner.world.fault(&new), "execute/limit", "{answer}");
     fs::write(gate, "").unwrap();
@@ -39,8 +39,8 @@ async fn new_timeout_applies_to_new_tasks() {
 #[tokio::test]
 async fn drain_timeout_can_be_shortened() {
     let mut runner = Reloading::with("check_interval = 0.05\ndrain_timeout = 0\ngrace = 1\n").await;
-    let (id, _) = runner.gated();
-    runner.takes(1).await;
+    let (id, _) = runner.submit_gated();
+    runner.assert_claimed(1).await;
     runner.world.runner.signal(Signal::SIGTERM);
     eventually("the runner drains", || runner.world.runner.logged("draining")).await;
     runner.reload("check_interval = 0.05\ndrain_timeout = 0.2\ngrace = 1\n").await;

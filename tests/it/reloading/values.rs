@@ -1,4 +1,4 @@
-//! Which settings change on SIGHUP, which need a restart, and what counts as a change.
+//! Tests of settings that SIGHUP changes, settings that need a restart, and values that are equal.
 
 use std::fs;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use crate::observing::{address, get, value};
 #[tokio::test]
 async fn slot_count_changes_while_running() {
     let mut runner = Reloading::with("check_interval = 0.05\nconcurrent = 1\n").await;
-    let tasks: Vec<_> = (0..6).map(|_| runner.gated()).collect();
-    runner.takes(1).await;
+    let tasks: Vec<_> = (0..6).map(|_| runner.submit_gated()).collect();
+    runner.assert_claimed(1).await;
     runner.reload("check_interval = 0.05\nconcurrent = 3\n").await;
-    assert_eq!(runner.last().0.as_deref(), Some("concurrent 1 -> 3"));
-    runner.takes(3).await;
+    assert_eq!(runner.last_changes().0.as_deref(), Some("concurrent 1 -> 3"));
+    runner.assert_claimed(3).await;
     runner.reload("check_interval = 0.05\nconcurrent = 1\n").await;
     for (id, gate) in &tasks[..2] {
         fs::write(gate, "").unwrap();
         assert_eq!(runner.world.answer(id).await["isPassed"], true, "the reload disturbed a running task");
-        runner.takes(3).await;
+        runner.assert_claimed(3).await;
     }
     fs::write(&tasks[2].1, "").unwrap();
-    runner.takes(4).await;
+    runner.assert_claimed(4).await;
     for (id, gate) in &tasks {
         fs::write(gate, "").unwrap();
         assert_eq!(runner.world.answer(id).await["isPassed"], true);
@@ -36,13 +36,13 @@ async fn names_settings_that_need_restart() {
     fs::set_permissions(&runner.file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     runner.reload(changed).await;
     let restart = Some("login, password, memory".to_owned());
-    assert_eq!(runner.last(), (Some("check_interval 0.05 -> 0.1".to_owned()), restart.clone()));
+    assert_eq!(runner.last_changes(), (Some("check_interval 0.05 -> 0.1".to_owned()), restart.clone()));
     let log = runner.log();
     assert!(!log.contains("word\\\"") && !log.contains(" word"), "{log}");
     runner.reload(changed).await;
-    assert_eq!(runner.last(), (None, restart));
+    assert_eq!(runner.last_changes(), (None, restart));
     runner.reload("check_interval = 0.1\n").await;
-    assert_eq!(runner.last(), (None, None));
+    assert_eq!(runner.last_changes(), (None, None));
 }
 
 #[tokio::test]
@@ -52,16 +52,16 @@ async fn metrics_follow_reload() {
     let address = address(&runner.world.runner).await;
     let slots = async || value(&get(address, "/metrics").await.1, "ostest_runner_slots");
     assert!((slots().await - 1.0).abs() < 0.1);
-    let (id, gate) = runner.gated();
-    runner.takes(1).await;
+    let (id, gate) = runner.submit_gated();
+    runner.assert_claimed(1).await;
     // The number of slots changes while the poll loop waits for a slot, and while it has a free slot.
-    for (concurrent, taken) in [(1, 1.0), (3, 3.0), (2, 2.0)] {
+    for (concurrent, slots_expected) in [(1, 1.0), (3, 3.0), (2, 2.0)] {
         let listen = "listen = \"127.0.0.1:1\"";
         runner.reload(&format!("check_interval = 0.05\nconcurrent = {concurrent}\n{listen}\n")).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!((slots().await - taken).abs() < 0.1, "{concurrent}");
+        assert!((slots().await - slots_expected).abs() < 0.1, "{concurrent}");
     }
-    assert_eq!(runner.last().1.as_deref(), Some("listen"));
+    assert_eq!(runner.last_changes().1.as_deref(), Some("listen"));
     fs::write(gate, "").unwrap();
     assert_eq!(runner.world.answer(&id).await["isPassed"], true);
     assert_eq!(get(address, "/healthz").await.0, 200);
@@ -81,14 +81,17 @@ async fn equal_values_are_no_change() {
     ];
     for settings in same {
         runner.reload(&settings).await;
-        assert_eq!(runner.last(), (None, None), "{settings}");
+        assert_eq!(runner.last_changes(), (None, None), "{settings}");
     }
     let more = "check_interval = 0.05\nmemory = \"1G\"\n";
     runner.reload(&format!("{more}logger_level = \"debug\"\ndrain_timeout = \"1m\"\n")).await;
-    assert_eq!(runner.last().0.as_deref(), Some("drain_timeout 600 s -> 1m, logger_level info -> debug"));
+    assert_eq!(
+        runner.last_changes().0.as_deref(),
+        Some("drain_timeout 600 s -> 1m, logger_level info -> debug")
+    );
     runner.reload(&format!("{more}attempts = 4\n")).await;
     let changed = "drain_timeout 1m -> 600 s, attempts 3 -> 4, logger_level debug -> info";
-    assert_eq!(runner.last().0.as_deref(), Some(changed));
+    assert_eq!(runner.last_changes().0.as_deref(), Some(changed));
 }
 
 #[test]

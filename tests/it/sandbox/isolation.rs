@@ -1,4 +1,4 @@
-//! What separates a task, or a package of the suite, from the rest of the machine.
+//! Tests of the isolation of tasks, checkouts and the suite's packages from the rest of the machine.
 
 use std::fs;
 use std::os::unix::process::CommandExt;

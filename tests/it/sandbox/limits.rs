@@ -1,4 +1,4 @@
-//! Limits of time, processor time and disk: what they stop, and what they leave of the answer.
+//! Tests of the limits of time, processor time and disk. The answer keeps the cases that ended before a limit.
 
 use super::bench::{Bench, case, details, has};
 use crate::support::fault_in;

@@ -1,4 +1,4 @@
-//! Options of the sandbox: levels, users and folders that the runner accepts or refuses.
+//! Tests of the options of the sandbox: the levels, users and folders that the runner accepts or refuses.
 
 use std::fs;
 

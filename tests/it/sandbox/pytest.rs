@@ -1,4 +1,4 @@
-//! pytest in the sandbox: whose configuration it reads, and which tests it runs.
+//! Tests of pytest in the sandbox: it reads the suite's configuration only, and runs the requested tests.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A killed runner: its task runs again, and its processes and folders are removed.
+//! Tests of a killed runner: its task runs again, and its processes and folders are removed.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Results that the backend does not accept at once.
+//! Tests of results that the backend does not accept at once.
 
 use std::time::Duration;
 

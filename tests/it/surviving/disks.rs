@@ -1,4 +1,4 @@
-//! Claims that cannot be written to disk.
+//! Tests of claims that the runner cannot write to disk.
 
 use std::fs;
 use std::time::Duration;

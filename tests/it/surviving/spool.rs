@@ -1,4 +1,4 @@
-//! Access to a runner's spool, and the tests of its files.
+//! Access to a runner's spool, and tests of its files.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Planned stops, and a second runner on the same state folder.
+//! Tests of planned stops, and of a second runner on the same state folder.
 
 use std::fs;
 use std::time::Duration;
