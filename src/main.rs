@@ -39,9 +39,9 @@ fn child_mode(words: &[&str]) -> Option<ExitCode> {
     match *words {
         [command::supervisor::MODE, ..] => Some(command::supervisor::main()),
         [git::MODE, ..] => Some(git::main()),
-        [confine::stage::MODE, ref rest @ ..] => {
+        [confine::setup::MODE, ref rest @ ..] => {
             let mode = |word: &str| (word == git::MODE).then_some(git::main as fn() -> ExitCode);
-            Some(confine::stage::main(rest.first().copied(), mode))
+            Some(confine::setup::main(rest.first().copied(), mode))
         }
         _ => None,
     }

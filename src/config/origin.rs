@@ -15,9 +15,8 @@ use super::file::{self, File};
 use super::folder::default_state;
 use crate::observe::logging::Level;
 use crate::observe::serve;
-use sandbox::confine::Most;
 use text::units::show;
-use text::without_secrets;
+use text::{Limit, without_secrets};
 
 /// Names of the systemd credentials that may hold the password.
 const CREDENTIALS: [&str; 2] = ["ostest-runner.password", "password"];
@@ -138,9 +137,9 @@ fn meaning(matches: &ArgMatches, id: &str) -> Option<String> {
         of::<bool>,
         of::<Duration>,
         of::<u64>,
-        of::<Most<u64>>,
-        of::<Most<f64>>,
-        of::<Most<Duration>>,
+        of::<Limit<u64>>,
+        of::<Limit<f64>>,
+        of::<Limit<Duration>>,
         of::<Url>,
         of::<PathBuf>,
         of::<Level>,

@@ -20,8 +20,9 @@ use crate::pipeline::worker::Worker;
 use crate::spool::{Found, Spool};
 use sandbox::command::{self, Launcher, find_program};
 use sandbox::confine::Sandbox;
-use sandbox::trial::{self, Ground};
+use sandbox::trial::{self, FindError, TrialContext};
 use sandbox::workspace;
+use text::hex;
 
 /// The runner's own binary, for the processes that it starts in other modes.
 pub const OWN_BINARY: &str = "/proc/self/exe";
@@ -98,7 +99,7 @@ impl Daemon {
 /// The prefix of the marks of all processes that a daemon on this state folder starts, in this run or an earlier one.
 fn daemon_mark(config: &Config) -> String {
     let digest = Sha256::digest(config.folders.state.as_os_str().as_encoded_bytes());
-    digest.iter().take(8).fold("daemon".to_owned(), |mark, byte| mark + &format!("{byte:02x}"))
+    format!("daemon{}", hex(&digest[..8]))
 }
 
 /// Builds the worker, with the strongest confinement that this machine has. `mark` is the prefix of the marks of its
@@ -152,10 +153,11 @@ async fn confined(
     let sandbox = find_sandbox(config, &launcher, prefix).await;
     // On a machine under load a trial may have taken too long.
     let sandbox = sandbox.map_err(|why| CannotWork(format!("--sandbox: {why}")))?;
-    let (level, enforced) = (sandbox.level.name(), sandbox.line());
-    let weaker_because = sandbox.weaker_because.clone();
-    observe.confined(Confinement { level, line: enforced.clone(), weaker_because });
-    if let Some(why) = &sandbox.weaker_because {
+    let (level, enforcement, why) = (sandbox.level, sandbox.enforcement(), sandbox.weaker_because());
+    let enforced = enforcement.to_string();
+    observe.confined(Confinement { level, enforcement, weaker_because: why.clone() });
+    let level = level.name();
+    if let Some(why) = why {
         tracing::warn!(name: "sandbox_chosen", level, enforced, why, "sandbox");
     } else {
         tracing::info!(name: "sandbox_chosen", level, enforced, "sandbox");
@@ -167,7 +169,7 @@ async fn confined(
 ///
 /// # Errors
 /// No level works that `--sandbox-require` allows.
-pub async fn find_sandbox(config: &Config, launcher: &Launcher, prefix: String) -> Result<Sandbox, String> {
+pub async fn find_sandbox(config: &Config, launcher: &Launcher, prefix: String) -> Result<Sandbox, FindError> {
     let state = &config.folders.state;
     let backend = &config.settings.backend;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -179,12 +181,12 @@ pub async fn find_sandbox(config: &Config, launcher: &Launcher, prefix: String) 
         credentials,
     ];
     let python = find_program("python3");
-    let ground = Ground {
+    let context = TrialContext {
         work: &config.folders.work,
         state,
-        python: python.as_deref(),
+        interpreter: python.as_deref(),
         hidden: hidden.into_iter().flatten().filter_map(|path| path.canonicalize().ok()).collect(),
         prefix,
     };
-    trial::find(launcher, &config.settings.sandbox, ground).await
+    trial::find(launcher, &config.settings.sandbox, context).await
 }

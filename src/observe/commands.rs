@@ -12,7 +12,7 @@ impl Observer for Observe {
             metrics.stopped.add([why.name()]);
         }
         metrics.leftovers.inc_by(end.leftovers.into());
-        for hit in end.hits {
+        for hit in end.limit_hits {
             metrics.limits.add([hit.name()]);
         }
     }

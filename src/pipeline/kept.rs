@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sandbox::workspace::{Workspace, remove_tree};
+use sandbox::workspace::{Workspace, files_size, remove_tree};
 use text::units::{count, duration, size};
 
 /// The bounds.
@@ -80,7 +80,7 @@ impl Kept {
         folders.sort_unstable_by(|a, b| b.cmp(a));
         let mut total = 0;
         for (number, folder) in folders.iter().enumerate() {
-            total += weight(folder);
+            total += files_size(folder);
             let made = fs::metadata(folder).and_then(|meta| meta.modified()).ok();
             let old =
                 made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > self.settings.keep_age);
@@ -95,11 +95,6 @@ impl Kept {
 fn move_file(from: &Path, to: &Path) -> io::Result<()> {
     // Another filesystem cannot take a rename.
     fs::rename(from, to).or_else(|_| fs::copy(from, to).map(drop))
-}
-
-fn weight(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
 }
 
 #[cfg(test)]

@@ -92,3 +92,8 @@ proptest! {
         prop_assert!(!clean.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{clean:?}");
     }
 }
+
+#[test]
+fn hex_writes_two_digits_a_byte() {
+    assert_eq!(hex(&[0, 0x0f, 0xa0]), "000fa0");
+}

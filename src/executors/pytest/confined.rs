@@ -46,7 +46,7 @@ pub(super) async fn confine(
     }
     let loan = sandbox.users.as_ref().map(Users::lend).transpose()?;
     let view = SuiteView {
-        stage: workspace.stage(),
+        mountpoint: workspace.mountpoint(),
         tree: tree.to_owned(),
         suite: workspace.suite(),
         source: workspace.source(),
@@ -92,6 +92,24 @@ fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
         fs::set_permissions(path, Permissions::from_mode(0o644))?;
     }
     Ok(())
+}
+
+/// Returns all environment variables of a program that runs in `workspace` with the interpreter `python`. Only `PATH` is
+/// inherited, so that no secret of the runner is.
+pub(super) fn environment(workspace: &Workspace, python: &Path) -> Vec<(String, String)> {
+    let bin = python.parent().unwrap_or(Path::new("/usr/bin")).display().to_string();
+    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    [
+        ("PATH", format!("{bin}:{path}")),
+        ("VIRTUAL_ENV", bin.trim_end_matches("/bin").to_owned()),
+        ("HOME", workspace.home().display().to_string()),
+        ("TMPDIR", workspace.temp().display().to_string()),
+        ("LANG", "C.UTF-8".to_owned()),
+        // An interpreter that starts later must not load what a program left in HOME.
+        ("PYTHONNOUSERSITE", "1".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
 }
 
 /// The environment, or the installation, that an interpreter is of.

@@ -17,6 +17,7 @@ use crate::observe::Observe;
 use report::{Cause, Fault, Progress};
 use sandbox::command::{Deadline, Exit, Launcher, Spec, find_program};
 use sandbox::workspace::remove_tree;
+use text::hex;
 
 const MARKER: &str = ".complete";
 
@@ -233,7 +234,7 @@ fn key(requirements: &[u8], base: &Path) -> String {
     hash.update(requirements);
     hash.update([0]);
     hash.update(base.as_os_str().as_encoded_bytes());
-    hash.finalize().iter().take(12).fold(String::new(), |key, byte| key + &format!("{byte:02x}"))
+    hex(&hash.finalize()[..12])
 }
 
 /// `requirements.txt` and the files it names with `-r` and `-c`; empty where there is nothing to install.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::confined::{Confined, confine, home_of, nothing};
+use super::confined::{Confined, confine, environment, home_of, nothing};
 use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
 use super::verdict::{Evidence, UNTOLD};
@@ -15,7 +15,7 @@ use crate::executors::executor::Executor;
 use crate::task::Task;
 use report::junit;
 use report::{Cause, Fault, Limits, Progress, Report};
-use sandbox::command::{Exit, Held, Launcher, Running, Spec, StartError};
+use sandbox::command::{Exit, Launcher, Prepared, Running, Spec, StartError};
 use sandbox::confine::{Level, Sandbox};
 use sandbox::workspace::Workspace;
 
@@ -36,7 +36,7 @@ pub(super) struct Pytest<'a> {
     suite: Option<Arc<Suite>>,
     confined: Option<Confined>,
     /// Ready to begin, with `suite` and `confined`.
-    held: Option<Held>,
+    held: Option<Prepared>,
     /// Whether an interpreter that has the plugin was to speak.
     listens: bool,
 }
@@ -71,7 +71,7 @@ impl<'a> Pytest<'a> {
             tests: if self.selects_here() { &[] } else { &self.task.tests },
             proxy_timeout: self.keeper.proxy_timeout(),
         };
-        let mut env = self.workspace.environment(&suite.python);
+        let mut env = environment(self.workspace, &suite.python);
         // For the plugin, which takes them out again: what its interpreter must not import from.
         let writable =
             [&source, &self.workspace.home(), &self.workspace.temp()].map(|path| path.display().to_string());
@@ -139,7 +139,7 @@ impl Executor for Pytest<'_> {
         if self.confine(suite.clone()).await.is_ok() {
             let spec = self.spec(&suite);
             self.listens = spec.plan.events && home_of(&suite.python).is_some_and(plugin::speaks);
-            self.held = self.launcher.hold(spec).await.ok();
+            self.held = self.launcher.prepare(spec).await.ok();
         }
     }
 
@@ -157,7 +157,7 @@ impl Executor for Pytest<'_> {
     async fn startup(&mut self) -> Result<Option<Running>, Fault> {
         let Some(suite) = self.suite.clone() else { return Ok(None) };
         let started = if let Some(held) = self.held.take() {
-            held.go().await
+            held.start().await
         } else {
             let spec = self.spec(&suite);
             self.listens = spec.plan.events && home_of(&suite.python).is_some_and(plugin::speaks);
@@ -221,9 +221,9 @@ impl Executor for Pytest<'_> {
             interrupted::take_back_pass(&mut report);
         }
         report.exit = Some(exit.describe());
-        report.limits = exit.hits.iter().map(|hit| hit.words(&sandbox.settings.limits)).collect();
+        report.limits = exit.limit_hits.iter().map(|hit| hit.words(&sandbox.settings.limits)).collect();
         report.cpu = Some(exit.cpu);
-        report.memory = exit.memory;
+        report.memory = exit.memory_peak;
         about(self.workspace, sandbox, exit, &report, &warnings);
         report
     }
@@ -233,15 +233,15 @@ impl Executor for Pytest<'_> {
 fn about(workspace: &Workspace, sandbox: &Sandbox, exit: &Exit, report: &Report, warnings: &[String]) {
     let about = serde_json::json!({
         "sandbox": sandbox.level.name(),
-        "enforced": sandbox.line(),
-        "memory_method": sandbox.memory(),
+        "enforced": sandbox.enforcement().to_string(),
+        "memory_method": sandbox.memory().to_string(),
         "ended": exit.describe(),
         "wall_seconds": exit.wall.as_secs_f64(),
         "cpu_seconds": exit.cpu.as_secs_f64(),
-        "memory_peak_bytes": exit.memory,
+        "memory_peak_bytes": exit.memory_peak,
         "limits_hit": report.limits,
         "leftover_processes": exit.leftovers,
-        "told_by_the_plugin": !exit.told.is_empty(),
+        "told_by_the_plugin": !exit.events.is_empty(),
         "warnings": warnings,
     });
     // Nobody's answer depends on it.

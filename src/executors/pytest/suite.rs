@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
-use super::confined::confine;
+use super::confined::{confine, environment};
 use super::environment::Environments;
 use super::stale;
 use super::template::{Preset, Template};
@@ -20,6 +20,7 @@ use crate::observe::Observe;
 use report::{Cause, Fault, Limits, Progress};
 use sandbox::command::{Deadline, Launcher, Spec};
 use sandbox::workspace::Workspace;
+use text::hex;
 use text::units::{duration, show};
 
 /// Which suite, and how it is called.
@@ -137,7 +138,7 @@ impl SuiteKeeper {
     ) -> Self {
         // One folder for each URL: another suite must not meet the mirror of the last one.
         let digest = Sha256::digest(settings.tests_url.expose());
-        let name = digest.iter().take(8).fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
+        let name = hex(&digest[..8]);
         Self {
             environments: Environments::new(state.join("environments"), launcher.clone(), observe.clone()),
             observe: observe.clone(),
@@ -245,7 +246,7 @@ impl SuiteKeeper {
         let spec = Spec {
             program: python.display().to_string(),
             args: vec!["run_tests.py".to_owned(), "--help".to_owned()],
-            env: folder.environment(python),
+            env: environment(&folder, python),
             dir: folder.suite(),
             plan: confined.plan.clone(),
             ..Spec::default()

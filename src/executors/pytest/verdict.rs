@@ -4,7 +4,7 @@
 use crate::task::Task;
 use report::junit::JunitError;
 use report::{Cause, Fault, Limits, Outcome, Progress, Report};
-use sandbox::command::{Exit, Hit, Stopped};
+use sandbox::command::{Exit, LimitHit, Stopped};
 use sandbox::confine;
 
 use super::events::{Events, Line};
@@ -45,7 +45,7 @@ impl Evidence<'_> {
     }
 
     fn judge_words(self) -> (Report, Vec<String>) {
-        let lines = self.exit.told.iter();
+        let lines = self.exit.events.iter();
         let lines =
             lines.map(|told| Line { text: &told.line, memory: told.memory, note: told.note.as_deref() });
         let Some(events) = Events::read(lines, self.limits) else {
@@ -53,7 +53,7 @@ impl Evidence<'_> {
         };
         let Self { task, exit, file, selects_here, allowed, limits } = self;
         let (mut report, warnings) = events.judge(file, &ending(exit, allowed), limits);
-        tracing::debug!(name: "plugin_events", pytest_exit = events.exit(), told = exit.told.len(), "told by the plugin");
+        tracing::debug!(name: "plugin_events", pytest_exit = events.exit(), told = exit.events.len(), "told by the plugin");
         report.finished = Some((events.finished() as u64, events.total() as u64));
         if selects_here {
             report.select(&task.tests);
@@ -65,7 +65,7 @@ impl Evidence<'_> {
             report.fault = Some(Fault::new(Progress::Execute, cause, message));
         }
         // Of these nobody tells which case they belong to; a run that was ended for one says so already.
-        let missed = exit.hits.iter().filter(|hit| matches!(hit, Hit::Disk | Hit::Files | Hit::Output));
+        let missed = exit.limit_hits.iter().filter(|hit| matches!(hit, LimitHit::Disk | LimitHit::Files | LimitHit::Output));
         for hit in missed.filter(|_| events.complete()) {
             explain(&mut report, &format!("the task {}", hit.words(allowed)));
         }
@@ -96,7 +96,7 @@ impl Evidence<'_> {
                 report
             }
             Err(JunitError::Missing) => {
-                let why = exit.report.clone().map(|why| format!("the suite's report cannot be read: {why}"));
+                let why = exit.report_error.clone().map(|why| format!("the suite's report cannot be read: {why}"));
                 let over = over(exit, allowed).map(|why| format!("{why}; the suite wrote no report"));
                 let none =
                     || format!("the suite wrote no report ({}){}", exit.describe(), words(exit, allowed));
@@ -158,7 +158,7 @@ fn explain(report: &mut Report, why: &str) {
 
 /// How a run ended that should have gone on, and who is to blame.
 fn how(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
-    let killed = exit.hits.iter().any(|hit| hit.kills());
+    let killed = exit.limit_hits.iter().any(|hit| hit.kills());
     let end = match exit.signal {
         Some(_) => format!("the suite was killed by {}", exit.describe()),
         None => format!("the suite ended with {} before its end", exit.describe()),
@@ -184,7 +184,7 @@ fn ending(exit: &Exit, allowed: &confine::Limits) -> String {
 
 /// What to say of a run that changed the suite.
 fn spoiled(exit: &Exit) -> Option<String> {
-    let path = exit.spoiled.as_deref()?;
+    let path = exit.tampered_file.as_deref()?;
     let what = if path.is_empty() { "the folder" } else { path };
     Some(format!("killed: the program changed {what} of the test suite, which it must not"))
 }
@@ -192,7 +192,7 @@ fn spoiled(exit: &Exit) -> Option<String> {
 /// The limits that were hit, in words; those for which something was killed first.
 fn over(exit: &Exit, allowed: &confine::Limits) -> Option<String> {
     let words = |kills: bool| {
-        let hits = exit.hits.iter().filter(|hit| hit.kills() == kills);
+        let hits = exit.limit_hits.iter().filter(|hit| hit.kills() == kills);
         hits.map(|hit| hit.words(allowed)).collect::<Vec<_>>().join(", ")
     };
     let (killed, refused) = (words(true), words(false));

@@ -6,6 +6,9 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
+use sandbox::workspace::files_size;
+use text::hex;
+
 /// The folders, one per repository.
 #[derive(Debug, Clone)]
 pub struct CacheFolders {
@@ -27,7 +30,7 @@ impl CacheFolders {
     /// The folder cannot be created.
     pub fn of(&self, url: &str) -> std::io::Result<PathBuf> {
         let digest = Sha256::digest(url);
-        let name = digest.iter().take(16).fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
+        let name = hex(&digest[..16]);
         let folder = self.folder.join(name);
         fs::create_dir_all(&folder)?;
         Ok(folder)
@@ -39,18 +42,18 @@ impl CacheFolders {
             .into_iter()
             .flatten()
             .flatten()
-            .map(|entry| (used(&entry.path()), weight(&entry.path()), entry.path()))
+            .map(|entry| (used(&entry.path()), files_size(&entry.path()), entry.path()))
             .collect();
-        let mut total: u64 = folders.iter().map(|(_, weight, _)| weight).sum();
+        let mut total: u64 = folders.iter().map(|(_, size, _)| size).sum();
         folders.sort_unstable();
-        for (_, weight, folder) in folders {
+        for (_, size, folder) in folders {
             if total <= self.max_bytes {
                 return;
             }
             // Opened without truncation, which would change the time of the last use.
             let lock = File::options().create(true).append(true).open(folder.join("lock"));
             if lock.is_ok_and(|lock| lock.try_lock().is_ok() && fs::remove_dir_all(&folder).is_ok()) {
-                total = total.saturating_sub(weight);
+                total = total.saturating_sub(size);
             }
         }
     }
@@ -59,12 +62,6 @@ impl CacheFolders {
 /// When a folder was last used; the start of the epoch if never.
 fn used(folder: &Path) -> SystemTime {
     fs::metadata(folder.join("lock")).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// Bytes of the files in `folder`.
-fn weight(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ fn sum_of(file: &Path) -> PathBuf {
 }
 
 fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    text::hex(&Sha256::digest(bytes))
 }
 
 /// Names of the packs in a folder that have an index, without extensions.

@@ -23,8 +23,8 @@ pub(super) async fn status(source: &Source) -> Value {
         "healthy": checks(&health::alive(observe)),
         "ready": checks(&health::ready(source)),
         "sandbox": {
-            "level": confinement.level,
-            "enforced": confinement.line,
+            "level": confinement.level.name(),
+            "enforced": confinement.enforcement.to_string(),
             "weaker_because": confinement.weaker_because,
         },
         "slots": { "total": observe.slot_count(), "busy": running.len() },

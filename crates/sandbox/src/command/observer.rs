@@ -1,9 +1,10 @@
-//! Who hears of the commands that a launcher runs.
+//! Observer of the commands that a launcher runs.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::{Hit, Stopped};
+use super::exit::Stopped;
+use super::limit_hit::LimitHit;
 
 /// How a command ended, for an [`Observer`].
 #[derive(Debug, Clone, Copy)]
@@ -12,19 +13,19 @@ pub struct CommandEnd<'a> {
     pub stopped: Option<Stopped>,
     /// Processes that outlived the command and were killed.
     pub leftovers: u32,
-    /// The limits that it hit.
-    pub hits: &'a [Hit],
+    /// The limits that the command hit.
+    pub limit_hits: &'a [LimitHit],
 }
 
-/// Hears of the end of each command. Calls must be cheap: they happen in the flow of a task.
+/// Is called at the end of each command. Calls must be cheap: they happen in the flow of a task.
 pub trait Observer: Debug + Send + Sync {
     /// A command has ended.
     fn command_ended(&self, end: CommandEnd<'_>);
-    /// A command was dropped while it ran, together with the work that needed it, and is being killed.
+    /// A running command was dropped together with the work that needed it, and is being killed.
     fn command_abandoned(&self);
 }
 
-/// A running command as its observer sees it: reports exactly one of the two ends.
+/// A running command as its observer sees it. Reports exactly one of the two ends.
 #[derive(Debug)]
 pub(super) struct Observed(Option<Arc<dyn Observer>>);
 

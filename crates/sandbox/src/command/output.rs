@@ -1,4 +1,4 @@
-//! A child's output: read all the time, so that the child never blocks, and kept as head and tail.
+//! Output of a child: it is read all the time, so that the child never blocks, and its head and tail are kept.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,24 +13,27 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// What is kept of a stream: its beginning and its end.
+/// How long [`collect`] waits for the end of a stream after the command has ended.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The kept part of a stream: its head and its tail.
 #[derive(Debug, Clone, Default)]
 pub struct Captured {
     /// The first bytes.
     pub head: Vec<u8>,
     /// The last bytes that are not in `head`.
     pub tail: Vec<u8>,
-    /// Bytes that went by in all.
+    /// Bytes of the whole stream.
     pub total: u64,
 }
 
 impl Captured {
-    /// How many bytes between head and tail were let go.
+    /// Returns the number of bytes between head and tail, which were dropped.
     pub fn lost(&self) -> u64 {
         self.total - (self.head.len() + self.tail.len()) as u64
     }
 
-    /// Head and tail as text, with a line between them that says how much is missing.
+    /// Returns head and tail as text, with a line between them that gives the number of missing bytes.
     pub fn text(&self) -> String {
         let mut bytes = self.head.clone();
         bytes.extend(self.mark().as_bytes());
@@ -38,7 +41,7 @@ impl Captured {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The last line that holds any text.
+    /// Returns the last line with text.
     pub fn last_line(&self) -> Option<String> {
         let tail = if self.tail.is_empty() { &self.head } else { &self.tail };
         let text = String::from_utf8_lossy(tail);
@@ -53,39 +56,39 @@ impl Captured {
     }
 }
 
-/// How much came of a step's streams together, and how much may.
+/// Counter of the bytes of stdout and stderr together, with their limit.
 #[derive(Debug)]
 pub(super) struct Flow {
     bytes: AtomicU64,
-    most: u64,
-    over: Notify,
+    max: u64,
+    exceeded: Notify,
 }
 
 impl Flow {
-    pub(super) fn new(most: Option<u64>) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicU64::new(0), most: most.unwrap_or(u64::MAX), over: Notify::new() })
+    pub(super) fn new(max: Option<u64>) -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicU64::new(0), max: max.unwrap_or(u64::MAX), exceeded: Notify::new() })
     }
 
     fn count(&self, bytes: usize) {
         let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        if before.saturating_add(bytes as u64) > self.most {
-            self.over.notify_one();
+        if before.saturating_add(bytes as u64) > self.max {
+            self.exceeded.notify_one();
         }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) > self.most
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > self.max
     }
 
-    /// Waits until there is too much.
-    pub(super) async fn over(&self) {
-        while !self.is_over() {
-            self.over.notified().await;
+    /// Waits until the limit is exceeded.
+    pub(super) async fn exceeded(&self) {
+        while !self.is_exceeded() {
+            self.exceeded.notified().await;
         }
     }
 }
 
-/// Reads `stream` to its end in a task of its own, keeping `keep` bytes of each end, in memory and in `file`.
+/// Reads `stream` to its end in a task of its own. Keeps `keep` bytes of each end, in memory and in `file`.
 pub(super) fn drain(
     stream: Option<impl AsyncRead + Unpin + Send + 'static>,
     file: Option<PathBuf>,
@@ -93,18 +96,18 @@ pub(super) fn drain(
     flow: Arc<Flow>,
 ) -> JoinHandle<Captured> {
     tokio::spawn(async move {
-        let mut kept = Keep { captured: Captured::default(), tail: VecDeque::new(), limit: keep };
+        let mut ends = Ends { captured: Captured::default(), tail: VecDeque::new(), limit: keep };
         let mut file = file.and_then(|path| File::create(path).ok());
         if let Some(mut stream) = stream {
             let mut buffer = vec![0; 64 << 10];
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
                 flow.count(read);
-                let head = kept.take(&buffer[..read]);
-                // A disk that is full costs the copy for people, not the run.
+                let head = ends.take(&buffer[..read]);
+                // If the disk is full the copy in the file is incomplete, and the command goes on.
                 file = file.filter(|mut file| file.write_all(&buffer[..head]).is_ok());
             }
         }
-        let captured = kept.done();
+        let captured = ends.done();
         if let Some(mut file) = file {
             file.write_all(captured.mark().as_bytes()).and_then(|()| file.write_all(&captured.tail)).ok();
         }
@@ -112,10 +115,11 @@ pub(super) fn drain(
     })
 }
 
-/// Waits for a drained stream, but not for a stranger who holds the pipe open after everything has ended.
+/// Waits for the end of a drained stream; gives up after [`PATIENCE`], since a process that is not the command's may hold the
+/// pipe open.
 pub(super) async fn collect(drain: Option<JoinHandle<Captured>>) -> Captured {
     let Some(mut drain) = drain else { return Captured::default() };
-    if let Ok(captured) = timeout(Duration::from_secs(2), &mut drain).await {
+    if let Ok(captured) = timeout(PATIENCE, &mut drain).await {
         captured.unwrap_or_default()
     } else {
         drain.abort();
@@ -123,14 +127,15 @@ pub(super) async fn collect(drain: Option<JoinHandle<Captured>>) -> Captured {
     }
 }
 
-struct Keep {
+/// Collects the two ends of a stream.
+struct Ends {
     captured: Captured,
     tail: VecDeque<u8>,
     limit: usize,
 }
 
-impl Keep {
-    /// Takes the next bytes; says how many of them went to the head.
+impl Ends {
+    /// Takes the next bytes; returns how many of them went to the head.
     fn take(&mut self, bytes: &[u8]) -> usize {
         self.captured.total += bytes.len() as u64;
         let head = bytes.len().min(self.limit - self.captured.head.len());

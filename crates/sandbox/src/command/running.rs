@@ -1,4 +1,4 @@
-//! A step that runs: its end, by itself or from here, and what is known of it then.
+//! A command that runs.
 
 use std::io;
 use std::sync::Arc;
@@ -9,104 +9,106 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::exit::{Exit, PluginEvent, Stopped};
+use super::limit_hit::LimitHit;
 use super::observer::{CommandEnd, Observed};
+use super::output::{self, Captured};
+use super::protocol::{Ended, Event, Request};
 use super::supervised::Supervised;
-use super::{Captured, Ended, Event, Exit, Hit, Stopped, Told, output, supervisor, tree};
+use super::tree;
 
-/// Bytes of lines that are kept of one step; what comes after is as if it had not been said.
-const MOST_TOLD: usize = 64 << 20;
+/// Bytes of events that are kept of one command; later events are dropped.
+const MAX_EVENT_BYTES: usize = 64 << 20;
 
-/// A step that runs. Dropping it ends the step and everything it started.
+/// Searches for orphans that find none before they are taken to be gone: a process in the middle of an exec shows no
+/// environment for a moment.
+const QUIET_SEARCHES: usize = 3;
+
+/// A command that runs. Dropping it ends the command and everything that it started.
 #[derive(Debug)]
 pub struct Running {
     pub(super) supervisor: Supervised,
+    /// The environment variable that marks the command's processes, with its value.
     pub(super) mark: String,
     pub(super) control: OwnedWriteHalf,
-    pub(super) events: BufReader<OwnedReadHalf>,
+    pub(super) event_stream: BufReader<OwnedReadHalf>,
+    /// The part of an event that has been read.
     pub(super) line: String,
     pub(super) stdout: Option<JoinHandle<Captured>>,
     pub(super) stderr: Option<JoinHandle<Captured>>,
-    /// What comes of both.
+    /// Bytes of stdout and stderr together.
     pub(super) flow: Arc<output::Flow>,
-    /// Too much came, and the supervisor was told.
+    /// Whether the supervisor was asked to end the command because of too much output.
     pub(super) flooded: bool,
     pub(super) started: Instant,
+    /// Time between two of SIGINT, SIGTERM and SIGKILL.
     pub(super) grace: Duration,
-    /// Counts it, once it has started.
-    pub(super) watched: Option<Observed>,
+    /// Reports the command's end to the observer; none before its start.
+    pub(super) observed: Option<Observed>,
     pub(super) stopped: Option<Stopped>,
     pub(super) ended: Option<Ended>,
-    pub(super) told: Vec<Told>,
-    pub(super) told_bytes: usize,
+    pub(super) events: Vec<PluginEvent>,
+    pub(super) event_bytes: usize,
 }
 
 impl Running {
-    /// Waits for the end of the step and of everything it started. Safe to drop and call again.
+    /// Waits for the end of the command and of everything that it started. Safe to drop and call again.
     pub async fn ended(&mut self) {
         let flow = self.flow.clone();
         while self.ended.is_none() {
             let watches = !self.flooded;
             let event = tokio::select! {
                 event = self.next_event() => event,
-                () = flow.over(), if watches => {
+                () = flow.exceeded(), if watches => {
                     self.flooded = true;
-                    // A failed write means that the supervisor has just ended.
-                    self.control.write_all(&[supervisor::FLOODED]).await.ok();
+                    self.send(Request::KillForOutput).await;
                     continue;
                 }
             };
             self.ended = match event {
                 Ok(Event::Ended(ended)) => Some(ended),
-                Ok(Event::Told(told)) => {
-                    self.note(told);
+                Ok(Event::Plugin(event)) => {
+                    self.keep(event);
                     None
                 }
                 Ok(_) => None,
-                // The supervisor is gone without a word: only a SIGKILL does that. What it watched over is ours now.
-                Err(_) => Some(self.inherit().await),
+                // The supervisor ended without an event: somebody killed it. Its processes are killed from here.
+                Err(_) => Some(self.kill_orphans().await),
             };
         }
     }
 
-    /// Interrupts the step: SIGINT to its group, grace, SIGTERM, grace, SIGKILL to all that it started.
+    /// Stops the command: SIGINT to its group, SIGTERM after the grace, SIGKILL to everything after another grace.
     pub async fn stop(mut self, why: Stopped) -> Exit {
-        for request in [supervisor::INTERRUPT, supervisor::TERMINATE, supervisor::KILL] {
-            // A failed write means that the supervisor has just ended; waiting finds that out.
-            self.control.write_all(&[request]).await.ok();
+        for request in [Request::Interrupt, Request::Terminate, Request::Kill] {
+            self.send(request).await;
             if timeout(self.grace, self.ended()).await.is_ok() {
                 break;
             }
         }
         if self.ended.is_none() {
-            // A supervisor that does not even answer a kill was stopped or is stuck: end everything from here.
-            self.ended = Some(self.inherit().await);
+            // A supervisor that does not answer a kill was stopped or is stuck.
+            self.ended = Some(self.kill_orphans().await);
         }
         self.stopped = Some(why);
         self.finish().await
     }
 
-    fn note(&mut self, told: Told) {
-        self.told_bytes = self.told_bytes.saturating_add(told.line.len());
-        if self.told_bytes <= MOST_TOLD {
-            self.told.push(told);
-        }
-    }
-
-    /// Collects the output of a step that has ended.
+    /// Waits for the command's end, and returns its result.
     pub async fn finish(mut self) -> Exit {
         self.ended().await;
         let mut ended = self.ended.take().unwrap_or_default();
         let stdout = output::collect(self.stdout.take()).await;
         let stderr = output::collect(self.stderr.take()).await;
-        // Too much, and at its end before anybody could end it.
-        if self.flow.is_over() && !ended.hits.contains(&Hit::Output) {
-            ended.hits.push(Hit::Output);
+        // The command may end after too much output, before it is killed for that.
+        if self.flow.is_exceeded() && !ended.limit_hits.contains(&LimitHit::Output) {
+            ended.limit_hits.push(LimitHit::Output);
         }
-        if let Some(watched) = self.watched.take() {
-            watched.ended(CommandEnd {
+        if let Some(observed) = self.observed.take() {
+            observed.ended(CommandEnd {
                 stopped: self.stopped,
                 leftovers: ended.leftovers,
-                hits: &ended.hits,
+                limit_hits: &ended.limit_hits,
             });
         }
         Exit {
@@ -116,20 +118,31 @@ impl Running {
             wall: self.started.elapsed(),
             cpu: ended.cpu,
             leftovers: ended.leftovers,
-            memory: ended.memory,
-            hits: ended.hits,
-            told: std::mem::take(&mut self.told),
-            report: ended.report,
-            spoiled: ended.spoiled,
+            memory_peak: ended.memory_peak,
+            limit_hits: ended.limit_hits,
+            events: std::mem::take(&mut self.events),
+            report_error: ended.report_error,
+            tampered_file: ended.tampered_file,
             stdout,
             stderr,
         }
     }
 
-    /// The next word of the supervisor's.
+    fn keep(&mut self, event: PluginEvent) {
+        self.event_bytes = self.event_bytes.saturating_add(event.line.len());
+        if self.event_bytes <= MAX_EVENT_BYTES {
+            self.events.push(event);
+        }
+    }
+
+    /// Sends a request to the supervisor. A failed write means that it has just ended, which the next read finds out.
+    pub(super) async fn send(&mut self, request: Request) {
+        self.control.write_all(&[request.byte()]).await.ok();
+    }
+
+    /// Reads the supervisor's next event. Safe to drop and call again: what was read stays in `line`.
     pub(super) async fn next_event(&mut self) -> io::Result<Event> {
-        // `line` lives in self: a cancelled read keeps what it had.
-        let read = self.events.read_line(&mut self.line).await?;
+        let read = self.event_stream.read_line(&mut self.line).await?;
         if read == 0 || !self.line.ends_with('\n') {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -138,21 +151,20 @@ impl Running {
         event
     }
 
-    /// Ends everything that a supervisor watched over which no longer does, and the supervisor with it.
-    pub(super) async fn inherit(&mut self) -> Ended {
-        let mut met = tree::kill_supervisor(self.supervisor.id());
+    /// Kills a supervisor that failed, and everything that was below it.
+    pub(super) async fn kill_orphans(&mut self) -> Ended {
+        let mut killed = tree::kill_supervisor(self.supervisor.id());
         let mut quiet = 0;
-        // Several looks that find nothing: a process in the middle of an exec shows no environment for a moment.
         for _ in 0..100 {
             let found = tree::kill_marked(&self.mark);
             quiet = if found.is_empty() { quiet + 1 } else { 0 };
-            met.extend(found);
-            if quiet == 3 {
+            killed.extend(found);
+            if quiet == QUIET_SEARCHES {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let leftovers = u32::try_from(met.len()).unwrap_or(u32::MAX);
+        let leftovers = u32::try_from(killed.len()).unwrap_or(u32::MAX);
         Ended { signal: Some(nix::libc::SIGKILL), leftovers, ..Ended::default() }
     }
 }

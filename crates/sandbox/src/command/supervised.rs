@@ -1,11 +1,11 @@
-//! The runner's side of a supervisor: one that nobody listens to any more ends what it watches over and then itself,
-//! and is waited for somewhere.
+//! The supervisor's process, as the runner holds it.
 
 use tokio::process::Child;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-/// A supervisor. Dropping it leaves its end to `ending`.
+/// A supervisor. It ends itself and everything below it when its control socket is closed; dropping this waits for that in
+/// a task of `ending`.
 #[derive(Debug)]
 pub(super) struct Supervised {
     child: Option<Child>,
@@ -17,7 +17,7 @@ impl Supervised {
         Self { child: Some(child), ending }
     }
 
-    /// Its process id, as long as it was not waited for.
+    /// Returns the process id, unless the process was waited for.
     pub(super) fn id(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::id)
     }
@@ -25,7 +25,8 @@ impl Supervised {
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        // It exits right after its last event, but a mount namespace takes a moment to go: no answer waits for that.
+        // The supervisor exits right after its last event, but the kernel takes a moment to remove a mount namespace: no
+        // result waits for that.
         if let (Some(mut child), Ok(runtime)) = (self.child.take(), Handle::try_current()) {
             self.ending.spawn_on(async move { child.wait().await.map(drop) }, &runtime);
         }

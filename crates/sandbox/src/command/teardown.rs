@@ -1,4 +1,4 @@
-//! The last sweep of a confined step: what is found by its user, not by its parents.
+//! Removal of what a command's user left: processes and shared objects that are found by their user, not by their parents.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,8 +9,8 @@ use nix::unistd::{ForkResult, Pid, Uid, fork};
 
 use crate::confine::{Level, Plan};
 
-/// Ends all processes of the user that a step had to itself, and removes what they left in folders that all share.
-/// Where namespaces did that already, there is nothing to do.
+/// Kills all processes of the user that a command had to itself, and removes what they left in shared folders. With
+/// namespaces the kernel has done that, and this does nothing.
 #[expect(unsafe_code, reason = "a process of that user's is the one that may signal all of them at a moment")]
 pub(super) fn of_user(plan: &Plan) {
     let Some(user) = plan.user.filter(|_| plan.level == Level::Basic) else { return };
@@ -21,10 +21,10 @@ pub(super) fn of_user(plan: &Plan) {
             if nix::unistd::setresuid(uid, uid, uid).is_ok() {
                 kill(Pid::from_raw(-1), Signal::SIGKILL).ok();
             }
-            // SAFETY: ends this process at once, without what its parent registered for its own end.
+            // SAFETY: ends this process at once, without running its parent's exit handlers.
             unsafe { nix::libc::_exit(0) }
         }
-        // What it ends must not make anything anew behind the one who clears up.
+        // Wait until they are killed: they must not make anything new while it is removed.
         Ok(ForkResult::Parent { child }) => while waitpid(child, None) == Err(nix::errno::Errno::EINTR) {},
         Err(_) => {}
     }
@@ -39,7 +39,7 @@ pub(super) fn of_user(plan: &Plan) {
     }
 }
 
-/// Removes System V memory, semaphores and queues of `user`: they belong to no process and stay for the next one.
+/// Removes System V shared memory, semaphores and queues of `user`: they outlive the processes that made them.
 #[expect(unsafe_code, reason = "the calls have no safe form")]
 fn remove_ipc(user: u32) {
     for (kind, id) in [("shm", "shmid"), ("sem", "semid"), ("msg", "msqid")] {
@@ -47,7 +47,7 @@ fn remove_ipc(user: u32) {
         let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let heads = lines.next().unwrap_or_default();
         let column = |name: &str| heads.iter().position(|head| *head == name);
-        // Who made it: that cannot be changed, its owner can.
+        // The creator's id: the owner's can be changed.
         let (Some(id), Some(owner)) = (column(id), column("cuid")) else { continue };
         for line in lines {
             let number = |column: usize| line.get(column).and_then(|word| word.parse::<i64>().ok());

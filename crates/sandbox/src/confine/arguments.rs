@@ -1,4 +1,4 @@
-//! Bubblewrap's command line: what a task sees of the machine, and where.
+//! Bubblewrap's command line: which of the machine's files a command sees, and where.
 
 use std::fs;
 use std::os::fd::RawFd;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::view::{SHARED, SYSTEM, TERMINALS, visible};
 use super::{Network, Plan, SuiteView, ToolView, View};
 
-/// The arguments of bubblewrap for `plan`; `program` is the descriptor of the runner's own binary.
+/// Returns bubblewrap's arguments for `plan`. `program` is the descriptor of the runner's own binary, `orders` that of the
+/// [setup's orders](super::setup::Orders).
 pub fn of(plan: &Plan, dir: &Path, program: RawFd, orders: RawFd) -> Vec<String> {
     let mut line = Line(Vec::new());
     line.add(&["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]);
@@ -23,10 +24,11 @@ pub fn of(plan: &Plan, dir: &Path, program: RawFd, orders: RawFd) -> Vec<String>
         View::All => line.add(&["--bind", "/", "/"]),
     }
     line.add(&["--chdir", &text(dir), "--"]);
-    line.add(&[&format!("/proc/self/fd/{program}"), super::stage::MODE, &orders.to_string()]);
+    line.add(&[&format!("/proc/self/fd/{program}"), super::setup::MODE, &orders.to_string()]);
     line.0
 }
 
+/// A command line.
 struct Line(Vec<String>);
 
 impl Line {
@@ -39,7 +41,7 @@ impl Line {
     }
 }
 
-/// Paths of the runner's are UTF-8; that is checked at the start.
+/// Writes a path of the runner, which is UTF-8: that is checked when the runner starts.
 fn text(path: &Path) -> String {
     path.display().to_string()
 }
@@ -51,14 +53,14 @@ fn suite_arguments(line: &mut Line, view: &SuiteView) {
             Err(_) => line.mount("--ro-bind-try", folder, folder),
         }
     }
-    let stage = &view.stage;
-    line.mount("--ro-bind", &stage.join("etc"), Path::new("/etc"));
+    let disk = &view.mountpoint;
+    line.mount("--ro-bind", &disk.join("etc"), Path::new("/etc"));
     line.add(&["--proc", "/proc", "--dev", "/dev"]);
-    line.mount("--dev-bind", &stage.join(TERMINALS), Path::new("/dev/pts"));
+    line.mount("--dev-bind", &disk.join(TERMINALS), Path::new("/dev/pts"));
     for (folder, to) in [("shm", SHARED), ("tmp", "/tmp"), ("vartmp", "/var/tmp")] {
-        line.mount("--bind", &stage.join(folder), Path::new(to));
+        line.mount("--bind", &disk.join(folder), Path::new(to));
     }
-    let mut fixed = Vec::new();
+    let mut sealed = Vec::new();
     let shown: Vec<&PathBuf> = visible(view).collect();
     let own = [
         ("src", &view.source),
@@ -68,24 +70,24 @@ fn suite_arguments(line: &mut Line, view: &SuiteView) {
         ("out", &view.out),
     ];
     for path in shown.iter().copied().chain(own.iter().map(|(_, path)| *path)) {
-        // In a folder that the task may write to, the way to its own folders is to be no one's to move.
-        if let Some(first) = first_below(path).filter(|first| !fixed.contains(first)) {
+        // The parents of the task's folders must not be moved, also if they lie in a folder that the task may write to.
+        if let Some(first) = first_below(path).filter(|first| !sealed.contains(first)) {
             line.add(&["--tmpfs", &text(&first)]);
-            fixed.push(first);
+            sealed.push(first);
         }
     }
     for (number, path) in shown.into_iter().enumerate() {
-        line.mount("--ro-bind", &stage.join("ro").join(number.to_string()), path);
+        line.mount("--ro-bind", &disk.join("ro").join(number.to_string()), path);
     }
     for (folder, path) in own {
-        line.mount("--bind", &stage.join(folder), path);
+        line.mount("--bind", &disk.join(folder), path);
     }
-    for folder in fixed.iter().map(PathBuf::as_path).chain([Path::new("/dev"), Path::new("/")]) {
+    for folder in sealed.iter().map(PathBuf::as_path).chain([Path::new("/dev"), Path::new("/")]) {
         line.add(&["--remount-ro", &text(folder)]);
     }
 }
 
-/// The first part of `path` below a folder for temporary files.
+/// Returns the first folder of `path` below a folder for temporary files.
 fn first_below(path: &Path) -> Option<PathBuf> {
     ["/tmp", "/var/tmp", "/dev/shm"].iter().map(Path::new).find_map(|folder| {
         let rest = path.strip_prefix(folder).ok()?;

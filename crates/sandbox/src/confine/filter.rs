@@ -1,7 +1,7 @@
-//! The system calls that a confined program may not make.
+//! System calls that a confined program may not make.
 //!
-//! A list of what is denied, not of what is allowed: students' programs use whatever a C library uses. What is denied
-//! has no place in a lab: the kernel's less tried interfaces, other namespaces, other processes' memory.
+//! This is a list of denied calls, not of allowed ones: students' programs use whatever a C library uses. Denied are the
+//! kernel's less tested interfaces, other namespaces and other processes' memory.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,25 +13,32 @@ use seccompiler::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What differs between steps.
+/// Groups of system calls that are allowed to some commands only.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a door of its own")]
 pub struct Allowed {
     /// IPv4 and IPv6 sockets.
     pub inet: bool,
-    /// What concerns other processes, where those in sight are its own.
+    /// Calls that concern other processes: allowed if the program sees its own processes only.
     pub alone: bool,
-    /// Looking into other processes: harmless there, and where Landlock keeps it to its own.
+    /// Calls that inspect other processes: allowed there, and where Landlock restricts them to the program's own.
     pub ptrace: bool,
-    /// Memory that is no process's own: counted by a control group, and by nothing else.
+    /// Memory that belongs to no process: allowed if a control group counts it.
     pub hidden_memory: bool,
-    /// Extended attributes and flags of files, access lists among them: an owner's, which no broker looks at.
+    /// Extended attributes, access lists and flags of files: denied with a broker, which does not handle them.
     pub attributes: bool,
-    /// Named queues, which nobody finds in order to remove them: harmless in an IPC namespace.
+    /// Named message queues: allowed in an IPC namespace, since they cannot be found and removed otherwise.
     pub queues: bool,
 }
 
-/// Denied with "operation not permitted".
+impl Allowed {
+    /// Allows all groups.
+    pub fn all() -> Self {
+        Self { inet: true, alone: true, ptrace: true, hidden_memory: true, attributes: true, queues: true }
+    }
+}
+
+/// Denied with `EPERM` (operation not permitted).
 const DENIED: &[libc::c_long] = &[
     // Mounts and namespaces.
     libc::SYS_mount,
@@ -55,7 +62,7 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
     libc::SYS_fanotify_init,
-    // The machine itself.
+    // The machine.
     libc::SYS_kexec_load,
     libc::SYS_init_module,
     libc::SYS_finit_module,
@@ -73,16 +80,16 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_setdomainname,
     libc::SYS_syslog,
     libc::SYS_vhangup,
-    // Files by handle, past all folders.
+    // Access to files by handle, which passes by all folders.
     libc::SYS_open_by_handle_at,
     libc::SYS_name_to_handle_at,
 ];
 
-/// What would outlive the task and belongs to no process; where the task has a user of its own, it is found by that.
+/// Objects that outlive the task and belong to no process. If the task has a user of its own, they are found by the user.
 const LASTING: &[libc::c_long] = &[libc::SYS_shmget, libc::SYS_semget, libc::SYS_msgget];
 
-/// Denied where other processes than its own are in sight.
-const PRYING: &[libc::c_long] = &[
+/// Denied if the program sees other processes than its own.
+const INSPECTING: &[libc::c_long] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -90,13 +97,13 @@ const PRYING: &[libc::c_long] = &[
     libc::SYS_kcmp,
 ];
 
-/// Denied unless it is for the caller itself: with another's limits a program takes the suite's open files away, and the
-/// suite then finds no tests to run. With each call the arguments, and what is allowed there.
+/// Denied unless the call is about the caller itself: by lowering the suite's limit of open files a program can make the
+/// suite find no tests to run. Each call is followed by its arguments and the value that is allowed for each.
 const LIMITING: &[(libc::c_long, &[(u8, u64)])] = &[(libc::SYS_prlimit64, &[(0, 0)])];
 
-/// Denied too where other processes than its own are in sight: priority, processors. The kind is that of one process;
-/// of a user, "itself" is all that the user runs.
-const MEDDLING: &[(libc::c_long, &[(u8, u64)])] = &[
+/// Denied in the same way if the program sees other processes than its own: priority, processors. Only the kind "one
+/// process" is allowed: for a user, the caller "itself" means all processes of the user.
+const SCHEDULING: &[(libc::c_long, &[(u8, u64)])] = &[
     (libc::SYS_sched_setaffinity, &[(0, 0)]),
     (libc::SYS_sched_setscheduler, &[(0, 0)]),
     (libc::SYS_sched_setparam, &[(0, 0)]),
@@ -105,27 +112,27 @@ const MEDDLING: &[(libc::c_long, &[(u8, u64)])] = &[
     (libc::SYS_ioprio_set, &[(0, IOPRIO_WHO_PROCESS), (1, 0)]),
 ];
 
-/// Of `linux/ioprio.h`.
+/// From `linux/ioprio.h`.
 const IOPRIO_WHO_PROCESS: u64 = 1;
 
-/// Denied as if the kernel did not know them: programs then take the older way.
+/// Denied with `ENOSYS`, as if the kernel did not know them: programs then use older calls.
 const UNKNOWN: &[libc::c_long] = &[
-    // Its flags lie in memory, where a filter cannot look.
+    // Its flags are in memory, which a filter cannot read.
     libc::SYS_clone3,
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
-    // Their number is the whole machine's: one task could take all.
+    // Their number is limited for the whole machine: one task could use all of them.
     libc::SYS_io_setup,
     libc::SYS_io_submit,
     libc::SYS_io_getevents,
     libc::SYS_io_destroy,
 ];
 
-/// Unknown too where the task's user is the runner's: of these a user has so many, and each task's own supervisor needs one.
+/// Unknown as well if the task runs as the runner's user: their number is limited for a user, and each supervisor needs one.
 const COUNTED: &[libc::c_long] = &[libc::SYS_inotify_init, libc::SYS_inotify_init1];
 
-/// Denied, as if the file system had no such thing, where a broker keeps files as they are.
+/// Denied with `EOPNOTSUPP`, as if the file system did not support them, if a broker protects files.
 const ATTRIBUTES: &[libc::c_long] = &[
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
@@ -138,25 +145,25 @@ const ATTRIBUTES: &[libc::c_long] = &[
     FILE_SETATTR,
 ];
 
-/// Of Linux 6.13 and 6.17, the same number on all machines.
+/// From Linux 6.13 and 6.17; the same number on all architectures.
 const SETXATTRAT: libc::c_long = 463;
 /// See [`SETXATTRAT`].
 const REMOVEXATTRAT: libc::c_long = 466;
 /// See [`SETXATTRAT`].
 const FILE_SETATTR: libc::c_long = 469;
 
-/// Requests of `linux/fs.h` that change a file's flags, `FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR`, and its version, which an
-/// owner may too: `FS_IOC_SETVERSION` and ext4's own.
+/// Requests from `linux/fs.h` by which an owner changes a file's flags, `FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR`, and its
+/// version, `FS_IOC_SETVERSION` and ext4's own.
 const FLAGS: &[u64] = &[0x4008_6602, 0x401c_5820, 0x4008_7602, 0x4008_6604];
 
-/// Denied with this bit in this argument: huge pages of the machine's pool, which no limit of a task counts.
+/// Denied with this bit in this argument: huge pages of the machine's pool, which count for no limit of a task.
 const HUGE: &[(libc::c_long, u8, u64)] = &[
     (libc::SYS_mmap, 3, libc::MAP_HUGETLB as u64),
     (libc::SYS_shmget, 2, libc::SHM_HUGETLB as u64),
     (libc::SYS_memfd_create, 1, libc::MFD_HUGETLB as u64),
 ];
 
-/// New namespaces, as `clone` asks for them.
+/// Flags of `clone` that are denied: new namespaces.
 const NAMESPACES: &[libc::c_int] = &[
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWNS,
@@ -165,13 +172,13 @@ const NAMESPACES: &[libc::c_int] = &[
     libc::CLONE_NEWIPC,
     libc::CLONE_NEWUTS,
     libc::CLONE_NEWCGROUP,
-    // And a child that is its parent's sibling: a broker knows forks of those that it trusts by their parent.
+    // A child that is its parent's sibling: a broker recognizes forks of trusted processes by their parent.
     libc::CLONE_PARENT,
 ];
 
-/// Denies from here on, to this process and all it starts, for ever.
+/// Applies the filter to this process and to everything that it starts. It cannot be removed.
 pub(super) fn apply(allowed: Allowed) -> io::Result<()> {
-    apply_filter(&other_numbers()).map_err(io::Error::other)?;
+    apply_filter(&other_abi()).map_err(io::Error::other)?;
     for (rules, errno) in [
         (sockets(allowed.inet)?, libc::EAFNOSUPPORT),
         (unknown(allowed), libc::ENOSYS),
@@ -184,17 +191,16 @@ pub(super) fn apply(allowed: Allowed) -> io::Result<()> {
     Ok(())
 }
 
-/// The same calls by other numbers, as a second kind of programs has them on this machine: what is said here of one is not
-/// said of the other. None is let through.
-fn other_numbers() -> BpfProgram {
-    /// Where the number lies in `struct seccomp_data`, which is what a filter sees.
+/// Denies all calls of the x32 ABI: it has other numbers for the same calls, which the other filters do not list.
+fn other_abi() -> BpfProgram {
+    /// Offset of the call's number in `struct seccomp_data`, which a filter reads.
     const NUMBER: u32 = 0;
-    /// `__X32_SYSCALL_BIT`; no call of any machine's own has as many.
-    const OTHERS: u32 = 0x4000_0000;
+    /// `__X32_SYSCALL_BIT`; the native calls have lower numbers on every architecture.
+    const X32: u32 = 0x4000_0000;
     let line = |code: u32, jt, jf, k| sock_filter { code: u16::try_from(code).unwrap_or(0), jt, jf, k };
     vec![
         line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, NUMBER),
-        line(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, OTHERS),
+        line(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
         line(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs()),
         line(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ]
@@ -212,27 +218,27 @@ fn compile(rules: Rules, errno: libc::c_int) -> io::Result<BpfProgram> {
 fn denied(allowed: Allowed) -> io::Result<Rules> {
     let mut calls: Vec<libc::c_long> = DENIED.to_vec();
     if !allowed.ptrace {
-        calls.extend(PRYING);
+        calls.extend(INSPECTING);
     }
     if !allowed.alone || !allowed.hidden_memory {
         calls.extend(LASTING);
     }
     if !allowed.hidden_memory {
-        // What was given to a pipe is no process's any more, however large.
+        // Pages that were given to a pipe belong to no process.
         calls.extend([libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_vmsplice]);
     }
     if !allowed.queues {
         calls.push(libc::SYS_mq_open);
     }
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    let meddling = MEDDLING.iter().filter(|_| !allowed.alone);
-    for &(call, taken) in LIMITING.iter().chain(meddling) {
+    let scheduling = SCHEDULING.iter().filter(|_| !allowed.alone);
+    for &(call, taken) in LIMITING.iter().chain(scheduling) {
         let others =
             taken.iter().map(|&(argument, own)| rule(vec![condition(argument, Len::Dword, Op::Ne, own)?]));
         rules.insert(call, others.collect::<io::Result<_>>()?);
     }
     for &(call, argument, bit) in HUGE {
-        // A call that is denied whatever it asks for stays so.
+        // A call that is denied with any argument stays denied.
         if let std::collections::btree_map::Entry::Vacant(free) = rules.entry(call) {
             free.insert(vec![rule(vec![condition(argument, Len::Dword, Op::MaskedEq(bit), bit)?])?]);
         }
@@ -243,7 +249,7 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
         namespaces.push(rule(vec![condition(0, Len::Qword, Op::MaskedEq(flag), flag)?])?);
     }
     rules.insert(libc::SYS_clone, namespaces);
-    // Words put into the input of a terminal.
+    // Requests that put characters into the input of a terminal.
     let mut ioctls = Vec::new();
     let flags = FLAGS.iter().filter(|_| !allowed.attributes);
     for &request in [libc::TIOCSTI, libc::TIOCLINUX].iter().chain(flags) {
@@ -251,12 +257,12 @@ fn denied(allowed: Allowed) -> io::Result<Rules> {
     }
     rules.insert(libc::SYS_ioctl, ioctls);
     if !allowed.attributes {
-        // Orphans would become its children.
+        // A subreaper: orphans would become its children, not the broker's.
         let subreaper = u64::from(libc::PR_SET_CHILD_SUBREAPER.unsigned_abs());
         rules.insert(libc::SYS_prctl, vec![rule(vec![condition(0, Len::Dword, Op::Eq, subreaper)?])?]);
     }
-    // A lease on a file that its user shares with others, such as one of the suite's environment, has each of them wait
-    // for as long as the kernel lets it: the runner itself, and other tasks.
+    // A lease on a file that tasks of the same user share, such as one of the suite's environment, delays the runner and
+    // other tasks when they open it.
     let leases = u64::from(libc::F_SETLEASE.unsigned_abs());
     rules.insert(libc::SYS_fcntl, vec![rule(vec![condition(1, Len::Dword, Op::Eq, leases)?])?]);
     Ok(rules)
@@ -271,7 +277,7 @@ fn unknown(allowed: Allowed) -> Rules {
     UNKNOWN.iter().chain(counted).map(|&call| (call, Vec::new())).collect()
 }
 
-/// Sockets of all families but these: no vsock, alg, netlink, packet.
+/// Denies sockets of all families but these: no vsock, alg, netlink, packet.
 fn sockets(inet: bool) -> io::Result<Rules> {
     let mut families = vec![libc::AF_UNIX];
     if inet {

@@ -1,5 +1,5 @@
-//! An own user for each task that runs at a time, where the runner is root: what one leaves cannot reach another, nor
-//! the runner, nor anybody else on the machine.
+//! A user of its own for each running task, if the runner is root: what a task leaves cannot reach another task, the runner,
+//! or another user of the machine.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
@@ -10,42 +10,48 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-/// The first user to lend, unless told otherwise. The 4,096 from here on are nobody's by convention: above those that
-/// Debian (60000 to 64999) and systemd (60001 to 60577, 61184 to 65519) give away, below those of /etc/subuid (100000).
+/// First user id that is lent by default. The 4,096 ids from here on are unused by convention: they are above the ids that
+/// Debian (60000 to 64999) and systemd (60001 to 60577, 61184 to 65519) assign, and below those of /etc/subuid (100000).
 /// See "Users, Groups, UIDs and GIDs on systemd Systems".
 pub const FIRST: u32 = 70_000;
 
-/// The same where there is no such user: in a user namespace of the usual 65,536, a container's say.
+/// First user id in a user namespace of the usual 65,536 ids, such as a container's, where [`FIRST`] does not exist.
 const FIRST_IN_NAMESPACE: u32 = 60_000;
 
-/// How many are tried: more than any runner's `--concurrent`, on one host together.
-const MOST: u32 = 4_096;
+/// Number of user ids that are lent: more than `--concurrent` of all runners of one host together.
+const COUNT: u32 = 4_096;
 
-/// The users to lend.
+/// Users that can be lent to tasks.
 #[derive(Debug, Clone)]
 pub struct Users {
     first: u32,
     locks: PathBuf,
-    /// Whether a number is somebody's, as far as it was looked up: the database may be on another host.
-    somebodys: Arc<Mutex<HashMap<u32, bool>>>,
+    /// Whether an id belongs to a user or a group of the machine. Cached, since the database may be on another host.
+    taken: Arc<Mutex<HashMap<u32, bool>>>,
 }
 
 impl Users {
-    /// Users from `first` on, with their locks in `locks`, which all runners of a host must share.
+    /// Makes the users from `first` on, with their locks in the folder `locks`, which all runners of a host must share.
+    ///
+    /// # Errors
+    /// The system's error if the folder cannot be made.
     pub fn new(first: u32, locks: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(locks)?;
         let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
         let first = if first == FIRST && !holds(&map, FIRST) { FIRST_IN_NAMESPACE } else { first };
-        Ok(Self { first, locks: locks.to_owned(), somebodys: Arc::default() })
+        Ok(Self { first, locks: locks.to_owned(), taken: Arc::default() })
     }
 
-    /// Lends a user that nobody uses and that is nobody's: at the end of a task all processes of its user are ended.
-    /// It comes back when the loan is dropped, also by a crash.
+    /// Lends a user that no task uses and that the machine does not know: all its processes are killed at the task's end.
+    /// The user is returned when the loan is dropped, and when this process ends.
+    ///
+    /// # Errors
+    /// An error if no user is free or a lock cannot be made.
     pub fn lend(&self) -> io::Result<Loan> {
-        let last = self.first + (MOST - 1);
+        let last = self.first + (COUNT - 1);
         let mut skipped = 0;
         for uid in self.first..=last {
-            if self.is_somebodys(uid) {
+            if self.is_taken(uid) {
                 skipped += 1;
                 continue;
             }
@@ -59,36 +65,37 @@ impl Users {
         Err(io::Error::other(format!(
             "none of the user ids {} to {last} is free: {skipped} belong to users or groups of this machine, {} are lent; choose another --sandbox-uid",
             self.first,
-            MOST - skipped
+            COUNT - skipped
         )))
     }
 
-    /// Whether the machine knows a user or a group of this number.
-    fn is_somebodys(&self, uid: u32) -> bool {
-        let mut known = self.somebodys.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns whether the machine knows a user or a group of this id.
+    fn is_taken(&self, uid: u32) -> bool {
+        let mut known = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         *known.entry(uid).or_insert_with(|| {
             let listed = ["/etc/passwd", "/etc/group"].into_iter().any(|file| lists(file, uid));
-            // All that the machine asks about users, such as systemd or a directory, is loaded into this process for the
-            // question: two megabytes of its memory. By convention they know nobody of the default numbers.
+            // A look-up loads the modules of systemd or of a directory service into this process: two megabytes of memory.
+            // By convention they know none of the default ids.
             listed || ![FIRST, FIRST_IN_NAMESPACE].contains(&self.first) && is_known(uid)
         })
     }
 }
 
-/// Whether a file in the shape of `/etc/passwd` or `/etc/group` has an entry of this number.
+/// Returns whether a file in the format of `/etc/passwd` or `/etc/group` has an entry of this id.
 fn lists(file: &str, uid: u32) -> bool {
     let number = uid.to_string();
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines().any(|line| line.split(':').nth(2) == Some(&number))
 }
 
-/// Whether anybody the machine asks knows it. A database that does not answer names nobody.
+/// Returns whether the machine's user database knows the id. A database that does not answer counts as not knowing it.
 fn is_known(uid: u32) -> bool {
     matches!(User::from_uid(Uid::from_raw(uid)), Ok(Some(_)))
         || matches!(Group::from_gid(Gid::from_raw(uid)), Ok(Some(_)))
 }
 
-/// Whether a map of a user namespace, as the kernel shows it, holds `uid`. What cannot be read is taken as if.
+/// Returns whether `uid` exists in a user namespace with this map, as the kernel shows it. An unreadable map counts as
+/// holding all ids.
 fn holds(map: &str, uid: u32) -> bool {
     let range = |line: &str| {
         let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().ok());
@@ -98,10 +105,10 @@ fn holds(map: &str, uid: u32) -> bool {
     map.is_empty() || map.lines().filter_map(range).any(|range| range.contains(&u64::from(uid)))
 }
 
-/// A user that is lent.
+/// A user that is lent to a task.
 #[derive(Debug)]
 pub struct Loan {
-    /// Its number; the group has the same.
+    /// User id; the group id is the same.
     pub uid: u32,
     _file: File,
 }
@@ -111,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_lent_twice() {
+    fn lends_no_user_twice() {
         let folder = tempfile::tempdir().unwrap();
         let users = Users::new(FIRST + 1, &folder.path().join("users")).unwrap();
         let (first, second) = (users.lend().unwrap(), users.lend().unwrap());
@@ -121,17 +128,17 @@ mod tests {
     }
 
     #[test]
-    fn never_lends_a_real_user() {
+    fn lends_no_user_of_this_machine() {
         let folder = tempfile::tempdir().unwrap();
-        // `nobody` is 65534 on every machine.
+        // 65534 is the user `nobody` on every machine.
         let users = Users::new(65_533, &folder.path().join("users")).unwrap();
         let lent: Vec<_> = (0..3).map(|_| users.lend().unwrap()).collect();
         let numbers: Vec<u32> = lent.iter().map(|loan| loan.uid).collect();
         assert_eq!(numbers, [65_533, 65_535, 65_536]);
         assert!(lists("/etc/passwd", 65_534) && !lists("/etc/passwd", FIRST) && !lists("/nonexistent", 0));
-        // And all of these have one.
+        // All ids but one are taken.
         let users = Users::new(FIRST, &folder.path().join("users")).unwrap();
-        *users.somebodys.lock().unwrap() = (FIRST..FIRST + MOST).map(|uid| (uid, uid != FIRST + 7)).collect();
+        *users.taken.lock().unwrap() = (FIRST..FIRST + COUNT).map(|uid| (uid, uid != FIRST + 7)).collect();
         let only = users.lend().unwrap();
         assert_eq!(only.uid, FIRST + 7);
         let error = users.lend().unwrap_err().to_string();
@@ -142,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_says_whom_it_holds() {
+    fn reads_maps_of_user_namespaces() {
         let whole = "         0          0 4294967295\n";
         let container = "         0     100000      65536\n";
         let own = "         0       1000          1\n         1     100000      65536\n";

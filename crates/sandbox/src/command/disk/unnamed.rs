@@ -1,4 +1,4 @@
-//! Files that have no name any more, but are open: their room is taken until the last descriptor is closed.
+//! Files without a name that are open: they take room until the last descriptor is closed.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,34 +13,34 @@ use nix::unistd::{Gid, Uid, getegid, geteuid, getpid, setfsgid, setfsuid};
 use super::super::tree::{self, Process};
 use super::walk::Walk;
 
-/// Counts those of all processes below this one, which run as `user`, if that is another one. What a process that is not
-/// dumpable has open is shown to nobody but root, and in a container not even to him.
-pub(super) fn weigh(walk: &mut Walk, user: Option<u32>) {
+/// Counts such files of all processes below this one. `user` is the user id of the processes, if it is not this one's. Open
+/// files of a process that is not dumpable can be seen by root only, and in a container by nobody.
+pub(super) fn count(walk: &mut Walk, user: Option<u32>) {
     let hidden: Vec<Process> =
-        tree::below(getpid().as_raw()).into_iter().filter(|process| !look_into(process, walk)).collect();
+        tree::below(getpid().as_raw()).into_iter().filter(|process| !count_of(process, walk)).collect();
     if let Some(user) = user.filter(|_| !hidden.is_empty()) {
-        // Root in a container may not look into others' processes, but their own user may.
+        // Root in a container may not see the files of other users' processes, but their own user may.
         setfsgid(Gid::from_raw(user));
         setfsuid(Uid::from_raw(user));
         for process in &hidden {
-            look_into(process, walk);
+            count_of(process, walk);
         }
         setfsuid(geteuid());
         setfsgid(getegid());
-        // New credentials take it away. Should the runner have died just now, its end of the socket says so.
+        // New credentials clear the death signal. If the runner dies meanwhile, its end of the socket is closed.
         nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).ok();
     }
 }
 
-/// Counts what one process has open; whether that is shown.
-fn look_into(process: &Process, walk: &mut Walk) -> bool {
+/// Counts the open files of one process; returns whether all of them can be seen.
+fn count_of(process: &Process, walk: &mut Walk) -> bool {
     let open = match fs::read_dir(format!("/proc/{}/fd", process.pid)) {
         Ok(open) => open,
         Err(error) => return error.kind() != ErrorKind::PermissionDenied,
     };
     let mut shown = true;
     for entry in open.flatten() {
-        // Followed: what is open itself, whatever its name was.
+        // Following the link leads to the open file, whatever its name was.
         let meta = match fs::metadata(entry.path()) {
             Ok(meta) => meta,
             Err(error) => {
@@ -48,15 +48,15 @@ fn look_into(process: &Process, walk: &mut Walk) -> bool {
                 continue;
             }
         };
-        if meta.is_file() && meta.nlink() == 0 && Some(meta.dev()) != memory() {
+        if meta.is_file() && meta.nlink() == 0 && Some(meta.dev()) != memory_device() {
             walk.add_unnamed((meta.dev(), meta.ino()), meta.blocks());
         }
     }
     shown
 }
 
-/// The filesystem of files in memory, which never have a name, and are counted as memory.
-fn memory() -> Option<u64> {
+/// Returns the file system of files in memory, which never have a name and count as memory.
+fn memory_device() -> Option<u64> {
     static FOUND: OnceLock<Option<u64>> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let file = memfd_create(c"ostest-probe", MFdFlags::MFD_CLOEXEC).ok()?;

@@ -1,5 +1,6 @@
-//! Weighs a tree that its owner changes meanwhile, and hides things in: by descriptors, so that no path is too long;
-//! with two of them, so that no tree is too deep; also in folders whose owner took his own rights away.
+//! Counts the bytes and files in a tree that a hostile program changes at the same time. It works with descriptors, so that no
+//! path is too long; with two of them, so that no tree is too deep; and also in folders whose owner took his own access
+//! rights away.
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -13,26 +14,27 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use super::Hit;
+use super::LimitHit;
 use crate::confine::Limits;
 
-/// How often the way down is looked for again in one look, where folders move.
-const RETRIES: usize = 100;
+/// How often a walk descends again from the root because folders were moved.
+const MAX_RETRIES: usize = 100;
 
 const FOLDER: OFlag =
     OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
 
-/// A file or folder, whatever it is called.
+/// Identity of a file or folder: device and inode.
 pub(super) type Identity = (u64, u64);
 
-/// What has been counted so far, and what may be.
+/// A walk through trees: what has been counted, and the limits.
 pub(super) struct Walk {
-    most: (u64, u64),
-    /// Whether folders that their owner has closed are opened for it.
+    /// Limits of bytes and of files.
+    max: (u64, u64),
+    /// Whether folders without read permission are opened.
     open: bool,
     bytes: u64,
     files: u64,
-    /// Those that have more than one name, or none.
+    /// Files with more than one name, or none, that have been counted.
     seen: HashSet<Identity>,
 }
 
@@ -40,26 +42,27 @@ pub(super) struct Walk {
 struct Level {
     name: CString,
     identity: Identity,
-    /// Folders in it that are still to be looked into.
+    /// Folders in it that have not been walked.
     left: Vec<CString>,
-    /// Its mode, where it had to be changed.
+    /// Its original mode, if it was changed.
     mode: Option<u32>,
 }
 
 impl Walk {
     pub(super) fn new(limits: &Limits, open: bool) -> Self {
-        let most = (limits.disk.0.unwrap_or(u64::MAX), limits.files().unwrap_or(u64::MAX));
-        Self { most, open, bytes: 0, files: 0, seen: HashSet::new() }
+        let max = (limits.disk.0.unwrap_or(u64::MAX), limits.files().unwrap_or(u64::MAX));
+        Self { max, open, bytes: 0, files: 0, seen: HashSet::new() }
     }
 
-    pub(super) fn hit(&self) -> Option<Hit> {
-        if self.bytes > self.most.0 {
-            return Some(Hit::Disk);
+    /// Returns the limit that is exceeded.
+    pub(super) fn hit(&self) -> Option<LimitHit> {
+        if self.bytes > self.max.0 {
+            return Some(LimitHit::Disk);
         }
-        (self.files > self.most.1).then_some(Hit::Files)
+        (self.files > self.max.1).then_some(LimitHit::Files)
     }
 
-    /// Counts a file that was found by another way than its name.
+    /// Counts a file that was not found by its name.
     pub(super) fn add_unnamed(&mut self, identity: Identity, blocks: u64) {
         if self.seen.insert(identity) {
             self.files += 1;
@@ -67,8 +70,8 @@ impl Walk {
         }
     }
 
-    /// Counts all that is in the tree at `top`, or as much as is too much.
-    pub(super) fn weigh(&mut self, top: &Path) {
+    /// Counts everything in the tree at `top`, until a limit is exceeded.
+    pub(super) fn count(&mut self, top: &Path) {
         let Ok(root) = openat(AT_FDCWD, top, FOLDER, Mode::empty()) else { return };
         let Some(first) = self.list(&root, CString::default(), None) else { return };
         let mut levels = vec![first];
@@ -91,10 +94,10 @@ impl Walk {
             let Some(above) = levels.last() else { return };
             match up {
                 Ok(up) if identity_of(&up) == Some(above.identity) => here = up,
-                // Somebody has moved it, so that the way up leads elsewhere.
+                // The folder was moved, and its parent is another one now.
                 _ => {
                     retries += 1;
-                    let found = (retries < RETRIES).then(|| descend(&root, &mut levels)).flatten();
+                    let found = (retries < MAX_RETRIES).then(|| descend(&root, &mut levels)).flatten();
                     let Some(found) = found else { return };
                     here = found;
                 }
@@ -102,7 +105,7 @@ impl Walk {
         }
     }
 
-    /// Counts what is in a folder, and tells which folders are.
+    /// Counts the entries of a folder, and collects the folders among them.
     fn list(&mut self, folder: &OwnedFd, name: CString, mode: Option<u32>) -> Option<Level> {
         let identity = identity_of(folder)?;
         let mut left = Vec::new();
@@ -118,7 +121,7 @@ impl Walk {
             }
             let Ok(stat) = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
             let is_folder = is_a(&stat, SFlag::S_IFDIR);
-            // Several names of one file take its room once.
+            // A file with several names takes room once.
             if is_folder || stat.st_nlink == 1 || self.seen.insert((stat.st_dev, stat.st_ino)) {
                 let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
                 self.bytes = self.bytes.saturating_add(blocks.saturating_mul(512));
@@ -131,12 +134,12 @@ impl Walk {
     }
 }
 
-/// Opens a folder in `here`; where its owner may not, and that is this user, with the rights that he lacks, if that is
-/// to be. Then with the mode to give it again.
+/// Opens a folder in `here`. If this user is the owner and lacks access rights, and `open` is set, the folder gets them; its
+/// original mode is returned then.
 fn enter(here: &OwnedFd, name: &CString, open: bool) -> Option<(OwnedFd, Option<u32>)> {
     let opened = openat(here, name.as_c_str(), FOLDER, Mode::empty());
     let path = match opened {
-        // A folder that can be listed may still keep what is in it to itself.
+        // A folder that can be listed may still deny access to its entries.
         Ok(fd) if nix::unistd::geteuid().is_root() || mode_of(&fd)? & 0o500 == 0o500 => {
             return Some((fd, None));
         }
@@ -151,7 +154,7 @@ fn enter(here: &OwnedFd, name: &CString, open: bool) -> Option<(OwnedFd, Option<
     Some((fd, Some(mode)))
 }
 
-/// Gives a folder the mode back that it had, unless somebody has set another one since.
+/// Restores the mode of a folder, unless its mode was changed since.
 fn give_back(folder: &OwnedFd, level: &Level) {
     let Some(mode) = level.mode.filter(|_| identity_of(folder) == Some(level.identity)) else { return };
     if mode_of(folder) == Some(mode | 0o700) {
@@ -159,7 +162,7 @@ fn give_back(folder: &OwnedFd, level: &Level) {
     }
 }
 
-/// Goes down again from the root, as far as the levels are still where they were; those behind are given up.
+/// Descends again from the root as far as the levels are where they were; drops the levels below.
 fn descend(root: &OwnedFd, levels: &mut Vec<Level>) -> Option<OwnedFd> {
     let mut here = root.try_clone().ok()?;
     for depth in 1..levels.len() {
@@ -175,7 +178,7 @@ fn descend(root: &OwnedFd, levels: &mut Vec<Level>) -> Option<OwnedFd> {
 }
 
 fn change_mode(folder: &OwnedFd, mode: u32) -> Option<()> {
-    // By a way that works for a descriptor that is a mere place, too.
+    // `fchmod` does not work for an `O_PATH` descriptor.
     let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
     fs::set_permissions(path, Permissions::from_mode(mode)).ok()
 }
@@ -197,27 +200,27 @@ mod tests {
     use nix::sys::stat::mkdirat;
 
     use super::*;
-    use crate::confine::Most;
+    use text::Limit;
 
     fn limits(disk: u64) -> Limits {
-        Limits { disk: Most(Some(disk)), ..Limits::none() }
+        Limits { disk: Limit(Some(disk)), ..Limits::none() }
     }
 
-    fn weighed(top: &Path) -> (u64, u64) {
+    fn counted(top: &Path) -> (u64, u64) {
         let mut walk = Walk::new(&limits(1 << 30), true);
-        walk.weigh(top);
+        walk.count(top);
         (walk.bytes, walk.files)
     }
 
     #[test]
-    fn measures_deep_and_locked_folders_unchanged() {
+    fn counts_deep_and_locked_folders_and_restores_modes() {
         let folder = tempfile::tempdir().unwrap();
         let locked = folder.path().join("locked");
         fs::create_dir(&locked).unwrap();
         fs::write(locked.join("large"), vec![1; 1 << 20]).unwrap();
         fs::write(folder.path().join("twice"), vec![1; 1 << 20]).unwrap();
         fs::hard_link(folder.path().join("twice"), folder.path().join("again")).unwrap();
-        // Deeper than any path may be long, and than there are descriptors.
+        // Longer than the longest path, and more levels than there are descriptors.
         let name = "d".repeat(200);
         let mut here = openat(AT_FDCWD, folder.path(), FOLDER, Mode::empty()).unwrap();
         for _ in 0..2_000 {
@@ -228,7 +231,7 @@ mod tests {
         let deep = openat(&here, "large", flags, Mode::from_bits_truncate(0o600)).unwrap();
         nix::unistd::write(&deep, &vec![1; 1 << 20]).unwrap();
         fs::set_permissions(&locked, Permissions::from_mode(0o000)).unwrap();
-        let (bytes, files) = weighed(folder.path());
+        let (bytes, files) = counted(folder.path());
         assert_eq!(files, 1 + 1 + 2 + 2_000 + 1);
         // Folders take room as well.
         assert!((3 << 20..20 << 20).contains(&bytes), "{bytes}");
@@ -237,18 +240,18 @@ mod tests {
     }
 
     #[test]
-    fn more_than_may_be_there_is_said() {
+    fn reports_exceeded_limits() {
         let folder = tempfile::tempdir().unwrap();
         let hit = |disk| {
             let mut walk = Walk::new(&limits(disk), true);
-            walk.weigh(folder.path());
+            walk.count(folder.path());
             walk.hit()
         };
         fs::write(folder.path().join("large"), vec![1; 2 << 20]).unwrap();
-        assert_eq!((hit(1 << 20), hit(4 << 20)), (Some(Hit::Disk), None));
+        assert_eq!((hit(1 << 20), hit(4 << 20)), (Some(LimitHit::Disk), None));
         for number in 0..4_100 {
             fs::write(folder.path().join(number.to_string()), "").unwrap();
         }
-        assert_eq!(hit(16 << 20), Some(Hit::Files));
+        assert_eq!(hit(16 << 20), Some(LimitHit::Files));
     }
 }

@@ -1,4 +1,4 @@
-//! Who made a call: its memory, and the files and folders that it means.
+//! The caller of a system call: its memory, and the files and folders that its arguments name.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,17 +16,17 @@ use nix::unistd::Pid;
 
 use super::listener::{Listener, Notice};
 
-/// A thread that waits for its call to be made.
+/// A thread that waits for its call.
 pub(super) struct Caller {
     thread: Pid,
     memory: File,
 }
 
-/// Why its call cannot be made for it.
+/// Why a call cannot be made for its caller.
 pub(super) enum Refused {
-    /// It does not wait any more.
+    /// The caller does not wait any more.
     Gone,
-    /// It is nobody's to look into.
+    /// The caller's memory cannot be read.
     Hidden,
 }
 
@@ -34,28 +34,28 @@ impl Caller {
     pub(super) fn of(notice: &Notice, listener: &Listener) -> Result<Self, Refused> {
         let thread = notice.caller();
         let memory = File::open(format!("/proc/{thread}/mem"));
-        // Asked after it was opened: it is the caller's, not that of one who has its number now.
+        // Checked after the file was opened: it is the caller's memory, not that of a process that got its number since.
         if !listener.waits(notice) {
             return Err(Refused::Gone);
         }
         memory.map(|memory| Self { thread, memory }).map_err(|_| Refused::Hidden)
     }
 
-    /// So many bytes at `address`.
+    /// Reads `COUNT` bytes at `address`.
     pub(super) fn bytes<const COUNT: usize>(&self, address: u64) -> Result<[u8; COUNT], Errno> {
         let mut bytes = [0; COUNT];
         self.memory.read_exact_at(&mut bytes, address).map_err(|_| Errno::EFAULT)?;
         Ok(bytes)
     }
 
-    /// The path at `address`, as this process would write it.
+    /// Reads the path at `address`, and translates it for this process.
     fn path(&self, address: u64) -> Result<PathBuf, Errno> {
-        const MOST: usize = libc::PATH_MAX as usize;
+        const MAX: usize = libc::PATH_MAX as usize;
         let (mut path, mut bytes) = (Vec::new(), [0; 256]);
-        while path.len() < MOST {
-            // What lies behind the end of the path need not be there.
+        while path.len() < MAX {
+            // The memory behind the end of the path may not exist: read up to a multiple of 256 at a time.
             let at = address.checked_add(path.len() as u64).ok_or(Errno::EFAULT)?;
-            let wanted = bytes.len().min(MOST - path.len()).min(256 - usize::try_from(at % 256).unwrap_or(0));
+            let wanted = bytes.len().min(MAX - path.len()).min(256 - usize::try_from(at % 256).unwrap_or(0));
             let count = self.memory.read_at(&mut bytes[..wanted], at).map_err(|_| Errno::EFAULT)?;
             let read = bytes.get(..count).filter(|read| !read.is_empty()).ok_or(Errno::EFAULT)?;
             if let Some(end) = read.iter().position(|&byte| byte == 0) {
@@ -67,40 +67,41 @@ impl Caller {
         Err(Errno::ENAMETOOLONG)
     }
 
-    /// What it calls itself is not itself here.
+    /// Replaces names by which a process means itself, such as `/proc/self`, by names of the caller.
     fn translated(&self, path: &Path) -> PathBuf {
-        let own = |name: &str| path.strip_prefix(name).ok();
+        let below = |name: &str| path.strip_prefix(name).ok();
         let thread = self.thread;
         for (number, name) in ["/dev/stdin", "/dev/stdout", "/dev/stderr"].into_iter().enumerate() {
             if path == Path::new(name) {
                 return PathBuf::from(format!("/proc/{thread}/fd/{number}"));
             }
         }
-        if let Some(rest) = own("/proc/self").or_else(|| own("/proc/thread-self")) {
+        if let Some(rest) = below("/proc/self").or_else(|| below("/proc/thread-self")) {
             Path::new(&format!("/proc/{thread}")).join(rest)
-        } else if let Some(rest) = own("/dev/fd") {
+        } else if let Some(rest) = below("/dev/fd") {
             Path::new(&format!("/proc/{thread}/fd")).join(rest)
         } else {
             path.to_owned()
         }
     }
 
-    /// Where a relative path begins for it.
+    /// Opens the folder at which a relative path of the caller begins; none for an absolute path.
     fn base(&self, folder: i32, path: &Path) -> Result<Option<OwnedFd>, Errno> {
         if path.is_absolute() {
             return Ok(None);
         }
-        let own = if folder == libc::AT_FDCWD { "cwd".to_owned() } else { format!("fd/{folder}") };
-        let gone = |error| if folder == libc::AT_FDCWD { error } else { Errno::EBADF };
+        let entry = if folder == libc::AT_FDCWD { "cwd".to_owned() } else { format!("fd/{folder}") };
+        let missing = |error| if folder == libc::AT_FDCWD { error } else { Errno::EBADF };
         open(
-            Path::new(&format!("/proc/{}/{own}", self.thread)),
+            Path::new(&format!("/proc/{}/{entry}", self.thread)),
             OFlag::O_PATH | OFlag::O_CLOEXEC,
             Mode::empty(),
         )
         .map(Some)
-        .map_err(gone)
+        .map_err(missing)
     }
 
+    /// Opens `path` as the caller would, without the right to read or write.
     fn open(&self, folder: i32, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlag::O_PATH | OFlag::O_CLOEXEC;
         match self.base(folder, path)? {
@@ -109,7 +110,7 @@ impl Caller {
         }
     }
 
-    /// The file that the path at `address` leads to.
+    /// Opens the file of the path at `address`.
     pub(super) fn file(&self, folder: i32, address: u64, follow: bool) -> Result<OwnedFd, Errno> {
         let path = self.path(address)?;
         if path.as_os_str().is_empty() {
@@ -118,14 +119,14 @@ impl Caller {
         self.open(folder, &path, if follow { OFlag::empty() } else { OFlag::O_NOFOLLOW })
     }
 
-    /// The file behind a descriptor.
+    /// Opens the file of a descriptor.
     pub(super) fn descriptor(&self, number: i32) -> Result<OwnedFd, Errno> {
         let number = u32::try_from(number).map_err(|_| Errno::EBADF)?;
         self.open(libc::AT_FDCWD, Path::new(&format!("/proc/{}/fd/{number}", self.thread)), OFlag::empty())
             .map_err(|_| Errno::EBADF)
     }
 
-    /// The name that the path at `address` ends in, and the folder that it is in.
+    /// Splits the path at `address` into its folder, which is opened, and its last name.
     pub(super) fn place(&self, folder: i32, address: u64) -> Result<Place, Errno> {
         let path = self.path(address)?;
         let bytes = path.as_os_str().as_bytes();
@@ -145,22 +146,22 @@ impl Caller {
     }
 }
 
-/// An entry of a folder, there or not.
+/// An entry of a folder, which may not exist.
 pub(super) struct Place {
     pub(super) folder: OwnedFd,
-    /// Its name.
+    /// Name of the entry.
     pub(super) name: PathBuf,
-    /// The same with the slashes behind it, which ask for a folder.
+    /// The name with trailing slashes, which require a folder.
     pub(super) written: PathBuf,
 }
 
-/// This process's own path to a file that is open here, whatever has become of its name.
+/// Returns a path of this process to an open file, which is valid whatever the file's name is now.
 pub(super) fn path_to(file: &OwnedFd) -> PathBuf {
     use std::os::fd::AsRawFd;
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
-/// Where a file that is open here lies.
+/// Returns the name of an open file.
 pub(super) fn name_of(file: &OwnedFd) -> io::Result<PathBuf> {
     std::fs::read_link(path_to(file))
 }

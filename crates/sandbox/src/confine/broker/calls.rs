@@ -1,4 +1,4 @@
-//! The calls that are made for the program: all by which an owner removes, moves or reopens what exists.
+//! System calls that the broker makes for the program: those by which an owner removes, moves or reopens existing files.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -11,10 +11,10 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 
 use super::caller::{Caller, path_to};
 use super::listener::Notice;
-use super::wards::Wards;
+use super::protected_files::ProtectedFiles;
 
-/// The calls that come here.
-pub(super) const MADE: &[libc::c_long] = &[
+/// The calls that the kernel hands over.
+pub(super) const HANDED_OVER: &[libc::c_long] = &[
     libc::SYS_chmod,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -35,14 +35,14 @@ pub(super) const MADE: &[libc::c_long] = &[
     libc::SYS_renameat2,
 ];
 
-/// Whether the caller asks to be nobody's to look into, [`HIDING`].
+/// Returns whether the call is [`HIDING`].
 pub(super) fn hides(notice: &Notice) -> bool {
     notice.call() == HIDING.0
 }
 
-/// Makes the call of `notice` as `caller` would, unless `wards` say no.
-pub(super) fn make(notice: &Notice, caller: &Caller, wards: &Wards) -> Result<(), Errno> {
-    let call = Call { caller, wards };
+/// Makes the call of `notice` as `caller` would, unless it is about `protected` files.
+pub(super) fn make(notice: &Notice, caller: &Caller, protected: &ProtectedFiles) -> Result<(), Errno> {
+    let call = Call { caller, protected };
     let (number, bits, address) = (|at| notice.number(at), |at| notice.bits(at), |at| notice.address(at));
     let here = libc::AT_FDCWD;
     let follows = |flags: i32| flags & libc::AT_SYMLINK_NOFOLLOW == 0;
@@ -77,19 +77,19 @@ pub(super) fn make(notice: &Notice, caller: &Caller, wards: &Wards) -> Result<()
     }
 }
 
-/// The call that makes a process nobody's to look into, and its first arguments then.
+/// The call by which a process hides its memory from others, and its first arguments.
 pub(super) const HIDING: (libc::c_long, [u64; 2]) = (libc::SYS_prctl, [libc::PR_SET_DUMPABLE as u64, 0]);
 
 struct Call<'a> {
     caller: &'a Caller,
-    wards: &'a Wards,
+    protected: &'a ProtectedFiles,
 }
 
-/// Times of last access and change; none: now.
+/// Times of the last access and change; none: now.
 type Times = Option<(TimeSpec, TimeSpec)>;
 
 impl Call<'_> {
-    /// The file that a path and its flags mean.
+    /// Opens the file of a path and its flags.
     fn at(&self, folder: i32, path: u64, flags: i32) -> Result<OwnedFd, Errno> {
         if flags & !(libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH) != 0 {
             return Err(Errno::EINVAL);
@@ -101,13 +101,13 @@ impl Call<'_> {
         self.caller.file(folder, path, flags & libc::AT_SYMLINK_NOFOLLOW == 0)
     }
 
-    /// The file that a path means, or without one the descriptor.
+    /// Opens the file of a path; without a path, the file of the descriptor.
     fn or_itself(&self, folder: i32, path: u64, follow: bool) -> Result<OwnedFd, Errno> {
         if path == 0 { self.caller.descriptor(folder) } else { self.caller.file(folder, path, follow) }
     }
 
     fn mode(&self, file: &OwnedFd, mode: u32) -> Result<(), Errno> {
-        self.wards.allow_attributes(file)?;
+        self.protected.allow_attributes(file)?;
         if fstat(file)?.st_mode & libc::S_IFMT == libc::S_IFLNK {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -116,14 +116,14 @@ impl Call<'_> {
     }
 
     fn owner(&self, file: &OwnedFd, user: u32, group: u32) -> Result<(), Errno> {
-        self.wards.allow_attributes(file)?;
+        self.protected.allow_attributes(file)?;
         let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
         fchownat(file, "", user, group, AtFlags::AT_EMPTY_PATH)
     }
 
     #[expect(unsafe_code, reason = "of a file that is open, a link too, the call has no safe form")]
     fn times(&self, file: &OwnedFd, times: Times) -> Result<(), Errno> {
-        self.wards.allow_attributes(file)?;
+        self.protected.allow_attributes(file)?;
         let now = TimeSpec::new(0, libc::UTIME_NOW);
         let (accessed, changed) = times.unwrap_or((now, now));
         let times = [*accessed.as_ref(), *changed.as_ref()];
@@ -140,19 +140,19 @@ impl Call<'_> {
             _ => return Err(Errno::EINVAL),
         };
         let place = self.caller.place(folder, path)?;
-        self.wards.allow_entry(&place)?;
+        self.protected.allow_entry(&place)?;
         unlinkat(&place.folder, &place.written, flags)
     }
 
     fn rename(&self, from: (i32, u64), to: (i32, u64), flags: u32) -> Result<(), Errno> {
         let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
         let (from, to) = (self.caller.place(from.0, from.1)?, self.caller.place(to.0, to.1)?);
-        self.wards.allow_entry(&from)?;
-        self.wards.allow_entry(&to)?;
+        self.protected.allow_entry(&from)?;
+        self.protected.allow_entry(&to)?;
         renameat2(&from.folder, &from.written, &to.folder, &to.written, flags)
     }
 
-    /// `struct utimbuf`.
+    /// Reads a `struct utimbuf`.
     fn seconds(&self, address: u64) -> Result<Times, Errno> {
         self.pair(
             address,
@@ -161,18 +161,18 @@ impl Call<'_> {
         )
     }
 
-    /// Two of `struct timeval`.
+    /// Reads two `struct timeval`.
     fn micros(&self, address: u64) -> Result<Times, Errno> {
         let one = |seconds, micros: i64| TimeSpec::new(seconds, micros.saturating_mul(1000));
         self.pair(address, |[a, b, c, d]| (one(a, b), one(c, d)), 4)
     }
 
-    /// Two of `struct timespec`.
+    /// Reads two `struct timespec`.
     fn nanos(&self, address: u64) -> Result<Times, Errno> {
         self.pair(address, |[a, b, c, d]| (TimeSpec::new(a, b), TimeSpec::new(c, d)), 4)
     }
 
-    /// So many words of 64 bits at `address`, and what they mean.
+    /// Reads words of 64 bits at `address` and converts them by `mean`; none if the address is 0.
     fn pair(
         &self,
         address: u64,

@@ -1,4 +1,4 @@
-//! The system's side: the filter that hands calls over, and the descriptor where they come in.
+//! The kernel's side: the filter that hands calls over, and the descriptor on which they arrive.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -15,7 +15,7 @@ use seccompiler::{
 };
 
 use super::super::filter::{condition, rule};
-use super::calls::{HIDING, MADE};
+use super::calls::{HANDED_OVER, HIDING};
 
 mod ioctl {
     use nix::libc::{seccomp_notif, seccomp_notif_resp};
@@ -23,13 +23,13 @@ mod ioctl {
     nix::ioctl_readwrite!(send, b'!', 1, seccomp_notif_resp);
     nix::ioctl_write_ptr!(is_valid, b'!', 2, u64);
     nix::ioctl_write_int_bad!(set_flags, nix::request_code_write!(b'!', 4, size_of::<u64>()));
-    /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`: whoever waits and whoever answers share a processor.
-    pub(super) const SHARED: i32 = 1;
+    /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`: caller and broker take turns on one processor.
+    pub(super) const SYNC_WAKE_UP: i32 = 1;
 }
 
-/// Whether this system can hand calls over.
+/// Returns whether the kernel can hand calls over.
 #[expect(unsafe_code, reason = "the call has no safe form")]
-pub fn is_there() -> bool {
+pub fn is_supported() -> bool {
     let action: u32 = libc::SECCOMP_RET_USER_NOTIF;
     // SAFETY: the call reads one number behind a valid pointer.
     let answer =
@@ -37,7 +37,8 @@ pub fn is_there() -> bool {
     answer == 0
 }
 
-/// Has the calls of this process, and of all that it starts, handed over to whoever holds the other end of `to`.
+/// Lets the kernel hand over the calls of this process, and of everything that it starts, to the process with the other end
+/// of `to`.
 pub(super) fn install(to: &UnixStream) -> io::Result<()> {
     let listener = listen(&program()?)?;
     let fds = [listener.as_raw_fd()];
@@ -51,11 +52,12 @@ pub(super) fn install(to: &UnixStream) -> io::Result<()> {
     sent.map(drop).map_err(io::Error::from)
 }
 
-/// The filter: seccompiler has no word for this answer, so that it is put in the place of another one's.
+/// Makes the filter. seccompiler does not know this action, so it is put in the place of another one.
 fn program() -> io::Result<BpfProgram> {
     let is = |argument, value| condition(argument, Len::Dword, Op::Eq, value);
     let mark = SeccompAction::Trace(1);
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = MADE.iter().map(|&call| (call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        HANDED_OVER.iter().map(|&call| (call, Vec::new())).collect();
     let (call, [kind, value]) = HIDING;
     rules.insert(call, vec![rule(vec![is(0, kind)?, is(1, value)?])?]);
     let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
@@ -69,12 +71,13 @@ fn program() -> io::Result<BpfProgram> {
     Ok(program)
 }
 
+/// Installs the filter; returns the descriptor on which calls arrive.
 #[expect(unsafe_code, reason = "the call has no safe form")]
 fn listen(program: &[sock_filter]) -> io::Result<OwnedFd> {
     let length = u16::try_from(program.len()).map_err(io::Error::other)?;
     let filter = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
-    // A call that is being made is not to be made twice, which it would be where a signal may break off the waiting; Linux
-    // before 5.19 knows no such thing.
+    // A signal must not interrupt a caller that waits: its call would be made twice. Linux before 5.19 does not know this
+    // flag.
     let once = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     let mut last = Errno::EINVAL;
     for flags in [once, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER] {
@@ -91,14 +94,14 @@ fn listen(program: &[sock_filter]) -> io::Result<OwnedFd> {
     Err(last.into())
 }
 
-/// Where calls come in.
+/// The descriptor on which calls arrive.
 pub(super) struct Listener(OwnedFd);
 
-/// A call that waits for its answer.
+/// A call whose caller waits for the answer.
 pub(super) struct Notice(libc::seccomp_notif);
 
 impl Listener {
-    /// The one that the program has made.
+    /// Receives the listener that the program has made.
     #[expect(unsafe_code, reason = "the descriptor came with this message")]
     pub(super) fn receive(from: &UnixStream) -> io::Result<Self> {
         let mut byte = [0];
@@ -110,9 +113,9 @@ impl Listener {
             if let ControlMessageOwned::ScmRights(fds) = control
                 && let Some(&fd) = fds.first()
             {
-                // Linux before 6.6 knows no such thing, and is slower.
+                // Linux before 6.6 does not know this flag, and is slower.
                 // SAFETY: the request takes a number.
-                unsafe { ioctl::set_flags(fd, ioctl::SHARED) }.ok();
+                unsafe { ioctl::set_flags(fd, ioctl::SYNC_WAKE_UP) }.ok();
                 // SAFETY: the system has just made it, for this process.
                 return Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }));
             }
@@ -124,7 +127,7 @@ impl Listener {
         self.0.as_fd()
     }
 
-    /// The next call; none where its caller is gone already.
+    /// Returns the next call; none if its caller has ended.
     #[expect(unsafe_code, reason = "the structure is the system's to fill, and must be empty before")]
     pub(super) fn next(&self) -> Option<Notice> {
         // SAFETY: all of its fields are numbers.
@@ -134,19 +137,19 @@ impl Listener {
         Some(Notice(notice))
     }
 
-    /// Whether its caller still waits. One that does not may be gone, and its number another's.
+    /// Returns whether the caller still waits. If it does not, it may have ended, and another process may have its number.
     #[expect(unsafe_code, reason = "the call has no safe form")]
     pub(super) fn waits(&self, notice: &Notice) -> bool {
         // SAFETY: the request reads one number behind a valid pointer.
         unsafe { ioctl::is_valid(self.0.as_raw_fd(), &raw const notice.0.id) }.is_ok()
     }
 
-    /// Gives the caller what its call came to.
+    /// Sends the result of the call to the caller.
     pub(super) fn answer(&self, notice: &Notice, made: Result<(), Errno>) {
         self.send(notice, made.err().map_or(0, |error| -(error as i32)), 0);
     }
 
-    /// Has the caller make its call itself.
+    /// Lets the caller make the call itself.
     pub(super) fn let_through(&self, notice: &Notice) {
         self.send(notice, 0, u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(0));
     }
@@ -160,28 +163,28 @@ impl Listener {
 }
 
 impl Notice {
-    /// The thread that made the call.
+    /// Returns the thread that made the call.
     pub(super) fn caller(&self) -> Pid {
         Pid::from_raw(self.0.pid.cast_signed())
     }
 
-    /// The call's number.
+    /// Returns the call's number.
     pub(super) fn call(&self) -> libc::c_long {
         libc::c_long::from(self.0.data.nr)
     }
 
-    /// An argument that is a number of 32 bits.
+    /// Returns an argument as a number of 32 bits.
     #[expect(clippy::cast_possible_truncation, reason = "as the system itself takes it")]
     pub(super) fn number(&self, argument: usize) -> i32 {
         self.0.data.args[argument] as i32
     }
 
-    /// An argument that is a number without a sign.
+    /// Returns an argument as a number of 32 bits without a sign.
     pub(super) fn bits(&self, argument: usize) -> u32 {
         self.number(argument).cast_unsigned()
     }
 
-    /// An argument that is an address.
+    /// Returns an argument as an address.
     pub(super) fn address(&self, argument: usize) -> u64 {
         self.0.data.args[argument]
     }

@@ -1,4 +1,4 @@
-//! Where this machine lets this process make control groups.
+//! Search for folders in which this process may make control groups.
 
 use std::fs;
 use std::io;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use nix::unistd::getpid;
 
-use super::Groups;
+use super::groups::Groups;
 
 impl Groups {
-    /// Finds where this process may make groups, by making one.
+    /// Finds folders in which this process may make groups, by making one.
     pub fn find() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
@@ -25,7 +25,7 @@ impl Groups {
                 names.split(',').any(|name| name == controller).then(|| parts.next()).flatten()
             })?;
             let root = Path::new(mount[1]);
-            // In a container the path may be one of the host's, which is not there.
+            // In a container the path may be one of the host's, which does not exist here.
             let candidates = [root.join(path.trim_start_matches('/')), root.to_owned()];
             candidates.into_iter().find(|folder| may_make(folder))
         };
@@ -40,7 +40,8 @@ impl Groups {
     }
 }
 
-/// Makes the delegated subtree usable: no process may stay in a group that has groups below it.
+/// Prepares the delegated subtree: this process is moved to a group below it, since a group with groups below it may not
+/// hold processes.
 fn take_over(folder: &Path) -> io::Result<()> {
     let controllers = fs::read_to_string(folder.join("cgroup.controllers"))?;
     if !controllers.split_whitespace().any(|name| name == "memory") {

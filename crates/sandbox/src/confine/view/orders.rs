@@ -1,15 +1,15 @@
-//! What the last stage of a step is to allow: which files, and which system calls.
+//! What the setup of a command allows: files and system calls.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::filter::Allowed;
-use super::super::stage::Orders;
-use super::super::{Level, Network, Plan, View, rules};
-use super::{DEVICES, ETC, ETC_NETWORK, SHARED, SYSTEM, visible};
+use super::super::setup::Orders;
+use super::super::{Level, Network, Plan, View, landlock_rules};
+use super::paths::{DEVICES, ETC, ETC_NETWORK, SHARED, SYSTEM, visible};
 
-/// All of `shown` but `hidden`: the folders on the way there make room for what is in them. What somebody makes beside it
-/// later is not shown either.
+/// Returns the paths in `shown` without `hidden`: a folder that holds a hidden path is replaced by its other entries. So
+/// entries that are made beside it later are not shown either.
 fn around(mut shown: Vec<PathBuf>, hidden: &[PathBuf]) -> Vec<PathBuf> {
     for hidden in hidden {
         while let Some(above) = shown.iter().position(|shown| hidden.starts_with(shown)) {
@@ -17,17 +17,17 @@ fn around(mut shown: Vec<PathBuf>, hidden: &[PathBuf]) -> Vec<PathBuf> {
             if above == *hidden {
                 break;
             }
-            // A link is another name of what is shown by its own, or is not to be.
-            let real = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| !kind.is_symlink());
+            // A link's target is shown by its own name, or must not be shown.
+            let is_no_link = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| !kind.is_symlink());
             shown.extend(
-                fs::read_dir(&above).into_iter().flatten().flatten().filter(real).map(|entry| entry.path()),
+                fs::read_dir(&above).into_iter().flatten().flatten().filter(is_no_link).map(|entry| entry.path()),
             );
         }
     }
     shown
 }
 
-/// Fills in what the last stage is to allow.
+/// Fills in which files and system calls the setup allows.
 pub fn orders(plan: &Plan, orders: Orders) -> Orders {
     let bwrap = plan.level == Level::Bwrap;
     let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
@@ -35,7 +35,7 @@ pub fn orders(plan: &Plan, orders: Orders) -> Orders {
         View::All => (Vec::new(), Vec::new()),
         View::Tool(view) => {
             let shared = paths(&["/dev", "/tmp", "/var/tmp"]);
-            // Bubblewrap has laid something over it; Landlock knows only what is allowed.
+            // bubblewrap mounts something over hidden paths; Landlock can only list what is allowed.
             let hidden: &[PathBuf] = if bwrap { &[] } else { &view.hidden };
             (around(paths(&["/"]), hidden), [around(shared, hidden), view.writable.clone()].concat())
         }
@@ -47,7 +47,7 @@ pub fn orders(plan: &Plan, orders: Orders) -> Orders {
             } else {
                 let etc = ETC.iter().chain(ETC_NETWORK).chain(&["passwd", "group"]);
                 let etc = etc.map(|name| Path::new("/etc").join(name)).collect();
-                // One that all share is nobody's: who holds a name there keeps others from it.
+                // A shared one is not writable: a task that uses a name there would keep other tasks from it.
                 let shared = if plan.own_shared { paths(&[SHARED]) } else { Vec::new() };
                 let seen = visible(view).cloned().collect();
                 let readable = [paths(SYSTEM), paths(&["/proc", "/sys/fs/cgroup"]), etc, seen].concat();
@@ -55,13 +55,13 @@ pub fn orders(plan: &Plan, orders: Orders) -> Orders {
             }
         }
     };
-    // In a network namespace of its own, inet is the loopback and nothing else.
+    // In a network namespace of its own the loopback is the only interface.
     let inet = bwrap || plan.network == Network::Host;
-    // Within a process namespace, or with a user of its own, all that it can look into is its own.
+    // In a process namespace, or with a user of its own, it can inspect its own processes only.
     let alone = bwrap || plan.user.is_some();
-    // Landlock lets nobody look into what is not confined with him.
-    let ptrace = alone || (rules::version() > 0 && !readable.is_empty());
-    // Where memory is limited by looking at the processes, there must be none that belongs to no process.
+    // Landlock allows to inspect processes of the same confinement only.
+    let ptrace = alone || (landlock_rules::version() > 0 && !readable.is_empty());
+    // If memory is limited by sampling the processes, all memory must belong to a process.
     let hidden_memory = plan.group.is_some() || plan.limits.memory.0.is_none();
     let attributes = !plan.brokered;
     let allowed = Allowed { inet, alone, ptrace, hidden_memory, attributes, queues: bwrap };

@@ -1,4 +1,4 @@
-//! What is to stay as it is.
+//! Files that the broker protects.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -14,51 +14,51 @@ use nix::sys::stat::fstat;
 
 use super::caller::{Place, name_of};
 
-/// A file, by its device and its number there.
+/// Identity of a file: device and inode.
 type Identity = (u64, u64);
 
-/// A suite's own files and folders, and all that is not the program's to write to.
-pub(super) struct Wards {
-    /// Whose modes, times and owners stay.
+/// A suite's own files and folders, and everything outside the program's writable folders.
+pub(super) struct ProtectedFiles {
+    /// Files whose modes, times and owners must not change.
     files: HashSet<Identity>,
-    /// Names in folders that stay what they are.
+    /// Entries of folders that must not be removed, moved or replaced.
     names: HashSet<(Identity, OsString)>,
-    /// Folders outside of which nothing is the program's.
+    /// Folders in which the program may change attributes.
     writable: Vec<PathBuf>,
 }
 
-impl Wards {
-    /// All that is in the folder `suite` now.
+impl ProtectedFiles {
+    /// Protects everything that is in the folder `suite` now.
     pub(super) fn of(suite: &Path, writable: &[PathBuf]) -> io::Result<Self> {
         let writable = writable.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        let mut wards = Self { files: HashSet::new(), names: HashSet::new(), writable };
+        let mut protected = Self { files: HashSet::new(), names: HashSet::new(), writable };
         if let (Some(above), Some(name)) = (suite.parent(), suite.file_name()) {
-            wards.names.insert((identity(&fs::metadata(above)?), name.to_owned()));
+            protected.names.insert((identity(&fs::metadata(above)?), name.to_owned()));
         }
         let mut left = vec![suite.to_owned()];
         while let Some(folder) = left.pop() {
             let own = identity(&fs::metadata(&folder)?);
-            wards.files.insert(own);
+            protected.files.insert(own);
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
-                wards.names.insert((own, entry.file_name()));
+                protected.names.insert((own, entry.file_name()));
                 if entry.file_type()?.is_dir() {
                     left.push(entry.path());
                 } else {
-                    wards.files.insert(identity(&entry.metadata()?));
+                    protected.files.insert(identity(&entry.metadata()?));
                 }
             }
         }
-        Ok(wards)
+        Ok(protected)
     }
 
-    /// Whether the modes, times and owner of `file` may be changed.
+    /// Allows a change of the mode, times or owner of `file`, or returns `EROFS`.
     pub(super) fn allow_attributes(&self, file: &OwnedFd) -> Result<(), Errno> {
         let found = fstat(file.as_fd())?;
         let own = self.files.contains(&(found.st_dev, found.st_ino));
         let place = name_of(file).map_err(|_| Errno::EPERM)?;
         if matches!(found.st_mode & libc::S_IFMT, libc::S_IFSOCK | libc::S_IFIFO) && place.is_relative() {
-            // A socket or a pipe without a name is nobody else's.
+            // A socket or a pipe without a name belongs to the program.
             return Ok(());
         }
         if own || !self.writable.iter().any(|folder| place.starts_with(folder)) {
@@ -67,7 +67,7 @@ impl Wards {
         Ok(())
     }
 
-    /// Whether an entry of a folder may be removed, moved or replaced.
+    /// Allows an entry of a folder to be removed, moved or replaced, or returns `EROFS`.
     pub(super) fn allow_entry(&self, place: &Place) -> Result<(), Errno> {
         let found = fstat(place.folder.as_fd())?;
         let entry = ((found.st_dev, found.st_ino), place.name.as_os_str().to_owned());

@@ -1,4 +1,4 @@
-//! Landlock: which files a confined program may read and write, and that it signals nobody outside.
+//! Landlock: which files a confined program may read and write, and which processes it may signal.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use landlock::{
 };
 use nix::libc;
 
-/// The newest version whose rights are used where the kernel knows them.
+/// The newest ABI version whose rights are used, if the kernel supports it.
 const NEWEST: ABI = ABI::V6;
 
-/// The first version that keeps signals in.
+/// The first ABI version that restricts signals.
 const SIGNALS: i32 = 6;
 
-/// The version that the kernel knows; 0: none.
+/// Returns the ABI version that the kernel supports; 0: none.
 #[expect(unsafe_code, reason = "the call has no safe form")]
 pub fn version() -> i32 {
     // SAFETY: with this flag the call takes no memory and only answers a number.
@@ -24,7 +24,8 @@ pub fn version() -> i32 {
     i32::try_from(answer).unwrap_or(0).max(0)
 }
 
-/// Restricts this process, and all it starts, to `readable` and `writable`. What is not there is left out.
+/// Restricts this process, and everything that it starts, to the files in `readable` and `writable`. Paths that do not exist
+/// are skipped.
 pub(super) fn apply(readable: &[PathBuf], writable: &[PathBuf]) -> io::Result<()> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -37,7 +38,7 @@ pub(super) fn apply(readable: &[PathBuf], writable: &[PathBuf]) -> io::Result<()
     for (paths, rights) in [(readable, reading), (writable, all)] {
         for path in paths {
             let Some(fd) = open(path) else { continue };
-            // A right for folders means nothing for a file.
+            // Rights of folders are an error for a file.
             let rights = if path.is_dir() { rights } else { rights & AccessFs::from_file(NEWEST) };
             rules = rules.add_rule(PathBeneath::new(fd, rights)).map_err(io::Error::other)?;
         }
@@ -45,9 +46,10 @@ pub(super) fn apply(readable: &[PathBuf], writable: &[PathBuf]) -> io::Result<()
     rules.restrict_self().map(drop).map_err(io::Error::other)
 }
 
-/// Keeps this process, and all it starts, from signalling and looking into what is not restricted likewise. Files are left
-/// as they are, for which moving them from folder to folder has to be named: what says nothing of it denies it.
-pub(super) fn leave_alone_outside() -> io::Result<()> {
+/// Keeps this process, and everything that it starts, from signalling and inspecting processes that are not restricted in
+/// the same way. Files are not restricted: moving them between folders must be allowed by name, since every rule set denies
+/// that by default.
+pub(super) fn isolate_processes() -> io::Result<()> {
     if version() < SIGNALS {
         return Ok(());
     }

@@ -1,32 +1,32 @@
-//! The limits of a task, when it meets them, and the words for that.
+//! Limits that a command hit, and their description.
 
 use serde::{Deserialize, Serialize};
 
 use crate::confine::Limits;
 
-/// A limit that a step has hit.
+/// A limit that a command hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Hit {
-    /// More memory than it may have.
+pub enum LimitHit {
+    /// Memory.
     Memory,
-    /// More processor time.
+    /// Processor time.
     CpuTime,
-    /// More on a disk that is watched.
+    /// Bytes on a disk that is watched.
     Disk,
-    /// More files and folders there.
+    /// Files and folders on such a disk.
     Files,
-    /// All of a disk of its own: what did not fit was refused.
+    /// Bytes on a disk of the task's own: further writes were refused.
     DiskFull,
-    /// All files of such a disk.
+    /// Files and folders on such a disk.
     FilesFull,
-    /// More processes.
+    /// Processes and threads.
     Processes,
-    /// More output.
+    /// Output on stdout and stderr.
     Output,
 }
 
-impl Hit {
-    /// The one word for it, in metrics.
+impl LimitHit {
+    /// Returns the name used in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -38,12 +38,12 @@ impl Hit {
         }
     }
 
-    /// Whether something is killed for it; else only what was too much is refused.
+    /// Returns whether a process is killed for it; if not, only the excess is refused.
     pub fn kills(self) -> bool {
         !matches!(self, Self::DiskFull | Self::FilesFull | Self::Processes)
     }
 
-    /// `used more than 512 MB of memory`.
+    /// Describes the hit: `used more than 512 MB of memory`.
     pub fn words(self, limits: &Limits) -> String {
         let mb = |bytes: Option<u64>| bytes.unwrap_or(0) >> 20;
         match self {
@@ -59,7 +59,7 @@ impl Hit {
                 None => "the disk was full".to_owned(),
             },
             Self::FilesFull => match limits.files() {
-                Some(most) => format!("the disk was full: the task may have {most} files and folders"),
+                Some(max) => format!("the disk was full: the task may have {max} files and folders"),
                 None => "the disk was full: it holds no more files and folders".to_owned(),
             },
             Self::Processes => {
@@ -69,7 +69,7 @@ impl Hit {
         }
     }
 
-    /// The same as a sentence's beginning that says whether something was killed.
+    /// Describes the hit, with `killed: ` before it if a process was killed.
     pub fn note(self, limits: &Limits) -> String {
         let killed = if self.kills() { "killed: " } else { "" };
         format!("{killed}{}", self.words(limits))

@@ -1,22 +1,23 @@
-//! The ends of children, of every signal: those without a name (real-time signals) are an error to the usual wrapper, after
-//! which the child is gone and nobody has heard of it.
+//! Ends of child processes, by any signal. The usual wrapper fails for signals without a name (real-time signals), after
+//! which the child's status is lost.
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::Pid;
 
-/// How a process ended.
+/// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// By itself, with this code.
+pub enum ChildEnd {
+    /// It exited with this code.
     Exited(i32),
-    /// By a signal of this number.
+    /// It was ended by the signal of this number.
     Signaled(i32),
 }
 
-/// Takes the status of one child that has ended: of any, or of one, for which it waits. None: there is none.
+/// Takes the status of a child that has ended: of the child `of`, for which it waits, or of any child. Returns none if there
+/// is no such child.
 #[expect(unsafe_code, reason = "the safe form knows signals by name only")]
-pub fn take(of: Option<Pid>) -> Option<(Pid, End)> {
+pub fn take(of: Option<Pid>) -> Option<(Pid, ChildEnd)> {
     let (which, flags) = of.map_or((-1, libc::WNOHANG), |pid| (pid.as_raw(), 0));
     loop {
         let mut status = 0;
@@ -29,10 +30,10 @@ pub fn take(of: Option<Pid>) -> Option<(Pid, End)> {
             return None;
         }
         if libc::WIFEXITED(status) {
-            return Some((Pid::from_raw(pid), End::Exited(libc::WEXITSTATUS(status))));
+            return Some((Pid::from_raw(pid), ChildEnd::Exited(libc::WEXITSTATUS(status))));
         }
         if libc::WIFSIGNALED(status) {
-            return Some((Pid::from_raw(pid), End::Signaled(libc::WTERMSIG(status))));
+            return Some((Pid::from_raw(pid), ChildEnd::Signaled(libc::WTERMSIG(status))));
         }
     }
 }
@@ -47,10 +48,12 @@ mod tests {
         clippy::zombie_processes,
         reason = "this takes its status by itself"
     )]
-    fn an_end_is_taken_whatever_the_signal() {
-        for (script, end) in
-            [("exit 3", End::Exited(3)), ("kill -9 $$", End::Signaled(9)), ("kill -40 $$", End::Signaled(40))]
-        {
+    fn takes_ends_by_any_signal() {
+        for (script, end) in [
+            ("exit 3", ChildEnd::Exited(3)),
+            ("kill -9 $$", ChildEnd::Signaled(9)),
+            ("kill -40 $$", ChildEnd::Signaled(40)),
+        ] {
             let child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
             let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
             assert_eq!(take(Some(pid)), Some((pid, end)), "{script}");

@@ -1,11 +1,12 @@
-//! Watches the suite's own files where nothing keeps the program from writing to them: without namespaces and as the
-//! same user, an owner can take every right back; within namespaces, files and folders are mounts. What is left to watch
-//! then are symbolic links, which cannot be mounts, and the rights of the folders, which are open for new files: in one that is
-//! closed, a suite that looks for its data finds none and is content. New files are the suite's business; a change of
-//! what is its own ends the step, and no verdict comes of it.
+//! Watch for changes of the suite's own files, where nothing prevents them.
 //!
-//! The system tells of each change as it happens (inotify), by the file and by its folder: writing by another name,
-//! through a mapping, and putting something else in its place are all told, and none is taken back by undoing it.
+//! Without namespaces and as the same user, the program under test owns the files and can restore every access right. With
+//! namespaces, files and folders are mounts; only symbolic links, which cannot be mounts, and the modes of folders, which are
+//! open for new files, are watched then: a suite that cannot read a folder finds no data there and may pass. New files are
+//! allowed. A change of one of the suite's own files ends the command without a verdict.
+//!
+//! The kernel reports each change when it happens (inotify), for the file and for its folder. Writing by another name, writing
+//! through a mapping and replacing a file are all reported, and undoing a change does not take the report back.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,13 +19,14 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
 use crate::confine::{Level, Plan, View};
+use crate::errno::{described, of as errno_of};
 
-/// Told of a file. One that was open for writing is told of when it is closed, which is how a mapping shows.
-const OF_FILE: AddWatchFlags =
+/// Events of a file. `IN_CLOSE_WRITE` shows writes through a mapping as well.
+const FILE_EVENTS: AddWatchFlags =
     AddWatchFlags::IN_MODIFY.union(AddWatchFlags::IN_CLOSE_WRITE).union(AddWatchFlags::IN_ATTRIB);
 
-/// Told of what is in a folder, and of the folder.
-const OF_FOLDER: AddWatchFlags = AddWatchFlags::IN_DELETE
+/// Events of a folder and its entries.
+const FOLDER_EVENTS: AddWatchFlags = AddWatchFlags::IN_DELETE
     .union(AddWatchFlags::IN_MOVED_FROM)
     .union(AddWatchFlags::IN_MOVED_TO)
     .union(AddWatchFlags::IN_MOVE_SELF)
@@ -32,101 +34,104 @@ const OF_FOLDER: AddWatchFlags = AddWatchFlags::IN_DELETE
     .union(AddWatchFlags::IN_ATTRIB)
     .union(AddWatchFlags::IN_ONLYDIR);
 
-/// How many of the folders above the suite are the runner's: the task's, that of all tasks, the state's.
-const ABOVE: usize = 3;
+/// Number of folders above the suite that belong to the runner: the task's, that of all tasks, and the state folder.
+const PARENTS: usize = 3;
 
-/// What of a suite is watched.
+/// Part of a suite that is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+enum Scope {
     /// Everything.
     All,
-    /// Its symbolic links, and the rights of its folders.
-    Rest,
+    /// Its symbolic links and the modes of its folders.
+    LinksAndFolders,
 }
 
-/// The suite's files under watch.
-pub(super) struct Seal {
+/// A watch on a suite's files.
+pub(super) struct TamperWatch {
     inotify: Inotify,
     top: PathBuf,
-    /// What is watched, by its path below the suite's folder.
+    /// Watched paths, relative to the suite's folder.
     watched: HashMap<WatchDescriptor, PathBuf>,
-    /// All that is the suite's, and what leads to it.
-    own: HashMap<PathBuf, Right>,
+    /// The suite's own files and the folders above, with what must stay of each.
+    own: HashMap<PathBuf, Expected>,
 }
 
-/// How something may be.
-enum Right {
-    /// A file of the suite, of this mode.
+/// What must stay of a path.
+enum Expected {
+    /// A file of the suite: its content and this mode.
     File(u32),
-    /// A folder or a link of the suite, as it is.
-    Other,
-    /// Anything else, with these rights.
-    Open(u32),
+    /// A folder or a link of the suite: everything.
+    Unchanged,
+    /// Another path: these bits of its mode.
+    ModeBits(u32),
 }
 
-impl Seal {
-    /// Watches the suite of `plan`, where that is needed.
+impl TamperWatch {
+    /// Watches the suite of `plan`, if that is needed.
+    ///
+    /// # Errors
+    /// An error with its cause and the setting that is too low, if inotify refuses.
     pub(super) fn of(plan: &Plan) -> io::Result<Option<Self>> {
         let View::Suite(view) = &plan.view else { return Ok(None) };
         if plan.user.is_some() {
             return Ok(None);
         }
-        let (top, what) = match plan.level {
+        let (top, scope) = match plan.level {
             Level::None => return Ok(None),
-            Level::Basic => (view.suite.clone(), What::All),
-            Level::Bwrap => (view.stage.join("suite"), What::Rest),
+            Level::Basic => (view.suite.clone(), Scope::All),
+            Level::Bwrap => (view.mountpoint.join("suite"), Scope::LinksAndFolders),
         };
-        let seal = Self::on(&top, what).and_then(|mut seal| {
-            if what == What::All {
-                seal.guard(&view.guarded)?;
+        let watch = Self::on(&top, scope).and_then(|mut watch| {
+            if scope == Scope::All {
+                watch.guard(&view.guarded)?;
             }
-            Ok(seal)
+            Ok(watch)
         });
-        let seal = seal.map_err(|error| {
-            let says = match error.raw_os_error() {
+        let watch = watch.map_err(|error| {
+            let hint = match error.raw_os_error() {
                 Some(nix::libc::ENOSPC) => "; fs.inotify.max_user_watches is too low",
                 Some(nix::libc::EMFILE) => "; fs.inotify.max_user_instances is too low",
                 _ => "",
             };
-            io::Error::other(format!("the suite's files cannot be watched: {error}{says}"))
+            described(format!("the suite's files cannot be watched: {error}{hint}"), errno_of(&error))
         })?;
-        Ok(Some(seal))
+        Ok(Some(watch))
     }
 
-    fn on(top: &Path, what: What) -> io::Result<Self> {
+    fn on(top: &Path, scope: Scope) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let (watched, own) = (HashMap::new(), HashMap::new());
-        let mut seal = Self { inotify, top: top.to_owned(), watched, own };
+        let mut watch = Self { inotify, top: top.to_owned(), watched, own };
         let mut left = vec![PathBuf::new()];
         while let Some(folder) = left.pop() {
-            seal.watch(&folder, OF_FOLDER)?;
+            watch.watch(&folder, FOLDER_EVENTS)?;
             for entry in fs::read_dir(top.join(&folder))? {
                 let entry = entry?;
                 let (path, kind) = (folder.join(entry.file_name()), entry.file_type()?);
                 if kind.is_dir() {
                     left.push(path.clone());
-                } else if kind.is_file() && what == What::All {
-                    seal.watch(&path, OF_FILE)?;
+                } else if kind.is_file() && scope == Scope::All {
+                    watch.watch(&path, FILE_EVENTS)?;
                 }
-                if !kind.is_file() || what == What::All {
+                if !kind.is_file() || scope == Scope::All {
                     let file = kind.is_file().then(|| entry.metadata()).transpose()?;
-                    seal.own.insert(path, file.map_or(Right::Other, |meta| Right::File(meta.mode())));
+                    watch.own.insert(path, file.map_or(Expected::Unchanged, |meta| Expected::File(meta.mode())));
                 }
             }
         }
-        Ok(seal)
+        Ok(watch)
     }
 
-    /// Watches the rights of what leads to the suite, as far as it is this user's, and those of `others`.
+    /// Watches the modes of the folders above the suite and of `others`, as far as this user owns them.
     fn guard(&mut self, others: &[PathBuf]) -> io::Result<()> {
         let user = nix::unistd::geteuid().as_raw();
-        let above: Vec<PathBuf> = self.top.ancestors().skip(1).take(ABOVE).map(Path::to_owned).collect();
+        let above: Vec<PathBuf> = self.top.ancestors().skip(1).take(PARENTS).map(Path::to_owned).collect();
         for path in above.iter().chain(others) {
             let meta = fs::symlink_metadata(path)?;
             if meta.uid() == user {
                 self.watch(path, AddWatchFlags::IN_ATTRIB)?;
                 let needed = if meta.is_dir() { 0o500 } else { 0o400 };
-                self.own.insert(path.clone(), Right::Open(meta.mode() & needed));
+                self.own.insert(path.clone(), Expected::ModeBits(meta.mode() & needed));
             }
         }
         Ok(())
@@ -138,34 +143,36 @@ impl Seal {
         Ok(())
     }
 
-    /// What becomes readable when there is something to see.
+    /// Returns the descriptor that is readable after a change.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
 
-    /// The first of the suite's files that has been changed, replaced or removed since the last call.
-    pub(super) fn broken(&mut self) -> Option<String> {
+    /// Returns the first of the suite's files that was changed, replaced or removed since the last call; relative to the
+    /// suite's folder, and empty for the folder itself.
+    pub(super) fn tampered_file(&mut self) -> Option<String> {
         loop {
             let events = match self.inotify.read_events() {
                 Ok(events) => events,
                 Err(Errno::EINTR) => continue,
                 Err(_) => return None,
             };
-            if let Some(path) = events.iter().find_map(|event| self.concerns(event)) {
+            if let Some(path) = events.iter().find_map(|event| self.changed_path(event)) {
                 return Some(path.display().to_string());
             }
         }
     }
 
-    fn concerns(&self, event: &InotifyEvent) -> Option<PathBuf> {
+    /// Returns the path of the suite that an event changed.
+    fn changed_path(&self, event: &InotifyEvent) -> Option<PathBuf> {
         if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
-            // Whatever was lost may have been a change.
+            // The events that were lost may have been changes.
             return Some(PathBuf::from("files"));
         }
         let watched = self.watched.get(&event.wd)?;
         let path = match &event.name {
             Some(name) => watched.join(name),
-            // The end of a watch says only that there is none any more.
+            // The end of a watch is reported after the event that ended it.
             None if event.mask.contains(AddWatchFlags::IN_IGNORED) => return None,
             None => watched.clone(),
         };
@@ -173,11 +180,11 @@ impl Seal {
         let unchanged = match self.own.get(&path) {
             None if path.as_os_str().is_empty() => false,
             None => return None,
-            // Told of another name too, which changes nothing.
-            Some(Right::File(mode)) => event.mask.contains(AddWatchFlags::IN_ATTRIB) && now == *mode,
-            Some(Right::Other) => false,
-            // Other tasks' too: only what takes something from this one is its business.
-            Some(Right::Open(bits)) => now & bits == *bits,
+            // A new hard link is reported as well, and changes neither content nor mode.
+            Some(Expected::File(mode)) => event.mask.contains(AddWatchFlags::IN_ATTRIB) && now == *mode,
+            Some(Expected::Unchanged) => false,
+            // Shared with other tasks: only a missing bit harms this one.
+            Some(Expected::ModeBits(bits)) => now & bits == *bits,
         };
         (!unchanged).then_some(path)
     }
@@ -191,19 +198,19 @@ mod tests {
 
     use super::*;
 
-    fn suite() -> (tempfile::TempDir, Seal) {
+    fn suite() -> (tempfile::TempDir, TamperWatch) {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("tests")).unwrap();
         fs::write(folder.path().join("run.py"), "run").unwrap();
         fs::write(folder.path().join("tests/it.py"), "it").unwrap();
         std::os::unix::fs::symlink("run.py", folder.path().join("link")).unwrap();
-        let seal = Seal::on(folder.path(), What::All).unwrap();
-        (folder, seal)
+        let watch = TamperWatch::on(folder.path(), Scope::All).unwrap();
+        (folder, watch)
     }
 
     #[test]
-    fn what_is_new_is_nobodys_business() {
-        let (folder, mut seal) = suite();
+    fn ignores_new_files() {
+        let (folder, mut watch) = suite();
         let new = folder.path().join("tests/helper");
         fs::write(&new, "one").unwrap();
         fs::write(&new, "two").unwrap();
@@ -214,11 +221,11 @@ mod tests {
         fs::read(folder.path().join("run.py")).unwrap();
         fs::hard_link(folder.path().join("run.py"), folder.path().join("again")).unwrap();
         fs::remove_file(folder.path().join("again")).unwrap();
-        assert_eq!(seal.broken(), None);
+        assert_eq!(watch.tampered_file(), None);
     }
 
     #[test]
-    fn detects_every_change_even_undone() {
+    fn reports_changes_even_when_undone() {
         type Change = fn(&Path) -> io::Result<()>;
         let changes: [(&str, Change); 12] = [
             ("tests", |top| {
@@ -250,10 +257,10 @@ mod tests {
             ("", |top| fs::rename(top, top.with_extension("moved"))),
         ];
         for (number, (path, change)) in changes.into_iter().enumerate() {
-            let (folder, mut seal) = suite();
-            assert_eq!(seal.broken(), None);
+            let (folder, mut watch) = suite();
+            assert_eq!(watch.tampered_file(), None);
             change(folder.path()).unwrap();
-            assert_eq!(seal.broken().as_deref(), Some(path), "change {number}");
+            assert_eq!(watch.tampered_file().as_deref(), Some(path), "change {number}");
             fs::remove_dir_all(folder.path().with_extension("moved")).ok();
         }
     }
