@@ -135,7 +135,7 @@ mod tests {
         }
         task(folder.path(), &by_size, "too-large-alone", &vec![b'x'; 20_000]);
         let kept_size: u64 =
-            fs::read_dir(&by_size.folder).unwrap().flatten().map(|e| weight(&e.path())).sum();
+            fs::read_dir(&by_size.folder).unwrap().flatten().map(|e| files_size(&e.path())).sum();
         assert!(kept_size < 20_000 && names(&by_size).contains(&"e".to_owned()));
         let by_age = kept(folder.path(), 9, 100_000, Duration::ZERO);
         task(folder.path(), &by_age, "f", b"<x/>");

@@ -117,11 +117,11 @@ fn touch(file: &Path) -> Spec {
 async fn held_command_starts_only_when_released() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    let held = launcher().hold(touch(&file)).await.unwrap();
+    let prepared = launcher().prepare(touch(&file)).await.unwrap();
     let waiting = Duration::from_secs(2);
     tokio::time::sleep(waiting).await;
     assert!(!file.exists(), "the held command started before its release");
-    let exit = held.go().await.unwrap().finish().await;
+    let exit = prepared.start().await.unwrap().finish().await;
     assert!(exit.success() && file.exists(), "{exit:?}");
     assert!(exit.wall < waiting, "the wall time includes the time before the release: {:?}", exit.wall);
 }
@@ -131,10 +131,10 @@ async fn abandoned_command_never_starts() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     let launcher = launcher();
-    let held = launcher.hold(touch(&first)).await.unwrap();
+    let prepared = launcher.prepare(touch(&first)).await.unwrap();
     let started = std::time::Instant::now();
-    held.give_up().await;
-    drop(launcher.hold(touch(&second)).await.unwrap());
+    prepared.cancel().await;
+    drop(launcher.prepare(touch(&second)).await.unwrap());
     launcher.settle().await;
     // The commands ended by themselves: a kill would come after the grace of 5 s.
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());

@@ -73,7 +73,7 @@ async fn inherits_only_given_environment() {
 async fn missing_program_is_typed_error() {
     let spec = Spec { program: "no-such-program".to_owned(), ..shell("", "x") };
     match launcher().run(spec, &Deadline::within(LONG_LIMIT)).await {
-        Err(StartError::Program { program, reason }) => {
+        Err(StartError::Program { program, reason, .. }) => {
             assert_eq!(program, "no-such-program");
             assert!(reason.contains("No such file"), "{reason}");
         }

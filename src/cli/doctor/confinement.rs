@@ -6,27 +6,27 @@ use std::path::Path;
 use super::machine::{self, refusing};
 use super::{Finding, cause};
 use sandbox::command::BWRAP;
-use sandbox::confine::{Choice, Level, Network, Sandbox};
+use sandbox::confine::{Choice, Feature, Level, Network, Sandbox};
+use sandbox::trial::FindError;
 
 /// `ground` is where it was tried.
-pub(super) fn look(found: &Result<Sandbox, String>, ground: &Path) -> Vec<Finding> {
+pub(super) fn look(found: &Result<Sandbox, FindError>, ground: &Path) -> Vec<Finding> {
     let sandbox = match found {
         Ok(sandbox) => sandbox,
-        Err(why) => {
-            let mend = cause::mend(why, ground)
+        Err(error) => {
+            let mend = cause::mend_trials(error.trials(), ground)
                 .unwrap_or_else(|| format!("{}; or ask for less with --sandbox-require", mend_bwrap()));
-            return vec![Finding::failure("sandbox", why, mend)];
+            return vec![Finding::failure("sandbox", error.to_string(), mend)];
         }
     };
     let mut findings = vec![level(sandbox, ground)];
     let chosen = sandbox.settings.sandbox == Choice::None;
-    for (feature, how) in sandbox.line().split(' ').filter_map(|word| word.split_once('=')) {
-        let check = format!("sandbox {feature}");
-        let weak = matches!(how, "no" | "sampled" | "rlimit" | "watched" | "host");
-        findings.push(if weak && !chosen && matters(sandbox, feature) {
-            Finding::warning(check, how, mend(feature))
+    for (feature, mechanism) in sandbox.enforcement().features {
+        let (check, mechanism_name) = (format!("sandbox {}", feature.name()), mechanism.to_string());
+        findings.push(if mechanism.is_weak() && !chosen && matters(sandbox, feature) {
+            Finding::warning(check, mechanism_name, mend(feature))
         } else {
-            Finding::ok(check, how)
+            Finding::ok(check, mechanism_name)
         });
     }
     findings
@@ -34,7 +34,7 @@ pub(super) fn look(found: &Result<Sandbox, String>, ground: &Path) -> Vec<Findin
 
 fn level(sandbox: &Sandbox, ground: &Path) -> Finding {
     let name = sandbox.level.name();
-    match (&sandbox.weaker_because, sandbox.level, sandbox.settings.sandbox) {
+    match (sandbox.weaker_because(), sandbox.level, sandbox.settings.sandbox) {
         (None, Level::Bwrap, _) => Finding::ok("sandbox", format!("{name}, the strongest")),
         (None, Level::None, _) => Finding::warning(
             "sandbox",
@@ -45,34 +45,38 @@ fn level(sandbox: &Sandbox, ground: &Path) -> Finding {
             Finding::warning("sandbox", format!("{name}, as asked for"), "leave --sandbox basic out")
         }
         (because, ..) => {
-            let why = because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            let mend = cause::mend(&why, ground).unwrap_or_else(mend_bwrap);
+            let why = because.map(|why| format!(": {why}")).unwrap_or_default();
+            let mend = cause::mend_trials(&sandbox.failed_trials, ground).unwrap_or_else(mend_bwrap);
             Finding::warning("sandbox", format!("{name}{why}"), mend)
         }
     }
 }
 
 /// Without root nobody changes users; and a network that was asked for is no surprise.
-fn matters(sandbox: &Sandbox, feature: &str) -> bool {
+fn matters(sandbox: &Sandbox, feature: Feature) -> bool {
     let open = sandbox.settings.network == Network::Host;
-    !(feature == "uid-drop" && !nix::unistd::geteuid().is_root()
-        || open && matches!(feature, "netns" | "inet"))
+    !(feature == Feature::UserDrop && !nix::unistd::geteuid().is_root()
+        || open && matches!(feature, Feature::NetworkNamespace | Feature::Inet))
 }
 
-fn mend(feature: &str) -> &'static str {
+fn mend(feature: Feature) -> &'static str {
     match feature {
-        "pidns" | "netns" | "inet" | "mountns" | "disk" => "bwrap gives it: see the line `sandbox`",
-        "uid-drop" => {
+        Feature::PidNamespace
+        | Feature::NetworkNamespace
+        | Feature::Inet
+        | Feature::MountNamespace
+        | Feature::Disk => "bwrap gives it: see the line `sandbox`",
+        Feature::UserDrop => {
             "docker run --cap-add SETUID --cap-add SETGID --cap-add CHOWN, or the same in CapabilityBoundingSet="
         }
-        "landlock" => {
+        Feature::Landlock => {
             "cat /sys/kernel/security/lsm; where landlock is missing: a kernel from 5.13 on, with it among `lsm=` on its command line"
         }
-        "memory" | "pids" | "cpu" => {
+        Feature::Memory | Feature::Pids | Feature::Cpu => {
             "systemctl edit ostest-runner, and there Delegate=cpu memory pids below [Service]"
         }
-        "seccomp" => "grep Seccomp /proc/self/status; a kernel with CONFIG_SECCOMP_FILTER",
-        _ => "runner --logger-level debug doctor; docs/security.md says what each feature needs",
+        Feature::Seccomp => "grep Seccomp /proc/self/status; a kernel with CONFIG_SECCOMP_FILTER",
+        Feature::Suite => "runner --logger-level debug doctor; docs/security.md says what each feature needs",
     }
 }
 

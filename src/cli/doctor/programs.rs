@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Finding;
-use super::cause::{self, quoted};
+use super::cause::{self, Place, quoted};
 use crate::config::Config;
 use crate::git::GitClient;
 use sandbox::command::find_program;
@@ -149,7 +149,8 @@ pub(super) async fn suite(checkout: &GitClient, config: &Config, ground: &Path) 
         Ok(folder) => folder,
         Err(error) => {
             let says = format!("no folder to fetch it into: {error}");
-            let mend = cause::mend(&says, ground).unwrap_or_else(|| format!("ls -ld {}", ground.display()));
+            let mend = sandbox::errno::of(&error).and_then(|errno| cause::mend(errno, Place::Folder(ground)));
+            let mend = mend.unwrap_or_else(|| format!("ls -ld {}", ground.display()));
             return Finding::failure("suite", says, mend);
         }
     };
@@ -158,7 +159,7 @@ pub(super) async fn suite(checkout: &GitClient, config: &Config, ground: &Path) 
     match checkout.suite(&settings.tests_url, reference, &home).await {
         Ok((commit, _)) => Finding::ok("suite", format!("{} at {commit}", settings.tests_url)),
         Err(fault) => {
-            let mend = cause::mend(&fault.message, ground).unwrap_or(mend);
+            let mend = cause::mend_message(&fault.message, ground).unwrap_or(mend);
             Finding::failure("suite", fault.message, mend)
         }
     }

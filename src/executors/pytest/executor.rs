@@ -117,7 +117,7 @@ impl<'a> Pytest<'a> {
     /// Ends what `preflight` has ready, and waits until nothing is left of it.
     async fn release_held(&mut self) {
         if let Some(held) = self.held.take() {
-            held.give_up().await;
+            held.cancel().await;
         }
     }
 

@@ -65,7 +65,10 @@ impl Evidence<'_> {
             report.fault = Some(Fault::new(Progress::Execute, cause, message));
         }
         // Of these nobody tells which case they belong to; a run that was ended for one says so already.
-        let missed = exit.limit_hits.iter().filter(|hit| matches!(hit, LimitHit::Disk | LimitHit::Files | LimitHit::Output));
+        let missed = exit
+            .limit_hits
+            .iter()
+            .filter(|hit| matches!(hit, LimitHit::Disk | LimitHit::Files | LimitHit::Output));
         for hit in missed.filter(|_| events.complete()) {
             explain(&mut report, &format!("the task {}", hit.words(allowed)));
         }
@@ -96,7 +99,8 @@ impl Evidence<'_> {
                 report
             }
             Err(JunitError::Missing) => {
-                let why = exit.report_error.clone().map(|why| format!("the suite's report cannot be read: {why}"));
+                let why =
+                    exit.report_error.clone().map(|why| format!("the suite's report cannot be read: {why}"));
                 let over = over(exit, allowed).map(|why| format!("{why}; the suite wrote no report"));
                 let none =
                     || format!("the suite wrote no report ({}){}", exit.describe(), words(exit, allowed));

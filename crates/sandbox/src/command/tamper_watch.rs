@@ -115,7 +115,9 @@ impl TamperWatch {
                 }
                 if !kind.is_file() || scope == Scope::All {
                     let file = kind.is_file().then(|| entry.metadata()).transpose()?;
-                    watch.own.insert(path, file.map_or(Expected::Unchanged, |meta| Expected::File(meta.mode())));
+                    watch
+                        .own
+                        .insert(path, file.map_or(Expected::Unchanged, |meta| Expected::File(meta.mode())));
                 }
             }
         }

@@ -90,7 +90,9 @@ mod tests {
         assert_eq!(share("0.5"), Ok(Limit(Some(0.5))));
         assert_eq!(time("90"), Ok(Limit(Some(Duration::from_secs(90)))));
         assert_eq!(count("128"), Ok(Limit(Some(128))));
-        for wrong in [limited_size("0").is_ok(), limited_size("1K").is_ok(), share("0").is_ok(), share("NaN").is_ok()] {
+        for wrong in
+            [limited_size("0").is_ok(), limited_size("1K").is_ok(), share("0").is_ok(), share("NaN").is_ok()]
+        {
             assert!(!wrong);
         }
         for wrong in [share("-1").is_ok(), time("0.5").is_ok(), count("2").is_ok(), count("x").is_ok()] {

@@ -63,10 +63,8 @@ impl Sandbox {
         };
         let landlock =
             if confined && self.landlock > 0 { Mechanism::LandlockAbi(self.landlock) } else { Mechanism::No };
-        let mut features = vec![
-            (Feature::PidNamespace, yes(bwrap)),
-            (Feature::NetworkNamespace, yes(inet.is_none())),
-        ];
+        let mut features =
+            vec![(Feature::PidNamespace, yes(bwrap)), (Feature::NetworkNamespace, yes(inet.is_none()))];
         features.extend(inet.map(|inet| (Feature::Inet, inet)));
         features.extend([
             (Feature::MountNamespace, yes(bwrap)),

@@ -67,16 +67,14 @@ async fn without_root(
 /// Runs the trial's shell in `sandbox`.
 async fn run(launcher: &Launcher, sandbox: &Sandbox, context: &TrialContext<'_>) -> Result<(), TrialError> {
     let level = sandbox.level;
-    let no_folder = |error: io::Error| {
-        TrialError::io(level, TrialErrorKind::Workspace, "a folder to try in", &error)
-    };
+    let no_folder =
+        |error: io::Error| TrialError::io(level, TrialErrorKind::Workspace, "a folder to try in", &error);
     let workspace = Workspace::new(context.work).map_err(no_folder)?;
     fs::create_dir(workspace.source()).map_err(no_folder)?;
     fs::create_dir(workspace.suite()).map_err(no_folder)?;
     let loan = sandbox.users.as_ref().map(Users::lend).transpose();
     let loan = loan.map_err(|error| TrialError::io(level, TrialErrorKind::User, "a user", &error))?;
-    let interpreter =
-        context.interpreter.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let interpreter = context.interpreter.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
     let name = format!("trial-{:08x}", fastrand::u32(..));
     let view = view(&workspace, interpreter.as_deref());
     let mut plan = sandbox.suite(&name, loan.as_ref().map(|loan| loan.uid), view);
@@ -120,7 +118,8 @@ fn spec(workspace: &Workspace, plan: Plan, interpreter: Option<&Path>) -> Spec {
 }
 
 fn of_exit(level: Level, exit: &Exit) -> TrialError {
-    let message = exit.last_words().unwrap_or_else(|| format!("a shell in it ended with {}", exit.describe()));
+    let message =
+        exit.last_words().unwrap_or_else(|| format!("a shell in it ended with {}", exit.describe()));
     TrialError::new(level, TrialErrorKind::Shell { signal: exit.signal }, message)
 }
 

@@ -28,8 +28,13 @@ impl Workspace {
         let lock = File::open(&root)?;
         lock.try_lock()?;
         let workspace = Self { root, _lock: lock };
-        let folders =
-            [workspace.checkout(), workspace.home(), workspace.temp(), workspace.out(), workspace.mountpoint()];
+        let folders = [
+            workspace.checkout(),
+            workspace.home(),
+            workspace.temp(),
+            workspace.out(),
+            workspace.mountpoint(),
+        ];
         for folder in folders {
             fs::create_dir(folder)?;
         }

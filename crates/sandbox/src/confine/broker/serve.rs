@@ -49,7 +49,8 @@ impl Waiting {
             blocked.add(signal);
         }
         blocked.thread_block()?;
-        let signals = SignalFd::with_flags(&self.child_signal, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let signals =
+            SignalFd::with_flags(&self.child_signal, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         let listener = Listener::receive(&self.from)?;
         drop(self.from);
         let names = Some(PipeReader::from(OwnedFd::from(self.trusted)));

@@ -8,7 +8,7 @@ mod drop_rights;
 mod orders;
 mod process;
 
-pub use drop_rights::drop_bounds;
 pub(super) use drop_rights::close_all_but;
+pub use drop_rights::drop_bounds;
 pub use orders::{Orders, READY, SetupError};
 pub use process::{MODE, main};

@@ -20,7 +20,12 @@ fn around(mut shown: Vec<PathBuf>, hidden: &[PathBuf]) -> Vec<PathBuf> {
             // A link's target is shown by its own name, or must not be shown.
             let is_no_link = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| !kind.is_symlink());
             shown.extend(
-                fs::read_dir(&above).into_iter().flatten().flatten().filter(is_no_link).map(|entry| entry.path()),
+                fs::read_dir(&above)
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter(is_no_link)
+                    .map(|entry| entry.path()),
             );
         }
     }
