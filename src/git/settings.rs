@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandbox::confine::Most;
+use text::Limit;
 use text::units::interval;
 
 /// Settings of the checkout.
@@ -30,8 +30,8 @@ pub struct Settings {
 
     /// Disk space for fetched objects of repositories, so that a later attempt fetches only new ones; none: keep
     /// nothing
-    #[arg(long, global = true, env = "RUNNER_REPOSITORY_CACHE", value_name = "SIZE", default_value = "1G", value_parser = sandbox::confine::limits::size)]
-    pub repository_cache: Most<u64>,
+    #[arg(long, global = true, env = "RUNNER_REPOSITORY_CACHE", value_name = "SIZE", default_value = "1G", value_parser = text::limited_size)]
+    pub repository_cache: Limit<u64>,
 
     /// How long one attempt to fetch a repository may take
     #[arg(long, global = true, env = "RUNNER_CHECKOUT_TIMEOUT", value_name = "DURATION", default_value = "2m", value_parser = interval)]

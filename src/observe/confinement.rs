@@ -1,19 +1,14 @@
 //! How tasks are confined.
 
-/// The sandbox level and features of this process.
-#[derive(Debug, Clone)]
+use sandbox::confine::{Enforcement, Level};
+
+/// The sandbox level and features of this process; by default those of a runner that starts no suites.
+#[derive(Debug, Clone, Default)]
 pub struct Confinement {
-    /// The level, as `--sandbox` names it.
-    pub level: &'static str,
-    /// The enforced features, as words of the form `feature=how`.
-    pub line: String,
+    /// The level in force.
+    pub level: Level,
+    /// What is enforced, feature by feature.
+    pub enforcement: Enforcement,
     /// Why the level is not a stronger one.
     pub weaker_because: Option<String>,
-}
-
-impl Default for Confinement {
-    /// The level `none`, for a runner that starts no suites.
-    fn default() -> Self {
-        Self { level: "none", line: String::new(), weaker_because: None }
-    }
 }

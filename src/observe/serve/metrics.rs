@@ -53,9 +53,11 @@ fn register_info(
 }
 
 fn sandbox_labels(confinement: &Confinement) -> Vec<(Cow<'static, str>, Cow<'static, str>)> {
-    let mut labels = vec![("level".into(), confinement.level.into())];
-    let features = confinement.line.split(' ').filter_map(|word| word.split_once('='));
-    labels.extend(features.map(|(name, how)| (name.replace('-', "_").into(), how.to_owned().into())));
+    let mut labels = vec![("level".into(), confinement.level.name().into())];
+    let features = confinement.enforcement.features.iter();
+    labels.extend(
+        features.map(|(feature, how)| (feature.name().replace('-', "_").into(), how.to_string().into())),
+    );
     labels
 }
 
@@ -99,6 +101,8 @@ fn register_ages(to: &mut Registry, observe: &Observe) {
 
 #[cfg(test)]
 mod tests {
+    use sandbox::confine::{Enforcement, Feature, Level, Mechanism};
+
     use super::*;
 
     #[test]
@@ -112,8 +116,9 @@ mod tests {
 
     #[test]
     fn labels_name_each_sandbox_feature() {
+        let features = vec![(Feature::PidNamespace, Mechanism::No), (Feature::UserDrop, Mechanism::Yes)];
         let confinement =
-            Confinement { level: "basic", line: "pidns=no uid-drop=yes".to_owned(), weaker_because: None };
+            Confinement { level: Level::Basic, enforcement: Enforcement { features }, weaker_because: None };
         let labels = sandbox_labels(&confinement);
         let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
         assert_eq!(labels, [("level", "basic"), ("pidns", "no"), ("uid_drop", "yes")]);
