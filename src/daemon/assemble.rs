@@ -169,7 +169,11 @@ async fn confined(
 ///
 /// # Errors
 /// No level works that `--sandbox-require` allows.
-pub async fn find_sandbox(config: &Config, launcher: &Launcher, prefix: String) -> Result<Sandbox, FindError> {
+pub async fn find_sandbox(
+    config: &Config,
+    launcher: &Launcher,
+    prefix: String,
+) -> Result<Sandbox, FindError> {
     let state = &config.folders.state;
     let backend = &config.settings.backend;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);

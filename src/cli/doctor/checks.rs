@@ -9,6 +9,7 @@ use crate::live::Live;
 use crate::observe::Observe;
 use sandbox::command::Launcher;
 use sandbox::confine::Sandbox;
+use sandbox::trial::FindError;
 
 /// What the checks look at: the settings and what they led to.
 pub(super) struct Subject<'a> {
@@ -25,7 +26,7 @@ pub(super) struct Subject<'a> {
     /// Starts the commands of the checks.
     pub(super) launcher: Launcher,
     /// The sandbox for tasks, or why there is none; none if it was not tried.
-    pub(super) sandbox: Option<Result<Sandbox, String>>,
+    pub(super) sandbox: Option<Result<Sandbox, FindError>>,
     /// What is being checked, for the progress line.
     pub(super) area: &'a Live<&'static str>,
 }
@@ -64,7 +65,7 @@ fn settings_findings(subject: &Subject<'_>) -> Vec<Finding> {
         let mend = "correct that line of the file, then: runner config check, with the same options";
         findings.push(Finding::failure("settings", error, mend));
     } else if let Err(error) = &subject.config {
-        let mend = cause::mend(error, subject.ground);
+        let mend = cause::mend_message(error, subject.ground);
         let mend = mend.unwrap_or_else(|| {
             "runner config check, with the same options, until it exits with 0".to_owned()
         });
