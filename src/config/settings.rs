@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use super::{folder, slot};
 use crate::executors::{self, SuiteSettings};
 use crate::{backend, git, observe::logging, observe::serve, spool};
-use crate::{pipeline::kept, pipeline::poll, pipeline::worker};
+use crate::{pipeline::artifacts, pipeline::poll, pipeline::worker};
 use sandbox::{command, confine};
 
 /// The settings of all modules, before they are checked as a whole.
@@ -51,7 +51,7 @@ pub struct Settings {
     pub folders: FolderSettings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each module documents its own")]
-    pub kept: kept::Settings,
+    pub artifacts: artifacts::Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "each module documents its own")]
     pub logging: logging::Settings,

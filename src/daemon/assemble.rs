@@ -12,9 +12,9 @@ use crate::executors::Parts;
 use crate::git::GitClient;
 use crate::observe::serve;
 use crate::observe::{Confinement, Observe};
+use crate::pipeline::artifacts::Artifacts;
 use crate::pipeline::attempt::Attempts;
 use crate::pipeline::deliver::Deliver;
-use crate::pipeline::kept::Kept;
 use crate::pipeline::poll::Poll;
 use crate::pipeline::worker::Worker;
 use crate::spool::{Found, Spool};
@@ -135,7 +135,7 @@ pub async fn worker(config: &Config, exe: &str, mark: String, observe: &Observe)
         settings: config.running.worker.clone(),
         limits: settings.limits.clone(),
         work_dir: config.folders.work.clone(),
-        kept: Kept::new(config.folders.state.join("kept"), settings.kept.clone()),
+        artifacts: Artifacts::new(config.folders.state.join("kept"), settings.artifacts.clone()),
         execution: settings.execute.clone(),
         executor: settings.execute.executor().construct(parts),
         launcher,

@@ -1,13 +1,13 @@
-//! Work under a deadline, and the fault of work that did not meet it.
+//! Work under a deadline, and the fault of work that was stopped.
 
 use report::{Cause, Fault, Progress};
 use sandbox::command::{Deadline, Stopped};
 use text::units::show;
 
-/// Runs `work` to its end, or drops it with all its processes when `deadline` passes.
+/// Runs `work` to its end, or drops it with all its processes when `deadline` passes or the runner is interrupted.
 ///
 /// # Errors
-/// The fault of `work`, or the one of a passed deadline.
+/// The fault of `work`, or a fault for the passed deadline or the interruption.
 pub async fn bound<T>(
     deadline: &Deadline,
     progress: Progress,

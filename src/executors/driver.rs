@@ -8,15 +8,15 @@ use sandbox::command::{Deadline, Exit, Running, Stopped};
 use super::bound::{bound, stopped};
 use super::executor::Executor;
 
-/// What surrounds a run: its time, and the listener of its progress.
+/// The deadline of a run, and the callback for its progress.
 pub struct Bounds<'a> {
-    /// When the run is stopped.
+    /// The time at which the driver stops the run.
     pub deadline: Deadline,
-    /// Called as the task reaches each progress.
+    /// Called each time that the task's progress changes.
     pub progress: &'a (dyn Fn(Progress) + Sync),
 }
 
-/// How the phases before `post_process` ended.
+/// The result of the phases before `post_process`.
 #[derive(Default)]
 struct Course {
     /// How the command ended, if it was started.
@@ -31,8 +31,8 @@ impl Course {
     }
 }
 
-/// Drives `executor` through its phases and returns its report, with the first error as its fault. `checkout` is how the
-/// checkout ended: a failed one leaves `post_process` alone to be called. `pace` is the time between two checks.
+/// Drives `executor` through its phases and returns its report, with the first error as its fault. `checkout` is the result
+/// of the checkout: if it failed, only `post_process` is called. `pace` is the time between two checks.
 pub async fn drive(
     executor: &mut dyn Executor,
     checkout: Result<(), Fault>,
@@ -53,7 +53,7 @@ pub async fn drive(
     report
 }
 
-/// All phases but `post_process`.
+/// Calls all phases except `post_process`.
 async fn phases(executor: &mut dyn Executor, bounds: &Bounds<'_>, pace: Duration) -> Course {
     let Bounds { deadline, progress } = bounds;
     progress(Progress::Prepare);
@@ -95,7 +95,7 @@ async fn watch(
     Course { exit: Some(running.stop(why).await), fault: Some(fault) }
 }
 
-/// How many tests had finished when the run was stopped, in words.
+/// The number of tests that had finished when the run was stopped, in words.
 fn finished(report: &Report) -> String {
     if let Some((ended, all)) = report.finished {
         return format!("{ended} of {all} tests had finished");

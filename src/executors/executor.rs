@@ -1,4 +1,4 @@
-//! What an executor is: five phases for one task, and what the tasks of one kind share.
+//! The traits of executors: [`Executor`] runs one task in five phases, [`ExecutorKind`] makes the executors of one kind.
 
 use std::fmt::Debug;
 
@@ -43,11 +43,11 @@ pub trait Executor: Send {
         Ok(())
     }
 
-    /// Ends what `startup` began besides the command, which has ended.
+    /// Ends what `startup` began besides the command. The command itself has ended before.
     async fn shutdown(&mut self) {}
 
-    /// Releases everything that the earlier phases opened, and makes the report of the run. `exit` is how the command ended;
-    /// `None`: it was never started.
+    /// Releases everything that the earlier phases opened, and makes the report of the run. `exit` describes the end of the
+    /// command; `None` if it was never started.
     async fn post_process(&mut self, exit: Option<&Exit>) -> Report;
 }
 
@@ -57,12 +57,12 @@ pub trait ExecutorKind: Debug + Send + Sync {
     /// Prepares what all tasks share, so that the first task finds it ready.
     ///
     /// # Errors
-    /// A fault; the runner claims nothing before a later call succeeds.
+    /// A fault. The runner takes no task until a later call succeeds.
     async fn warm_up(&self, _deadline: &Deadline) -> Result<(), Fault> {
         Ok(())
     }
 
-    /// Refuses a task that this executor cannot run as it stands.
+    /// Refuses a task that this executor cannot run.
     ///
     /// # Errors
     /// A fault of the task.

@@ -11,8 +11,8 @@ use sandbox::workspace::Workspace;
 use super::executor::{Executor, ExecutorKind};
 use crate::task::Task;
 
-/// Answers each task with one of two predefined reports: a repository whose name holds `pass` or `fail` gets that one, the
-/// others get them in turn.
+/// Answers each task with one of two predefined reports. A repository whose name contains `pass` or `fail` gets the report of
+/// that name; other repositories get them in turn.
 #[derive(Debug, Default)]
 pub(super) struct MockKind {
     last_passed: AtomicBool,

@@ -12,18 +12,18 @@ use crate::observe::Observe;
 /// What the constructor of an executor gets.
 #[derive(Debug)]
 pub struct Parts {
-    /// Which suite, and how it is called.
+    /// Which suite is run, and with which command line.
     pub suite: SuiteSettings,
-    /// Bounds on a report.
+    /// Limits on a report.
     pub limits: Limits,
     /// Starts confined commands.
     pub launcher: Launcher,
     /// Fetches the suite's repository.
     pub git: GitClient,
-    /// Folder of what outlives a run: mirror, exported trees and environments of the suite.
+    /// Folder for what outlives a run: mirror, exported trees and environments of the suite.
     pub state: PathBuf,
-    /// Folder below which tasks get their own.
+    /// Folder that holds a folder for each running task.
     pub work: PathBuf,
-    /// Hears of progress.
+    /// Records the progress of preparing the suite.
     pub observe: Observe,
 }

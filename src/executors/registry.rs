@@ -16,7 +16,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Constructs what the tasks of this executor share.
+    /// Makes the kind of executor of this name from `parts`.
     pub fn construct(&self, parts: Parts) -> Box<dyn ExecutorKind> {
         (self.construct)(parts)
     }

@@ -1,5 +1,5 @@
-//! One claim from the spool to its answer: run, written down, and handed to the delivery. What the spool holds it
-//! holds until there is an answer, so that a crash at any point only means "again".
+//! An attempt: runs a claimed task, writes its result to the spool and submits it for delivery. The spool holds the claim
+//! until it holds the result, so that after a crash at any point the task is run again.
 
 use std::io;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::executors::Bounds;
 use crate::observe::{Observe, TaskWatch};
 use crate::pipeline::deliver::Deliver;
-use crate::pipeline::worker::{Clearing, Source, Worker};
+use crate::pipeline::worker::{Cleanup, Source, Worker};
 use crate::spool::{Claimed, Finished, MAX_STARTS};
 use crate::task::{Task, TaskId};
 use report::{Cause, Fault, Progress, Report};
 
-/// What becomes of a task that is interrupted by the runner's own end.
+/// What happens to a task that the end of the runner interrupts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnInterrupt {
     /// It is answered as interrupted
@@ -25,11 +25,11 @@ pub enum OnInterrupt {
     Resume,
 }
 
-/// A claim, and where it is written down.
+/// A claim, with its place in the spool if it has one.
 pub enum Recorded {
     /// In the spool.
     Spooled(Claimed),
-    /// Nowhere: the disk did not take it.
+    /// In memory only, because the disk did not take it.
     Unspooled(TaskId),
 }
 
@@ -42,38 +42,39 @@ impl Recorded {
     }
 }
 
-/// Who runs and answers claims.
+/// Runs and answers claims.
 #[derive(Debug)]
 pub struct Attempts {
-    /// Who runs tasks.
+    /// Runs tasks.
     pub worker: Arc<Worker>,
-    /// Who sends results.
+    /// Sends results.
     pub deliver: Deliver,
-    /// What becomes of interrupted tasks.
+    /// What happens to interrupted tasks.
     pub on_interrupt: OnInterrupt,
-    /// Who is told of it all.
+    /// Records the progress of each task.
     pub observe: Observe,
 }
 
 impl Attempts {
-    /// Answers a claim: runs `task`, or says what is wrong with it. What the task has left is still being removed then.
+    /// Answers a claim: runs `task`, or reports its fault. Returns once the result is in the spool; the returned cleanup is
+    /// still removing the files of the task.
     pub async fn answer(
         &self,
         mut recorded: Recorded,
         task: Result<Task, Fault>,
         interrupt: CancellationToken,
-    ) -> Clearing {
+    ) -> Cleanup {
         let started = Instant::now();
         let again = matches!(&recorded, Recorded::Spooled(claimed) if !claimed.is_fresh());
         let watched = Arc::new(self.observe.task(recorded.id(), again));
-        let (report, clearing) = match task.and_then(|task| died_before(&recorded).map_or(Ok(task), Err)) {
+        let (report, cleanup) = match task.and_then(|task| died_before(&recorded).map_or(Ok(task), Err)) {
             Err(fault) => {
-                tracing::warn!(name: "task_not_run", { task.id = recorded.id().for_log(), progress = %fault.progress, cause = ?fault.cause, %fault }, "a task that is not run; answered with an error");
-                (Report::of_fault(fault, started.elapsed()), Clearing::default())
+                tracing::warn!(name: "task_not_run", { task.id = recorded.id().for_log(), progress = %fault.progress, cause = ?fault.cause, %fault }, "the task is not run; its result is an error");
+                (Report::of_fault(fault, started.elapsed()), Cleanup::default())
             }
             Ok(task) => {
                 if !begin(&mut recorded, &interrupt).await {
-                    return Clearing::default();
+                    return Cleanup::default();
                 }
                 self.run(task, started, interrupt.clone(), watched.clone()).await
             }
@@ -82,9 +83,9 @@ impl Attempts {
         let recorded = match recorded {
             Recorded::Spooled(claimed) if interrupted && self.on_interrupt == OnInterrupt::Resume => {
                 put_back(claimed);
-                return clearing;
+                return cleanup;
             }
-            // What only memory holds, no next start would find.
+            // A claim that is in memory only is answered now, since the next start would not find it.
             recorded => recorded,
         };
         watched.done(&report);
@@ -97,7 +98,7 @@ impl Attempts {
                 }
             }
         }
-        clearing
+        cleanup
     }
 
     async fn run(
@@ -106,42 +107,42 @@ impl Attempts {
         started: Instant,
         interrupt: CancellationToken,
         watched: Arc<TaskWatch>,
-    ) -> (Report, Clearing) {
+    ) -> (Report, Cleanup) {
         let (worker, id) = (self.worker.clone(), task.id.clone());
-        // A task of its own, so that a panic in it is a report too.
+        // In a task of the runtime, so that a panic becomes a report.
         let run = tokio::spawn(async move {
             let progress = move |progress| watched.progress(progress);
             let bounds = Bounds { deadline: worker.deadline(started, interrupt), progress: &progress };
             worker.run(&task, &Source::Repository, started, bounds).await
         });
         run.await.unwrap_or_else(|error| {
-            tracing::error!(name: "worker_failed", { task.id = id.for_log(), %error }, "the worker itself failed");
-            let message = "the runner itself failed while it worked on this task; its log says more";
+            tracing::error!(name: "worker_failed", { task.id = id.for_log(), %error }, "the worker panicked");
+            let message = "the runner itself failed while it ran this task; see its log";
             let fault = Fault::new(Progress::Execute, Cause::Infrastructure, message);
-            (Report::of_fault(fault, started.elapsed()), Clearing::default())
+            (Report::of_fault(fault, started.elapsed()), Cleanup::default())
         })
     }
 }
 
-/// The fault of a claim on which the runner has died too often to try it once more.
+/// The fault of a claim that the runner does not try again, because it has died too often while it ran the task.
 fn died_before(recorded: &Recorded) -> Option<Fault> {
     let Recorded::Spooled(claimed) = recorded else { return None };
     let died = claimed.deaths();
     (died >= MAX_STARTS).then(|| {
-        let message =
-            format!("the runner died {died} times while it worked on this task; it is not tried again");
+        let message = format!("the runner died {died} times while it ran this task; it does not try again");
         Fault::new(Progress::Execute, Cause::Infrastructure, message)
     })
 }
 
-/// Counts a start in the spool, before anything of the task runs. False: the runner is to stop instead.
+/// Counts a start in the spool before anything of the task runs; repeats it while the disk fails. Returns false if the
+/// runner is interrupted meanwhile.
 async fn begin(recorded: &mut Recorded, interrupt: &CancellationToken) -> bool {
     let Recorded::Spooled(claimed) = recorded else { return true };
     loop {
-        // Short: a fresh claim has its start counted already.
+        // Blocks for a short time only: the start of a fresh claim is counted already.
         match claimed.begin() {
             Ok(_) => return true,
-            Err(error) => say_full("cannot count a start", claimed.id(), &error),
+            Err(error) => log_spool_full("cannot count a start in the spool", claimed.id(), &error),
         }
         if interrupt.run_until_cancelled(sleep(Duration::from_secs(5))).await.is_none() {
             return false;
@@ -149,7 +150,8 @@ async fn begin(recorded: &mut Recorded, interrupt: &CancellationToken) -> bool {
     }
 }
 
-/// Writes a result down, however long the disk has no room for it. None: the runner stops; the claim is run again.
+/// Writes a result to the spool; repeats it while the disk fails. Returns `None` if the runner is interrupted meanwhile: the
+/// next start runs the claim again.
 async fn finish(mut claimed: Claimed, body: Vec<u8>, interrupt: &CancellationToken) -> Option<Finished> {
     let body = Arc::new(body);
     loop {
@@ -158,7 +160,7 @@ async fn finish(mut claimed: Claimed, body: Vec<u8>, interrupt: &CancellationTok
         match finished.ok()? {
             Ok(finished) => return Some(finished),
             Err((back, error)) => {
-                say_full("the result cannot be written down; it is tried again", back.id(), &error);
+                log_spool_full("cannot write a result to the spool; trying again", back.id(), &error);
                 claimed = back;
             }
         }
@@ -166,18 +168,19 @@ async fn finish(mut claimed: Claimed, body: Vec<u8>, interrupt: &CancellationTok
     }
 }
 
+/// Leaves an interrupted claim in the spool for the next start.
 fn put_back(claimed: Claimed) {
     let id = claimed.id().for_log();
     match claimed.put_back() {
         Ok(()) => {
-            tracing::info!(name: "task_put_back", { task.id = id }, "interrupted; it is run again at the next start");
+            tracing::info!(name: "task_put_back", { task.id = id }, "the task was interrupted; the next start runs it again");
         }
         Err(error) => {
-            tracing::warn!(name: "task_put_back", { task.id = id, %error }, "interrupted; it is run again, and this start counts");
+            tracing::warn!(name: "task_put_back", { task.id = id, %error }, "the task was interrupted; the next start runs it again, and counts this start");
         }
     }
 }
 
-fn say_full(what: &str, id: &TaskId, error: &io::Error) {
-    tracing::error!(name: "spool_full", target: "critical", { task.id = id.for_log(), %error }, "{what}");
+fn log_spool_full(message: &str, id: &TaskId, error: &io::Error) {
+    tracing::error!(name: "spool_full", target: "critical", { task.id = id.for_log(), %error }, "{message}");
 }

@@ -1,8 +1,11 @@
-//! The way of a task: [`poll`] claims it, an [`attempt`] has a [`worker`] run it, [`deliver`] sends the result.
+//! The way of a task: [`poll`] claims it, an [`attempt`] lets a [`worker`] run it, [`deliver`] sends its result.
+//!
+//! [`retry`] and [`stop`] are the rules for repeated tries and for the end of the runner; [`artifacts`] are the files of
+//! the last tasks that the state folder keeps for people.
 
+pub mod artifacts;
 pub mod attempt;
 pub mod deliver;
-pub mod kept;
 pub mod poll;
 pub mod retry;
 pub mod stop;

@@ -1,4 +1,4 @@
-//! The one rule for what is tried again here: infrastructure faults, a few times, before anyone is told.
+//! The rule for repeated tries: infrastructure faults, a few times.
 
 use std::time::Duration;
 
@@ -6,7 +6,11 @@ use backon::{ExponentialBuilder, Retryable};
 
 use report::{Cause, Fault};
 
-/// Runs `work`, again up to `attempts` times in all where it ends in an infrastructure fault, within about a minute.
+/// Runs `work` up to `attempts` times, as long as it fails with an infrastructure fault. The pauses grow from 1 to 15 s.
+/// `what` names the work in the log.
+///
+/// # Errors
+/// The fault of the last try.
 pub async fn infrastructure<T, F>(attempts: usize, what: &str, work: impl FnMut() -> F) -> Result<T, Fault>
 where
     F: Future<Output = Result<T, Fault>>,

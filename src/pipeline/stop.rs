@@ -1,4 +1,4 @@
-//! Stop is not cancel: the first signal drains, the second interrupts what runs, the third exits at once.
+//! The end of the runner: the first signal drains, the second interrupts running tasks, the third exits at once.
 
 use std::io;
 use std::time::Duration;
@@ -10,27 +10,30 @@ use tokio_util::sync::CancellationToken;
 use crate::live::Live;
 use crate::observe::screen::Screen;
 
-/// What the rest of the runner sees of its end.
+/// The tokens by which the parts of the runner learn of its end.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    /// Cancelled when no more work is to be taken.
+    /// Cancelled when the runner takes no more tasks.
     pub drain: CancellationToken,
-    /// Cancelled when work in hand is to be interrupted.
+    /// Cancelled when the runner interrupts its running tasks.
     pub interrupt: CancellationToken,
 }
 
 impl Stop {
-    /// Listens for SIGTERM and SIGINT. The returned future never ends: at the third signal the process does, and leaves
-    /// nothing on `screen`.
+    /// Listens for SIGTERM and SIGINT. The returned future never ends; at the third signal it clears `screen` and ends the
+    /// process.
+    ///
+    /// # Errors
+    /// The system refuses a handler for a signal.
     pub fn listen(&self, screen: &Screen) -> io::Result<impl Future<Output = ()>> {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         Ok(async move {
             either(&mut term, &mut int).await;
-            tracing::info!(name: "draining", "stopping: no more tasks are taken, what runs is finished and delivered");
+            tracing::info!(name: "draining", "stopping: the runner takes no more tasks, finishes the running ones and delivers their results");
             self.drain.cancel();
             either(&mut term, &mut int).await;
-            tracing::warn!(name: "interrupting", "stopping now: what runs is interrupted and reported as such");
+            tracing::warn!(name: "interrupting", "stopping now: running tasks are interrupted and reported as interrupted");
             self.interrupt.cancel();
             either(&mut term, &mut int).await;
             screen.clear();
@@ -38,28 +41,28 @@ impl Stop {
         })
     }
 
-    /// Interrupts what runs when the drain has lasted for `limit`; 0: never. The returned future never ends.
+    /// Interrupts running tasks when the drain has lasted for `limit`; 0: never. The returned future never ends.
     pub async fn interrupt_after(&self, limit: Live<Duration>) {
         self.drain.cancelled().await;
         let (started, mut limits) = (Instant::now(), limit.watch());
         loop {
             let limit = *limits.borrow_and_update();
-            let over = async {
+            let passed = async {
                 match limit {
                     Duration::ZERO => std::future::pending().await,
                     limit => tokio::time::sleep_until(started + limit).await,
                 }
             };
             tokio::select! {
-                () = over => {}
-                // It is another now; what has passed of it counts.
+                () = passed => {}
+                // The limit has changed; it still counts from the start of the drain.
                 Ok(()) = limits.changed() => continue,
             }
             if !self.interrupt.is_cancelled() {
                 tracing::warn!(
                     name: "drain_timed_out",
                     ?limit,
-                    "the drain has lasted too long: what runs is interrupted and reported as such"
+                    "the drain has lasted too long: running tasks are interrupted and reported as interrupted"
                 );
             }
             self.interrupt.cancel();
@@ -68,6 +71,7 @@ impl Stop {
     }
 }
 
+/// Waits for one of the two signals.
 async fn either(term: &mut Signal, int: &mut Signal) {
     tokio::select! {
         _ = term.recv() => {}
@@ -75,7 +79,7 @@ async fn either(term: &mut Signal, int: &mut Signal) {
     }
 }
 
-#[expect(clippy::exit, reason = "the third signal means: at once, whatever is under way")]
+#[expect(clippy::exit, reason = "the third signal ends the process whatever is under way")]
 fn exit_at_once() -> ! {
     std::process::exit(130)
 }

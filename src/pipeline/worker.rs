@@ -1,4 +1,4 @@
-//! One task from its claim to its report: checkout, execute, and the truth about what went wrong.
+//! The worker: checks a program out, runs its tests and returns the report of the task.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::backend::wire;
 use crate::executors::{Bounds, ExecutorKind, Settings as ExecutionSettings, bound, drive};
 use crate::git::GitClient;
 use crate::live::Live;
-use crate::pipeline::kept::Kept;
+use crate::pipeline::artifacts::Artifacts;
 use crate::pipeline::retry;
 use crate::task::{Task, TaskId};
 use report::{Cause, Fault, Limits, Progress, Report};
@@ -20,12 +20,12 @@ use sandbox::workspace::{Workspace, copy_tree};
 use text::shorten;
 use text::units::duration;
 
-/// Characters that the log shows of a branch's name: it is anybody's, and may be as long as an answer of the backend.
-const LONGEST_BRANCH: usize = 200;
-/// And of what went wrong, which may name every test of a task.
-const LONGEST_FAULT: usize = 2000;
+/// Characters of a branch's name in the log. Anybody can choose the name, and it can be as long as an answer of the backend.
+const MAX_BRANCH: usize = 200;
+/// Characters of a fault in the log. A fault can name every test of a task.
+const MAX_FAULT: usize = 2000;
 
-/// Bounds on a task.
+/// Limits on a task.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Tasks")]
 #[group(skip)]
@@ -39,42 +39,42 @@ pub struct Settings {
     pub attempts: usize,
 }
 
-/// Runs tasks. One worker serves all slots.
+/// Runs tasks, for all slots.
 #[derive(Debug)]
 pub struct Worker {
-    /// Settings of this module; a task keeps those that it began with.
+    /// Timeout and attempts. A task keeps the values with which it began.
     pub settings: Live<Settings>,
-    /// Bounds on a result.
+    /// Limits on a report.
     pub limits: Limits,
-    /// Folder below which tasks get their own.
+    /// Folder that holds a folder for each running task.
     pub work_dir: PathBuf,
-    /// What is kept of a task for people.
-    pub kept: Kept,
+    /// Keeps report and output of the last tasks.
+    pub artifacts: Artifacts,
     /// Fetches the program under test.
     pub checkout: GitClient,
-    /// How tests are run.
+    /// Which executor runs the tests, and how often it checks them.
     pub execution: ExecutionSettings,
-    /// The executor in force.
+    /// The executor that the settings choose.
     pub executor: Box<dyn ExecutorKind>,
     /// Starts the commands of tasks.
     pub launcher: Launcher,
 }
 
 impl Worker {
-    /// Runs the tests of `task` on `source` and says what they came to, whatever happens. What they left is still
-    /// being removed then.
+    /// Runs the tests of `task` on `source` and returns their report, whatever happens. The returned cleanup is still
+    /// removing the files of the task.
     pub async fn run(
         &self,
         task: &Task,
         source: &Source,
         claimed: Instant,
         bounds: Bounds<'_>,
-    ) -> (Report, Clearing) {
+    ) -> (Report, Cleanup) {
         let span = tracing::info_span!("task", task.id = task.id.for_log());
         async {
             let laboratories: Vec<_> = task.laboratories.iter().map(u32::to_string).collect();
             let laboratories = laboratories.join(",");
-            let branch = task.branch.as_deref().map(|branch| shorten(branch, LONGEST_BRANCH));
+            let branch = task.branch.as_deref().map(|branch| shorten(branch, MAX_BRANCH));
             tracing::info!(
                 name: "task_started",
                 branch = branch.as_deref(),
@@ -82,19 +82,19 @@ impl Worker {
                 tests = task.tests.len(),
                 "task started"
             );
-            let mut clearing = Clearing::default();
-            let mut report = self.work(task, source, &bounds, &mut clearing).await;
+            let mut cleanup = Cleanup::default();
+            let mut report = self.work(task, source, &bounds, &mut cleanup).await;
             if report.fault.is_some() {
                 report.duration = claimed.elapsed();
             }
-            say_end(&report, claimed);
-            (report, clearing)
+            log_end(&report, claimed);
+            (report, cleanup)
         }
         .instrument(span)
         .await
     }
 
-    /// The body that answers `id` with `report`.
+    /// The body of the request that answers the task `id` with `report`.
     pub fn body(&self, id: &TaskId, report: &Report) -> Vec<u8> {
         wire::result_body(id, report, &self.limits)
     }
@@ -107,23 +107,17 @@ impl Worker {
     /// Prepares what all tasks share.
     ///
     /// # Errors
-    /// The fault that keeps tasks from being run.
+    /// The fault because of which no task can run.
     pub async fn warm_up(&self, deadline: &Deadline) -> Result<(), Fault> {
         self.executor.warm_up(deadline).await
     }
 
-    /// Waits until nothing runs any more of what was given up.
+    /// Waits until every command that was stopped has ended.
     pub async fn settle(&self) {
         self.launcher.settle().await;
     }
 
-    async fn work(
-        &self,
-        task: &Task,
-        source: &Source,
-        bounds: &Bounds<'_>,
-        clearing: &mut Clearing,
-    ) -> Report {
+    async fn work(&self, task: &Task, source: &Source, bounds: &Bounds<'_>, cleanup: &mut Cleanup) -> Report {
         if let Err(fault) = self.executor.accept(task) {
             return Report::of_fault(fault, Duration::ZERO);
         }
@@ -131,18 +125,18 @@ impl Worker {
             Ok(workspace) => workspace,
             Err(error) => {
                 let message =
-                    format!("cannot make a folder for the task below {}: {error}", self.work_dir.display());
+                    format!("cannot create a folder for the task in {}: {error}", self.work_dir.display());
                 let fault = Fault::new(Progress::Checkout, Cause::Infrastructure, message);
                 return Report::of_fault(fault, Duration::ZERO);
             }
         };
         let report = self.work_in(&workspace, task, source, bounds).await;
-        let (kept, id) = (self.kept.clone(), task.id.short());
+        let (artifacts, id) = (self.artifacts.clone(), task.id.short());
         let keeping = tokio::task::spawn_blocking(move || {
-            kept.keep(&workspace, &id);
+            artifacts.keep(&workspace, &id);
             workspace
         });
-        clearing.0 = keeping.await.ok().map(|workspace| tokio::task::spawn_blocking(|| drop(workspace)));
+        cleanup.0 = keeping.await.ok().map(|workspace| tokio::task::spawn_blocking(|| drop(workspace)));
         report
     }
 
@@ -157,8 +151,8 @@ impl Worker {
         let mut executor = self.executor.executor(task, workspace);
         let checkout = if self.execution.runs_programs() {
             (bounds.progress)(Progress::Checkout);
-            // Boxed: it is large, and all that waits for a task holds it.
-            let checkout = Box::pin(self.get(task, source, workspace));
+            // Boxed because the future is large, and every future that waits for a task holds it.
+            let checkout = Box::pin(self.check_out(task, source, workspace));
             tokio::join!(bound(&bounds.deadline, Progress::Checkout, checkout), executor.preflight()).0
         } else {
             Ok(())
@@ -166,7 +160,8 @@ impl Worker {
         drive(executor.as_mut(), checkout, bounds, self.execution.check_proc_interval).await
     }
 
-    async fn get(&self, task: &Task, source: &Source, workspace: &Workspace) -> Result<(), Fault> {
+    /// Puts the program under test into `workspace`.
+    async fn check_out(&self, task: &Task, source: &Source, workspace: &Workspace) -> Result<(), Fault> {
         let url = match source {
             Source::Folder(folder) => return copy(folder.clone(), workspace.source()).await,
             Source::Repository => self.checkout.url(&task.repository_url)?,
@@ -182,14 +177,14 @@ impl Worker {
     }
 }
 
-/// The removal of a task's folder, beside the runtime's own thread: a task may have left a hundred thousand files, and
-/// the result need not wait for them.
+/// The removal of a task's folder in the background. A task can leave a hundred thousand files; its result does not wait
+/// until they are removed.
 #[derive(Debug, Default)]
-#[must_use = "whoever ran a task waits until nothing of it is left"]
-pub struct Clearing(Option<JoinHandle<()>>);
+#[must_use = "the caller waits for the end of the removal, or the files of tasks pile up"]
+pub struct Cleanup(Option<JoinHandle<()>>);
 
-impl Clearing {
-    /// Waits for its end.
+impl Cleanup {
+    /// Waits for the end of the removal.
     pub async fn end(self) {
         if let Some(removal) = self.0 {
             removal.await.ok();
@@ -197,12 +192,12 @@ impl Clearing {
     }
 }
 
-/// Where the program to test comes from.
+/// Where the program under test comes from.
 #[derive(Debug)]
 pub enum Source {
     /// The task's repository.
     Repository,
-    /// A folder of this machine, taken as it is.
+    /// A folder of this machine, copied as it is.
     Folder(PathBuf),
 }
 
@@ -213,7 +208,7 @@ async fn copy(from: PathBuf, to: PathBuf) -> Result<(), Fault> {
     copied.map_err(|error| Fault::new(Progress::Checkout, Cause::Task, format!("{message}: {error}")))
 }
 
-fn say_end(report: &Report, claimed: Instant) {
+fn log_end(report: &Report, claimed: Instant) {
     let tally = &report.tally;
     let (verdict, elapsed) = (report.verdict(), claimed.elapsed());
     let memory = report.cases.iter().filter_map(|case| case.memory).max();
@@ -222,7 +217,7 @@ fn say_end(report: &Report, claimed: Instant) {
     match &report.fault {
         Some(fault) => tracing::info!(
             name: "task_ended",
-            %verdict, progress = %fault.progress, cause = ?fault.cause, fault = &*shorten(&fault.message, LONGEST_FAULT), passed = tally.passed,
+            %verdict, progress = %fault.progress, cause = ?fault.cause, fault = &*shorten(&fault.message, MAX_FAULT), passed = tally.passed,
             total = tally.total(), ?elapsed, cpu = ?report.cpu, memory, exit, limits, "task ended"
         ),
         None => {

@@ -1,4 +1,4 @@
-//! What a suite sees of this machine when it runs for a task.
+//! The confinement of one run of a suite: which files of this machine it sees, and as which user it runs.
 
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -12,14 +12,18 @@ use sandbox::confine::users::{Loan, Users};
 use sandbox::confine::{Level, Plan, SuiteView};
 use sandbox::workspace::{Workspace, copy_tree};
 
-/// The confinement of one run. The user that it runs as is lent for as long as this lives.
+/// The confinement of one run. Dropping it gives back the user as which the run's processes run.
 #[derive(Debug)]
 pub(super) struct Confined {
     pub(super) plan: Plan,
     _loan: Option<Loan>,
 }
 
-/// Prepares a run of the suite in `tree` in `workspace`.
+/// Prepares the confinement of a run of the suite in `tree`, in `workspace`. `python` is the interpreter of the suite's
+/// environment.
+///
+/// # Errors
+/// The suite cannot be copied or listed, or no user is free.
 pub(super) async fn confine(
     launcher: &Launcher,
     workspace: &Workspace,
@@ -30,8 +34,8 @@ pub(super) async fn confine(
     let sandbox = launcher.sandbox();
     let guarded = if sandbox.level == Level::Basic && sandbox.users.is_none() {
         let python = python.to_owned();
-        let mend = move || home_of(&python).map_or(Ok(Vec::new()), plugin::mend);
-        tokio::task::spawn_blocking(mend).await.map_err(std::io::Error::other)??
+        let repair = move || home_of(&python).map_or(Ok(Vec::new()), plugin::repair);
+        tokio::task::spawn_blocking(repair).await.map_err(std::io::Error::other)??
     } else {
         Vec::new()
     };
@@ -39,9 +43,9 @@ pub(super) async fn confine(
         let (from, to) = (tree.to_owned(), workspace.suite());
         tokio::task::spawn_blocking(move || copy_tree(&from, &to)).await.map_err(std::io::Error::other)??;
     }
-    let mut readable = of_interpreter(python);
+    let mut readable = interpreter_folders(python);
     if sandbox.level > Level::None {
-        list(tree, &workspace.listed())?;
+        write_list(tree, &workspace.listed())?;
         readable.extend(workspace.listed().parent().map(Path::to_owned));
     }
     let loan = sandbox.users.as_ref().map(Users::lend).transpose()?;
@@ -62,13 +66,13 @@ pub(super) async fn confine(
     Ok(Confined { plan, _loan: loan })
 }
 
-/// The configuration of pytest that says nothing, beside the list of the suite's files.
-pub(super) fn nothing(listed: &Path) -> PathBuf {
+/// The path of an empty configuration of pytest, in the folder of the list of the suite's files.
+pub(super) fn empty_configuration(listed: &Path) -> PathBuf {
     listed.with_file_name("pytest.ini")
 }
 
-/// Writes the names of all files in `tree` to `file`, each with a NUL behind it.
-fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
+/// Writes the names of all files in `tree` to `file`, each followed by a NUL; and an empty configuration of pytest beside it.
+fn write_list(tree: &Path, file: &Path) -> std::io::Result<()> {
     let (mut names, mut left) = (Vec::new(), vec![tree.to_owned()]);
     while let Some(folder) = left.pop() {
         for entry in fs::read_dir(folder)? {
@@ -81,13 +85,13 @@ fn list(tree: &Path, file: &Path) -> std::io::Result<()> {
             }
         }
     }
-    // For whoever the task runs as.
+    // The user of the task reads both files.
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
         fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     }
-    // And nothing, for pytest, where the suite has no configuration: it would take what somebody lays into its folder.
-    for (path, content) in [(file, names.as_slice()), (&nothing(file), b"[pytest]\n")] {
+    // A suite without a configuration gets the empty one; otherwise pytest would read one that a program puts into the folder.
+    for (path, content) in [(file, names.as_slice()), (&empty_configuration(file), b"[pytest]\n")] {
         fs::write(path, content)?;
         fs::set_permissions(path, Permissions::from_mode(0o644))?;
     }
@@ -112,21 +116,21 @@ pub(super) fn environment(workspace: &Workspace, python: &Path) -> Vec<(String, 
     .to_vec()
 }
 
-/// The environment, or the installation, that an interpreter is of.
+/// The folder of the environment, or of the installation, to which an interpreter belongs.
 pub(super) fn home_of(python: &Path) -> Option<&Path> {
     python.parent().and_then(Path::parent)
 }
 
-/// The folders that an environment's interpreter needs: the environment itself and the Python that it was made from.
-fn of_interpreter(python: &Path) -> Vec<PathBuf> {
+/// The folders that an environment's interpreter reads: the environment itself and the Python from which it was created.
+fn interpreter_folders(python: &Path) -> Vec<PathBuf> {
     let real = python.canonicalize().ok().and_then(|real| home_of(&real).map(Path::to_owned));
     let home = home_of(python).map(Path::to_owned);
-    let named = home.as_ref().and_then(|home| {
+    let base = home.as_ref().and_then(|home| {
         let text = fs::read_to_string(home.join("pyvenv.cfg")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("home")?.trim_start().strip_prefix('='))?;
         Path::new(line.trim()).canonicalize().ok()?.parent().map(Path::to_owned)
     });
-    let mut folders: Vec<PathBuf> = home.into_iter().chain(real).chain(named).collect();
+    let mut folders: Vec<PathBuf> = home.into_iter().chain(real).chain(base).collect();
     folders.sort();
     folders.dedup();
     folders

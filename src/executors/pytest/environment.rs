@@ -1,7 +1,7 @@
-//! Virtual environments for suites: one for each content of `requirements.txt`, made once, shared by all tasks.
+//! Virtual environments for suites: one for each content of `requirements.txt`, created once and shared by all tasks.
 //!
-//! An environment counts only once its marker is written, so that a runner killed while making one leaves
-//! nothing that is taken for whole; a lock file keeps several makers, in one process or in many, from the same one.
+//! An environment is complete when its marker file exists, so that a runner that is killed while it creates one leaves
+//! nothing that looks complete. A lock file keeps several runners, and several tasks of one, from creating the same one.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -19,6 +19,7 @@ use sandbox::command::{Deadline, Exit, Launcher, Spec, find_program};
 use sandbox::workspace::remove_tree;
 use text::hex;
 
+/// The file that marks an environment as complete.
 const MARKER: &str = ".complete";
 
 /// The environments below one folder.
@@ -35,40 +36,43 @@ impl Environments {
         Self { folder, launcher, observe }
     }
 
-    /// The interpreter of the environment for the suite in `tree`, which is made first where it is not there yet.
-    pub(super) async fn interpreter(&self, tree: &Path, until: &Deadline) -> Result<PathBuf, Fault> {
+    /// Returns the interpreter of the environment for the suite in `tree`; creates the environment first if there is none.
+    ///
+    /// # Errors
+    /// A fault of the suite if its requirements cannot be met, else of the infrastructure.
+    pub(super) async fn interpreter(&self, tree: &Path, deadline: &Deadline) -> Result<PathBuf, Fault> {
         let base = find_program("python3").ok_or_else(|| {
             infrastructure("python3 is not installed; install it with: apt-get install python3 python3-venv")
         })?;
         let requirements =
             requirements(tree).map_err(|e| infrastructure(format!("cannot read requirements.txt: {e}")))?;
         let home = self.folder.join(key(&requirements, &base));
-        self.complete(&home, &base, (!requirements.is_empty()).then_some(tree), until).await?;
-        self.add_plugin(&home, until).await?;
+        self.ensure(&home, &base, (!requirements.is_empty()).then_some(tree), deadline).await?;
+        self.add_plugin(&home, deadline).await?;
         Ok(home.join("bin/python"))
     }
 
-    /// Makes the environment at `home` where it is not there yet.
-    async fn complete(
+    /// Creates the environment at `home` if there is no complete one.
+    async fn ensure(
         &self,
         home: &Path,
         base: &Path,
         tree: Option<&Path>,
-        until: &Deadline,
+        deadline: &Deadline,
     ) -> Result<(), Fault> {
-        if is_whole(home) {
+        if is_complete(home) {
             return Ok(());
         }
-        let step = |doing| self.observe.suite_activity(Some(doing));
-        step("waiting for another runner that makes the suite's environment");
-        let _lock = self.lock(home, until).await?;
-        if is_whole(home) {
+        let show = |activity| self.observe.suite_activity(Some(activity));
+        show("waiting for another runner that creates the suite's environment");
+        let _lock = self.lock(home, deadline).await?;
+        if is_complete(home) {
             return Ok(());
         }
-        step("making the suite's environment");
+        show("creating the suite's environment");
         let started = Instant::now();
-        tracing::info!(name: "environment_started", folder = %home.display(), "making the suite's environment");
-        self.make(home, base, tree, until).await?;
+        tracing::info!(name: "environment_started", folder = %home.display(), "creating the suite's environment");
+        self.create(home, base, tree, deadline).await?;
         File::create(home.join(MARKER))
             .and_then(|marker| marker.sync_all())
             .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
@@ -76,24 +80,24 @@ impl Environments {
         Ok(())
     }
 
-    /// Adds what tells the runner what pytest does; an environment of an earlier version of this program gets it too.
-    async fn add_plugin(&self, home: &Path, until: &Deadline) -> Result<(), Fault> {
-        let files = plugin::mend(home)
+    /// Installs the runner's pytest plugin, also into an environment that an earlier version of the runner has created.
+    async fn add_plugin(&self, home: &Path, deadline: &Deadline) -> Result<(), Fault> {
+        let files = plugin::repair(home)
             .and_then(|_| plugin::install(home))
             .map_err(|e| infrastructure(format!("cannot write to {}: {e}", home.display())))?;
         if files.is_empty() {
             return Ok(());
         }
-        // A task could not keep the bytecode, and would compile it each time.
+        // Tasks cannot write bytecode into the environment and would compile the plugin each time.
         let files = files.iter().map(|file| file.display().to_string());
         let line: Vec<String> =
             ["-I", "-m", "py_compile"].map(str::to_owned).into_iter().chain(files).collect();
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
-        self.step(command(&home.join("bin/python"), &line), &self.folder, until).await
+        self.run_tool(command(&home.join("bin/python"), &line), &self.folder, deadline).await
     }
 
-    /// Waits for the right to make `home`. The lock ends with the returned file, also by a crash.
-    async fn lock(&self, home: &Path, until: &Deadline) -> Result<File, Fault> {
+    /// Waits for the lock on `home`. Closing the returned file releases it, and so does a crash.
+    async fn lock(&self, home: &Path, deadline: &Deadline) -> Result<File, Fault> {
         let path = home.with_extension("lock");
         let fail = |error: io::Error| infrastructure(format!("cannot lock {}: {error}", path.display()));
         fs::create_dir_all(&self.folder).map_err(fail)?;
@@ -106,67 +110,70 @@ impl Environments {
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(50)) => {}
-                _ = until.passed() => return Err(infrastructure("another process was still making the suite's environment")),
+                _ = deadline.passed() => return Err(infrastructure("another process was still creating the suite's environment")),
             }
         }
     }
 
-    /// Makes an environment at `home`; `tree` is the suite whose `requirements.txt` is installed, if any.
-    async fn make(
+    /// Creates an environment at `home`, and installs `requirements.txt` of the suite in `tree`, if any.
+    async fn create(
         &self,
         home: &Path,
         base: &Path,
         tree: Option<&Path>,
-        until: &Deadline,
+        deadline: &Deadline,
     ) -> Result<(), Fault> {
         remove_tree(home).map_err(|e| infrastructure(format!("cannot remove {}: {e}", home.display())))?;
-        let installer = self.installer(base, tree.is_some(), until).await?;
-        self.step(installer.create(base, home, tree.is_some()), &self.folder, until).await?;
+        let installer = self.installer(base, tree.is_some(), deadline).await?;
+        self.run_tool(installer.create(base, home, tree.is_some()), &self.folder, deadline).await?;
         let Some(tree) = tree else { return Ok(()) };
         self.observe.suite_activity(Some("installing the suite's packages"));
-        self.step(installer.install(&home.join("bin/python")), tree, until).await
+        self.run_tool(installer.install(&home.join("bin/python")), tree, deadline).await
     }
 
-    /// What makes an environment for `base`; `packages`: some will be installed.
-    async fn installer(&self, base: &Path, packages: bool, until: &Deadline) -> Result<Installer, Fault> {
+    /// Finds the program that creates an environment for the interpreter `base`. `packages`: whether packages are installed
+    /// into it.
+    async fn installer(&self, base: &Path, packages: bool, deadline: &Deadline) -> Result<Installer, Fault> {
         match Installer::uv() {
             Some(uv) => Ok(uv),
             None if !packages => Ok(Installer::Ensurepip),
             None => {
-                let exit = self.run(command(base, &["-I", "-c", FIND_WHEEL]), &self.folder, until).await?;
-                // One that cannot print it will say more when it makes the environment.
+                let exit = self.run(command(base, &["-I", "-c", FIND_WHEEL]), &self.folder, deadline).await?;
+                // An interpreter that fails here will fail with a better message when it creates the environment.
                 let output = if exit.success() { exit.stdout.text() } else { String::new() };
                 Ok(Installer::of_python(&output))
             }
         }
     }
 
-    async fn step(&self, spec: Spec, dir: &Path, until: &Deadline) -> Result<(), Fault> {
+    /// Runs `spec` in `dir`; fails if it does not end with success.
+    async fn run_tool(&self, spec: Spec, dir: &Path, deadline: &Deadline) -> Result<(), Fault> {
         let what =
             format!("{} {}", spec.program.rsplit('/').next().unwrap_or_default(), spec.args[..2].join(" "));
-        let exit = self.run(spec, dir, until).await?;
+        let exit = self.run(spec, dir, deadline).await?;
         if exit.success() { Ok(()) } else { Err(explain(&what, &exit)) }
     }
 
-    async fn run(&self, spec: Spec, dir: &Path, until: &Deadline) -> Result<Exit, Fault> {
+    /// Runs `spec` in `dir`, confined to the folders that installers write to.
+    async fn run(&self, spec: Spec, dir: &Path, deadline: &Deadline) -> Result<Exit, Fault> {
         let (cache, temp) = (cache(), self.folder.with_extension("tmp"));
         fs::create_dir_all(&temp)
-            .map_err(|e| infrastructure(format!("cannot make {}: {e}", temp.display())))?;
+            .map_err(|e| infrastructure(format!("cannot create {}: {e}", temp.display())))?;
         let mut env = inherited();
         env.retain(|(name, _)| name != "TMPDIR");
         env.push(("TMPDIR".to_owned(), temp.display().to_string()));
-        // Links cannot be made across the borders of a sandbox.
+        // uv cannot make hard links between folders that the sandbox mounts separately.
         env.push(("UV_LINK_MODE".to_owned(), "copy".to_owned()));
         let mut writable = vec![self.folder.as_path(), temp.as_path()];
         if let Some(cache) = &cache {
             writable.push(cache);
         } else {
-            let own = temp.join("cache").display().to_string();
-            env.extend(["UV_CACHE_DIR", "PIP_CACHE_DIR"].map(|name| (name.to_owned(), own.clone())));
+            let cache = temp.join("cache").display().to_string();
+            env.extend(["UV_CACHE_DIR", "PIP_CACHE_DIR"].map(|name| (name.to_owned(), cache.clone())));
         }
         let plan = self.launcher.sandbox().tool(&writable);
         let spec = Spec { dir: dir.to_owned(), env, plan, ..spec };
-        self.launcher.run(spec, until).await.map_err(|e| infrastructure(e.to_string()))
+        self.launcher.run(spec, deadline).await.map_err(|e| infrastructure(e.to_string()))
     }
 }
 
@@ -174,12 +181,12 @@ fn infrastructure(message: impl Into<String>) -> Fault {
     Fault::new(Progress::Prepare, Cause::Infrastructure, message)
 }
 
-/// What making an environment died of, in words that name the remedy where it is known.
+/// The fault of a failed creation of an environment, with the remedy where it is known.
 fn explain(what: &str, exit: &Exit) -> Fault {
     let output = exit.stdout.text() + &exit.stderr.text();
     if output.contains("ensurepip is not available") || output.contains("No module named venv") {
         return infrastructure(
-            "python3 cannot make virtual environments; install what it lacks with: apt-get install python3-venv",
+            "python3 cannot create virtual environments; install the missing part with: apt-get install python3-venv",
         );
     }
     let cause = match [
@@ -188,7 +195,7 @@ fn explain(what: &str, exit: &Exit) -> Fault {
         "No solution found",
         "ResolutionImpossible",
     ] {
-        // pip says "no matching distribution" without a network too, but then it speaks of retries first.
+        // Without a network pip reports "no matching distribution" too, but it reports its retries first.
         words if words.iter().any(|word| output.contains(word)) && !output.contains("Retrying") => {
             Cause::Suite
         }
@@ -198,37 +205,37 @@ fn explain(what: &str, exit: &Exit) -> Fault {
     Fault::new(
         Progress::Prepare,
         cause,
-        format!("the suite's environment could not be made: {what} ended with {}{words}", exit.describe()),
+        format!("cannot create the suite's environment: {what} ended with {}{words}", exit.describe()),
     )
 }
 
-/// Where the makers of environments keep what they downloaded, if that folder can be had.
+/// The folder in which uv and pip cache downloads; `None` if there is none and it cannot be created.
 fn cache() -> Option<PathBuf> {
     let given = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = given("XDG_CACHE_HOME").or_else(|| given("HOME").map(|home| home.join(".cache")))?;
     fs::create_dir_all(&folder).ok().map(|()| folder)
 }
 
-/// The runner's environment for trusted steps (proxies, certificates, indexes), without the runner's own settings.
+/// The runner's environment variables for trusted commands (proxies, certificates, indexes), without the runner's settings.
 fn inherited() -> Vec<(String, String)> {
-    let own = |name: &str| {
+    let is_private = |name: &str| {
         name.starts_with("RUNNER_")
-            // A child is not to speak for the runner to its service manager.
+            // A child must not send notifications to the runner's service manager.
             || matches!(name, "NOTIFY_SOCKET" | "WATCHDOG_USEC" | "WATCHDOG_PID")
             || matches!(name, "CREDENTIALS_DIRECTORY" | "PYTHONPATH" | "PYTHONHOME" | "VIRTUAL_ENV")
     };
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| !own(name))
+        .filter(|(name, _)| !is_private(name))
         .collect()
 }
 
-fn is_whole(home: &Path) -> bool {
-    // `exists` follows the link: after an upgrade of the system's Python it may lead nowhere.
+fn is_complete(home: &Path) -> bool {
+    // `exists` follows the symbolic link, which leads nowhere after some upgrades of the system's Python.
     home.join(MARKER).exists() && home.join("bin/python").exists()
 }
 
-/// The names under which one environment is kept: what is installed, and for which interpreter.
+/// The name of an environment's folder: a digest of its requirements and its interpreter.
 fn key(requirements: &[u8], base: &Path) -> String {
     let mut hash = Sha256::new();
     hash.update(requirements);
@@ -237,7 +244,7 @@ fn key(requirements: &[u8], base: &Path) -> String {
     hex(&hash.finalize()[..12])
 }
 
-/// `requirements.txt` and the files it names with `-r` and `-c`; empty where there is nothing to install.
+/// The lines of `requirements.txt` and of the files that it names with `-r` and `-c`; empty if there is nothing to install.
 fn requirements(tree: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let mut open = vec![PathBuf::from("requirements.txt")];
@@ -265,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_follows_every_file_that_is_named() {
+    fn key_covers_every_named_file() {
         let tree = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(tree.path().join(name), text).unwrap();
         assert!(requirements(tree.path()).unwrap().is_empty());

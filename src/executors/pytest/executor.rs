@@ -1,4 +1,4 @@
-//! The pytest executor: the suite's own `run_tests.py`, or a command of the operator's, on the student's checkout.
+//! Runs the suite for one task.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::confined::{Confined, confine, environment, home_of, nothing};
+use super::confined::{Confined, confine, empty_configuration, environment, home_of};
 use super::suite::{Suite, SuiteKeeper};
 use super::template::Values;
-use super::verdict::{Evidence, UNTOLD};
+use super::verdict::{Evidence, NO_EVENTS};
 use super::{interrupted, plugin};
 use crate::executors::executor::Executor;
 use crate::task::Task;
@@ -19,12 +19,11 @@ use sandbox::command::{Exit, Launcher, Prepared, Running, Spec, StartError};
 use sandbox::confine::{Level, Sandbox};
 use sandbox::workspace::Workspace;
 
-/// More names than this are not given to `-k`: pytest fails on an expression of about a thousand, and the system on an
-/// argument of 128 KiB.
-const MOST_NAMES: usize = 500;
+/// Maximum number of names in `-k`. pytest fails on an expression of about a thousand names.
+const MAX_NAMES: usize = 500;
 
-/// Bytes of names that are given to `-k` at the most.
-const MOST_BYTES: usize = 100_000;
+/// Maximum bytes of names in `-k`. The system refuses an argument over 128 KiB.
+const MAX_NAME_BYTES: usize = 100_000;
 
 /// Runs the suite for one task.
 pub(super) struct Pytest<'a> {
@@ -35,10 +34,10 @@ pub(super) struct Pytest<'a> {
     limits: &'a Limits,
     suite: Option<Arc<Suite>>,
     confined: Option<Confined>,
-    /// Ready to begin, with `suite` and `confined`.
+    /// A command that `preflight` has prepared with `suite` and `confined`, and that has not started yet.
     held: Option<Prepared>,
-    /// Whether an interpreter that has the plugin was to speak.
-    listens: bool,
+    /// Whether the command runs an interpreter that has the plugin, so that it should send events.
+    expects_events: bool,
 }
 
 impl<'a> Pytest<'a> {
@@ -50,15 +49,17 @@ impl<'a> Pytest<'a> {
         limits: &'a Limits,
     ) -> Self {
         let (suite, confined, held) = (None, None, None);
-        Self { task, workspace, keeper, launcher, limits, suite, confined, held, listens: false }
+        Self { task, workspace, keeper, launcher, limits, suite, confined, held, expects_events: false }
     }
 
+    /// Prepares the confinement of a run of `suite`.
     async fn confine(&mut self, suite: Arc<Suite>) -> std::io::Result<()> {
         let ready = confine(self.launcher, self.workspace, &suite.tree, &suite.python, self.limits).await?;
         (self.suite, self.confined) = (Some(suite), Some(ready));
         Ok(())
     }
 
+    /// The command that runs `suite` in its confinement.
     fn spec(&self, suite: &Suite) -> Spec {
         let (source, report, copy) =
             (self.workspace.source(), self.workspace.report(), self.workspace.suite());
@@ -68,40 +69,25 @@ impl<'a> Pytest<'a> {
             source: &source,
             report: &report,
             task: self.task,
-            tests: if self.selects_here() { &[] } else { &self.task.tests },
+            tests: if self.selects_from_report() { &[] } else { &self.task.tests },
             proxy_timeout: self.keeper.proxy_timeout(),
         };
         let mut env = environment(self.workspace, &suite.python);
-        // For the plugin, which takes them out again: what its interpreter must not import from.
+        // The plugin reads these two and removes them: the folders from which its interpreter must not import.
         let writable =
             [&source, &self.workspace.home(), &self.workspace.temp()].map(|path| path.display().to_string());
         env.push(("OSTEST_SUITE".to_owned(), copy.display().to_string()));
         env.push(("OSTEST_WRITABLE".to_owned(), writable.join(":")));
-        let sandbox = self.launcher.sandbox();
-        if sandbox.level > Level::None {
-            // Stays, for all interpreters that the suite starts.
+        if self.is_sandboxed() {
+            // These two stay, for every interpreter that the suite starts.
             env.push(("OSTEST_SEALED".to_owned(), copy.display().to_string()));
             env.push(("OSTEST_OWN".to_owned(), self.workspace.listed().display().to_string()));
         }
-        // Else pytest takes what the suite and the checkout have in common for the root, and names tests by that.
-        // With a root it looks for the suite's configuration only above all that; it is told where that is.
-        let mut options = vec![format!("--rootdir={}", copy.display())];
-        if sandbox.level > Level::None {
-            // A file laid into one of the suite's folders makes a virtual environment of it, whose tests nobody collects.
-            options.push("--collect-in-virtualenv".to_owned());
-        }
-        let own = suite.configuration.map(|name| copy.join(name));
-        let none = || (sandbox.level > Level::None).then(|| nothing(&self.workspace.listed()));
-        if let Some(file) = own.or_else(none) {
-            options.extend(["-c".to_owned(), file.display().to_string()]);
-        }
-        // pytest splits it as a shell would. A word with a NUL cannot be quoted, and no path has one.
-        let options = shlex::try_join(options.iter().map(String::as_str)).unwrap_or_default();
-        env.push(("PYTEST_ADDOPTS".to_owned(), options));
+        env.push(("PYTEST_ADDOPTS".to_owned(), self.pytest_options(suite, &copy)));
         let mut line = suite.template.expand(&values).into_iter();
         let program = line.next().unwrap_or_default();
         let mut plan = self.confined.as_ref().map(|confined| confined.plan.clone()).unwrap_or_default();
-        // Any other program, such as a shell, would leave the channel to whatever it starts first.
+        // Another program, such as a shell, would pass the channel on to the first program that it starts.
         plan.events &= Path::new(&program) == suite.python;
         Spec {
             program,
@@ -114,38 +100,76 @@ impl<'a> Pytest<'a> {
         }
     }
 
-    /// Ends what `preflight` has ready, and waits until nothing is left of it.
+    fn is_sandboxed(&self) -> bool {
+        self.launcher.sandbox().level > Level::None
+    }
+
+    /// The value of `PYTEST_ADDOPTS` for `suite`, whose copy for this task is in `copy`.
+    fn pytest_options(&self, suite: &Suite, copy: &Path) -> String {
+        // Without this option pytest takes the common parent of the suite and the checkout as the root, and names tests by
+        // that. With it pytest looks for the suite's configuration above both folders only, hence `-c` below.
+        let mut options = vec![format!("--rootdir={}", copy.display())];
+        if self.is_sandboxed() {
+            // A program can put a file into a folder of the suite that makes it look like a virtual environment, in which
+            // pytest collects no tests.
+            options.push("--collect-in-virtualenv".to_owned());
+        }
+        let configuration = suite.configuration.map(|name| copy.join(name));
+        let empty = || self.is_sandboxed().then(|| empty_configuration(&self.workspace.listed()));
+        if let Some(file) = configuration.or_else(empty) {
+            options.extend(["-c".to_owned(), file.display().to_string()]);
+        }
+        // pytest splits the value as a shell would. Only a word with a NUL cannot be quoted, and no path has one.
+        shlex::try_join(options.iter().map(String::as_str)).unwrap_or_default()
+    }
+
+    /// Logs the warnings about a result.
+    fn log(&self, warnings: &[String]) {
+        for warning in warnings {
+            if warning == NO_EVENTS && !self.expects_events {
+                // The suite runs without the plugin by its own choice.
+                tracing::info!(name: "report_warning", kind = "no_plugin", warning, "the result comes from the suite's report file");
+            } else {
+                let kind = if warning == NO_EVENTS { "no_plugin" } else { "doubt" };
+                tracing::warn!(name: "report_warning", kind, warning, "the suite's result comes with a warning");
+            }
+        }
+    }
+
+    /// Ends the command that `preflight` has prepared, and waits until nothing of it is left.
     async fn release_held(&mut self) {
         if let Some(held) = self.held.take() {
             held.cancel().await;
         }
     }
 
-    /// Whether all tests are run and the chosen ones picked from the report, since they are too many for `-k`.
-    fn selects_here(&self) -> bool {
+    /// Whether the suite runs all its tests and the chosen ones are selected from its report, because there are too many
+    /// names for `-k`.
+    fn selects_from_report(&self) -> bool {
         let names = &self.task.tests;
-        names.len() > MOST_NAMES || names.iter().map(|name| name.len() + 4).sum::<usize>() > MOST_BYTES
+        names.len() > MAX_NAMES || names.iter().map(|name| name.len() + 4).sum::<usize>() > MAX_NAME_BYTES
     }
 }
 
 #[async_trait]
 impl Executor for Pytest<'_> {
     async fn preflight(&mut self) {
-        // Only there does the making take its time, and is all of it out of the checkout's reach.
+        // Only at this level does the preparation take long, and only here can the checkout not reach any of it.
         if self.launcher.sandbox().level != Level::Bwrap {
             return;
         }
         let Some(suite) = self.keeper.last() else { return };
         if self.confine(suite.clone()).await.is_ok() {
             let spec = self.spec(&suite);
-            self.listens = spec.plan.events && home_of(&suite.python).is_some_and(plugin::speaks);
+            self.expects_events =
+                spec.plan.events && home_of(&suite.python).is_some_and(plugin::sends_events);
             self.held = self.launcher.prepare(spec).await.ok();
         }
     }
 
     async fn prepare(&mut self) -> Result<(), Fault> {
         let suite = self.keeper.current().await?;
-        if self.suite.as_ref().is_some_and(|ahead| Arc::ptr_eq(ahead, &suite)) {
+        if self.suite.as_ref().is_some_and(|prepared| Arc::ptr_eq(prepared, &suite)) {
             return Ok(());
         }
         self.release_held().await;
@@ -160,7 +184,8 @@ impl Executor for Pytest<'_> {
             held.start().await
         } else {
             let spec = self.spec(&suite);
-            self.listens = spec.plan.events && home_of(&suite.python).is_some_and(plugin::speaks);
+            self.expects_events =
+                spec.plan.events && home_of(&suite.python).is_some_and(plugin::sends_events);
             self.launcher.start(spec).await
         };
         match started {
@@ -173,7 +198,7 @@ impl Executor for Pytest<'_> {
     }
 
     fn check(&mut self) -> Result<(), Fault> {
-        // Someone who removes the whole folder has made the report impossible: no need to wait for the deadline.
+        // Without the checkout there can be no useful report, so there is no need to wait for the deadline.
         if fs::exists(self.workspace.source()).unwrap_or(true) {
             Ok(())
         } else {
@@ -185,7 +210,7 @@ impl Executor for Pytest<'_> {
         self.release_held().await;
         let Some(exit) = exit else { return Report::default() };
         let (path, limits) = (self.workspace.report(), self.limits.clone());
-        // Out of a disk of the task's own, the supervisor has brought it; else it is where the suite wrote it.
+        // From a disk of the task, the supervisor has copied the report as this user; elsewhere the suite's user owns it.
         let user = self.confined.as_ref().and_then(|confined| confined.plan.user);
         let owner = user.filter(|_| self.launcher.sandbox().level == Level::Basic);
         let owner = owner.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
@@ -193,7 +218,7 @@ impl Executor for Pytest<'_> {
         let file = match read {
             Ok(file) => file,
             Err(error) => {
-                let message = format!("the report's reader failed: {error}");
+                let message = format!("the reader of the report failed: {error}");
                 let fault = Fault::new(Progress::Report, Cause::Infrastructure, message);
                 return Report::of_fault(fault, std::time::Duration::ZERO);
             }
@@ -203,20 +228,12 @@ impl Executor for Pytest<'_> {
             task: self.task,
             exit,
             file,
-            selects_here: self.selects_here(),
+            selects_from_report: self.selects_from_report(),
             allowed: &sandbox.settings.limits,
             limits: self.limits,
         };
         let (mut report, warnings) = evidence.judge();
-        for warning in &warnings {
-            if warning == UNTOLD && !self.listens {
-                // No interpreter of the suite's was to speak: it is a suite of that kind.
-                tracing::info!(name: "report_warning", kind = "no_plugin", warning, "the suite's result is its report file's");
-            } else {
-                let kind = if warning == UNTOLD { "no_plugin" } else { "doubt" };
-                tracing::warn!(name: "report_warning", kind, warning, "the suite's result comes with a warning");
-            }
-        }
+        self.log(&warnings);
         if exit.stopped.is_some() {
             interrupted::take_back_pass(&mut report);
         }
@@ -224,14 +241,20 @@ impl Executor for Pytest<'_> {
         report.limits = exit.limit_hits.iter().map(|hit| hit.words(&sandbox.settings.limits)).collect();
         report.cpu = Some(exit.cpu);
         report.memory = exit.memory_peak;
-        about(self.workspace, sandbox, exit, &report, &warnings);
+        write_details(self.workspace, sandbox, exit, &report, &warnings);
         report
     }
 }
 
-/// Writes beside the report how it came about, for whoever looks at it later.
-fn about(workspace: &Workspace, sandbox: &Sandbox, exit: &Exit, report: &Report, warnings: &[String]) {
-    let about = serde_json::json!({
+/// Writes details of the run into a file beside the report, for people. A failure is ignored: no result depends on it.
+fn write_details(
+    workspace: &Workspace,
+    sandbox: &Sandbox,
+    exit: &Exit,
+    report: &Report,
+    warnings: &[String],
+) {
+    let details = serde_json::json!({
         "sandbox": sandbox.level.name(),
         "enforced": sandbox.enforcement().to_string(),
         "memory_method": sandbox.memory().to_string(),
@@ -244,6 +267,5 @@ fn about(workspace: &Workspace, sandbox: &Sandbox, exit: &Exit, report: &Report,
         "told_by_the_plugin": !exit.events.is_empty(),
         "warnings": warnings,
     });
-    // Nobody's answer depends on it.
-    fs::write(workspace.about(), format!("{about:#}\n")).ok();
+    fs::write(workspace.about(), format!("{details:#}\n")).ok();
 }

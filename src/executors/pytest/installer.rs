@@ -1,5 +1,5 @@
-//! The program that makes an environment and installs packages into it: `uv` where it is installed, else Python's own
-//! `venv` and pip.
+//! The program that creates an environment and installs packages into it: `uv` if it is installed, else Python's `venv`
+//! and pip.
 //!
 //! `python3 -m venv` spends most of its time in ensurepip, which installs pip into the environment. Python carries pip as
 //! a wheel for that; pip runs from the wheel as well, and then the environment holds the suite's packages only.
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sandbox::command::{Spec, find_program};
 
-/// Prints the path of the wheel of pip that ensurepip would install; distributions keep it in a folder of their own.
+/// A script that prints the path of the wheel of pip that ensurepip installs. Some distributions keep it in a separate folder.
 pub(super) const FIND_WHEEL: &str = "
 import glob, os, sysconfig
 folders = os.path.join(os.path.dirname(os.__file__), 'ensurepip', '_bundled'), sysconfig.get_config_var('WHEEL_PKG_DIR')
@@ -16,10 +16,10 @@ wheels = [wheel for folder in folders if folder for wheel in sorted(glob.glob(os
 print(''.join(wheels[:1]))
 ";
 
-/// What makes environments on this machine.
+/// The program that creates environments on this machine.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Installer {
-    /// This `uv`.
+    /// The `uv` at this path.
     Uv(PathBuf),
     /// `python3 -m venv --without-pip`, and pip from this wheel.
     Wheel(PathBuf),
@@ -28,18 +28,19 @@ pub(super) enum Installer {
 }
 
 impl Installer {
-    /// `uv`, if it is installed.
+    /// Returns `uv` if it is installed.
     pub(super) fn uv() -> Option<Self> {
         find_program("uv").map(Self::Uv)
     }
 
-    /// What can be done with a Python for which [`FIND_WHEEL`] has printed `output`.
+    /// The installer for a Python for which [`FIND_WHEEL`] has printed `output`.
     pub(super) fn of_python(output: &str) -> Self {
         let wheel = output.trim();
         if wheel.is_empty() { Self::Ensurepip } else { Self::Wheel(wheel.into()) }
     }
 
-    /// The command that makes an environment at `home` for the interpreter `base`; `packages`: some will be installed.
+    /// The command that creates an environment at `home` for the interpreter `base`. `packages`: whether packages are
+    /// installed into it.
     pub(super) fn create(&self, base: &Path, home: &Path, packages: bool) -> Spec {
         let (base_text, home) = (base.display().to_string(), home.display().to_string());
         match self {
@@ -49,7 +50,7 @@ impl Installer {
         }
     }
 
-    /// The command that installs `requirements.txt` of the current folder for the environment's interpreter `python`.
+    /// The command that installs `requirements.txt` of the current folder into the environment of the interpreter `python`.
     pub(super) fn install(&self, python: &Path) -> Spec {
         const PIP: [&str; 6] =
             ["install", "--quiet", "--no-input", "--disable-pip-version-check", "-r", "requirements.txt"];
@@ -68,6 +69,7 @@ impl Installer {
     }
 }
 
+/// A command with default settings.
 pub(super) fn command(program: &Path, args: &[&str]) -> Spec {
     Spec {
         program: program.display().to_string(),

@@ -1,9 +1,9 @@
-//! The test that ran when pytest was stopped.
+//! Corrects the result of the test that was running when pytest was stopped.
 
 use report::{Outcome, Report, UNNAMED};
 
-/// Takes the pass back from the test that was running when the suite was stopped. pytest lists it last in its report file,
-/// with a time but without a name and without a failure, which would read as a pass. Events need no such guess.
+/// Changes the test that was running when the suite was stopped from passed to errored. pytest lists it last in its report
+/// file, with a time but without a name and without a failure, which reads as a pass. With events no such guess is needed.
 pub(super) fn take_back_pass(report: &mut Report) {
     if report.finished.is_some() {
         return;

@@ -1,4 +1,4 @@
-//! What the tasks of the pytest executor share.
+//! The kind of the pytest executor: what its tasks share.
 
 use async_trait::async_trait;
 use report::{Cause, Fault, Limits, Progress};
@@ -6,14 +6,14 @@ use sandbox::command::{Deadline, Launcher};
 use sandbox::workspace::Workspace;
 
 use super::executor::Pytest;
+use super::selection::unselectable;
 use super::suite::SuiteKeeper;
-use super::template;
 use crate::executors::bound::bound;
 use crate::executors::executor::{Executor, ExecutorKind};
 use crate::executors::parts::Parts;
 use crate::task::Task;
 
-/// The suite that all tasks share, and what each of them is started with.
+/// The suite that all tasks share, and what starts it for each of them.
 #[derive(Debug)]
 pub(in crate::executors) struct PytestKind {
     suite: SuiteKeeper,
@@ -38,9 +38,9 @@ impl ExecutorKind for PytestKind {
         bound(deadline, Progress::Prepare, self.suite.current()).await.map(drop)
     }
 
-    /// Refuses names of tests that `-k` would read as an expression.
+    /// Refuses a task with a test name that `-k` would read as an expression.
     fn accept(&self, task: &Task) -> Result<(), Fault> {
-        let wrong = task.tests.iter().find_map(|name| Some((name, template::unselectable(name)?)));
+        let wrong = task.tests.iter().find_map(|name| Some((name, unselectable(name)?)));
         wrong.map_or(Ok(()), |(name, why)| {
             let message = format!("connectedTests: {name:?} cannot be selected: {why}");
             Err(Fault::new(Progress::Claim, Cause::Task, message))

@@ -1,8 +1,8 @@
-//! The pytest executor: the suite's own `run_tests.py`, or a command of the operator's, on the program under test.
+//! The pytest executor: runs the suite's `run_tests.py`, or a command line of the operator, on the program under test.
 //!
 //! [`suite`] keeps the suite that all tasks share: its mirror, its [`environment`] and its command line, a [`template`].
-//! [`executor`] runs it for one task, [`confined`] as far as the machine allows. The [`plugin`] in the environment reports
-//! [`events`] while the suite runs; [`verdict`] weighs them against the report file and the command's end.
+//! [`executor`] runs it for one task, [`confined`] as far as the machine allows. The [`plugin`] in the environment sends
+//! [`events`] while the suite runs; [`verdict`] compares them with the report file and the end of the command.
 
 mod confined;
 mod environment;
@@ -12,6 +12,7 @@ mod installer;
 mod interrupted;
 mod kind;
 mod plugin;
+mod selection;
 mod stale;
 mod suite;
 mod template;

@@ -1,5 +1,5 @@
-//! What earlier commits of the suite have left: a tree, or an environment of some hundred megabytes, goes when nothing
-//! has used it for a week. Going back to a commit within that time costs nothing.
+//! Removes trees and environments of earlier commits of the suite that nothing has used for a week. An environment can
+//! take some hundred megabytes. Going back to a commit within that week costs nothing.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,24 +8,24 @@ use std::time::{Duration, SystemTime};
 
 use sandbox::workspace::remove_tree;
 
-/// How long what is not used stays.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long an unused folder stays.
+const MAX_UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How old the note of the last use may be.
-const NOTED: Duration = Duration::from_secs(24 * 3600);
+/// Time between two notes of the use of a folder.
+const NOTE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
-/// How names begin of what is being removed: half of a folder must never be taken for a whole one.
-const GOING: &str = ".old-";
+/// Prefix of the name of a folder that is being removed, so that nobody uses a half-removed folder.
+const REMOVING: &str = ".old-";
 
-/// Notes that the folder `used` is in use, by its time of change. Other runners on the same state folder see that too.
+/// Notes that the folder `used` is in use, in its modification time. Other runners on the same state folder see it too.
 pub(super) fn note_use(used: &Path) {
-    if age(used).is_some_and(|age| age > NOTED) {
-        // Where that fails it is made anew at the worst.
+    if age(used).is_some_and(|age| age > NOTE_INTERVAL) {
+        // If this fails, the folder is created again in the worst case.
         File::open(used).and_then(|folder| folder.set_modified(SystemTime::now())).ok();
     }
 }
 
-/// Removes the folders in `folder` that have not been used for long; `used` is in use. Blocks.
+/// Removes the folders in `folder` that nothing has used for a week, except `used`. Blocks.
 pub(super) fn remove_old(folder: &Path, used: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -33,25 +33,27 @@ pub(super) fn remove_old(folder: &Path, used: &Path) {
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || path == used {
             continue;
         }
-        let removed = if name.starts_with(GOING) {
+        let removed = if name.starts_with(REMOVING) {
             remove_tree(&path)
-        } else if !name.starts_with('.') && age(&path).is_some_and(|age| age > KEPT) {
-            tracing::info!(name: "stale_suite_removed", folder = %path.display(), "of an earlier commit of the suite, not used for a week: removed");
-            remove_whole(&path, &folder.join(format!("{GOING}{name}")))
+        } else if !name.starts_with('.') && age(&path).is_some_and(|age| age > MAX_UNUSED) {
+            tracing::info!(name: "stale_suite_removed", folder = %path.display(), "removing a folder of an earlier commit of the suite: nothing has used it for a week");
+            rename_and_remove(&path, &folder.join(format!("{REMOVING}{name}")))
         } else {
             Ok(())
         };
         if let Err(error) = removed {
-            tracing::warn!(name: "stale_suite_not_removed", folder = %path.display(), %error, "what an earlier commit of the suite has left cannot be removed");
+            tracing::warn!(name: "stale_suite_not_removed", folder = %path.display(), %error, "cannot remove a folder of an earlier commit of the suite");
         }
     }
 }
 
-fn remove_whole(path: &Path, going: &Path) -> io::Result<()> {
-    fs::rename(path, going)?;
-    remove_tree(going)
+/// Renames `path` to `removing` and removes it.
+fn rename_and_remove(path: &Path, removing: &Path) -> io::Result<()> {
+    fs::rename(path, removing)?;
+    remove_tree(removing)
 }
 
+/// The time since the last modification.
 fn age(path: &Path) -> Option<Duration> {
     fs::metadata(path).and_then(|meta| meta.modified()).ok()?.elapsed().ok()
 }
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_has_used_for_a_week_goes() {
+    fn removes_folders_unused_for_a_week() {
         let work = tempfile::tempdir().unwrap();
         let used = folder(work.path(), "used", 30);
         for (name, days) in
@@ -89,11 +91,11 @@ mod tests {
         note_use(&work.path().join("old-but-noted"));
         remove_old(work.path(), &used);
         assert_eq!(names(work.path()), [".unfinished-a", "file.lock", "fresh", "old-but-noted", "used"]);
-        assert!(age(&used).unwrap() > KEPT, "it is kept by its name");
+        assert!(age(&used).unwrap() > MAX_UNUSED, "the used folder stays whatever its age");
     }
 
     #[test]
-    fn a_use_is_noted_once_a_day() {
+    fn notes_use_once_a_day() {
         let work = tempfile::tempdir().unwrap();
         let (today, before) = (folder(work.path(), "today", 0), folder(work.path(), "before", 3));
         let at = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
@@ -101,6 +103,6 @@ mod tests {
         note_use(&today);
         note_use(&before);
         assert_eq!(at(&today), first);
-        assert!(age(&before).unwrap() < NOTED);
+        assert!(age(&before).unwrap() < NOTE_INTERVAL);
     }
 }

@@ -1,6 +1,5 @@
-//! The suite that all tasks share: a local mirror, its tree at the commit in force, the environment and the
-//! command line for it. Looked at again when it is older than `--suite-max-age`; a remote that is down means
-//! what is there.
+//! The suite that all tasks share: its tree at the current commit, its environment and its command line. The mirror is
+//! refreshed when it is older than `--suite-max-age`; while the remote is down, the last commit serves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ use sandbox::workspace::Workspace;
 use text::hex;
 use text::units::{duration, show};
 
-/// Which suite, and how it is called.
+/// Which suite is run, and with which command line.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Suite")]
 #[group(skip)]
@@ -54,49 +53,49 @@ pub struct Settings {
 }
 
 fn suite_url(text: &str) -> Result<RepositoryUrl, String> {
-    // The operator's own setting: local repositories are welcome, also by a relative path.
+    // A setting of the operator: local repositories are allowed, also by a relative path.
     let absolute = Path::new(text).canonicalize().ok().filter(|path| path.is_dir());
     let path = absolute.as_deref().and_then(Path::to_str);
     RepositoryUrl::read(path.unwrap_or(text), true)
 }
 
-/// How long an environment may take to be made: many packages on a slow network.
-const ENVIRONMENT: Duration = Duration::from_secs(15 * 60);
+/// Time limit for creating an environment: many packages on a slow network.
+const ENVIRONMENT_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// How long `run_tests.py --help` may take.
-const LOOK: Duration = Duration::from_secs(30);
+/// Time limit for `run_tests.py --help`.
+const HELP_LIMIT: Duration = Duration::from_secs(30);
 
 /// A suite that is ready to run.
 #[derive(Debug)]
 pub(super) struct Suite {
-    /// Its tree, shared and never written to.
+    /// Its tree, shared by all tasks and never written to.
     pub(super) tree: PathBuf,
     /// The interpreter of its environment.
     pub(super) python: PathBuf,
     /// Its command line.
     pub(super) template: Template,
-    /// The file in its tree with its configuration of pytest.
+    /// The name of the file in its tree that configures pytest.
     pub(super) configuration: Option<&'static str>,
     commit: String,
 }
 
 impl Suite {
-    /// Whether all of it is there: a person, or another runner on the same state folder, may have removed some. That it
-    /// is used is noted.
-    fn is_there(&self) -> bool {
+    /// Notes the use of the suite, and returns whether all its folders exist. A person, or another runner on the same state
+    /// folder, can have removed one.
+    fn exists(&self) -> bool {
         let parts = self.parts();
         parts.iter().copied().for_each(stale::note_use);
         parts.iter().all(|part| part.is_dir()) && self.python.exists()
     }
 
-    /// The folders that it consists of: its tree and its environment.
+    /// The folders of the suite: its tree and its environment.
     fn parts(&self) -> Vec<&Path> {
         let environment = self.python.parent().and_then(Path::parent);
         std::iter::once(self.tree.as_path()).chain(environment).collect()
     }
 }
 
-/// The file with the suite's configuration of pytest, by pytest's own order.
+/// The name of the file that configures pytest for the suite in `tree`, searched in pytest's order.
 fn configuration(tree: &Path) -> Option<&'static str> {
     let files = [
         ("pytest.toml", "[pytest]"),
@@ -113,7 +112,7 @@ fn configuration(tree: &Path) -> Option<&'static str> {
     files.into_iter().find(holds).map(|(name, _)| name)
 }
 
-/// Keeps the suite.
+/// Keeps the suite up to date, and hands it to tasks.
 #[derive(Debug)]
 pub(super) struct SuiteKeeper {
     settings: Settings,
@@ -123,11 +122,12 @@ pub(super) struct SuiteKeeper {
     environments: Environments,
     home: PathBuf,
     work: PathBuf,
+    /// The suite, and when it was last refreshed. Locked while it is refreshed.
     known: Mutex<Option<(Arc<Suite>, Instant)>>,
 }
 
 impl SuiteKeeper {
-    /// Keeps the suite of `settings` below `state`; what is tried is tried below `work`.
+    /// Keeps the suite of `settings` below `state`. `work` holds the folders of commands that examine the suite.
     pub(super) fn new(
         settings: Settings,
         checkout: GitClient,
@@ -136,7 +136,7 @@ impl SuiteKeeper {
         work: PathBuf,
         observe: &Observe,
     ) -> Self {
-        // One folder for each URL: another suite must not meet the mirror of the last one.
+        // One folder for each URL, so that two suites do not share a mirror.
         let digest = Sha256::digest(settings.tests_url.expose());
         let name = hex(&digest[..8]);
         Self {
@@ -151,22 +151,25 @@ impl SuiteKeeper {
         }
     }
 
-    /// Seconds for `--proxy_timeout`.
+    /// The value of `--proxy_timeout`, in seconds, rounded up.
     pub(super) fn proxy_timeout(&self) -> u64 {
         self.settings.proxy_timeout.as_secs() + u64::from(self.settings.proxy_timeout.subsec_nanos() > 0)
     }
 
-    /// The suite that was in force at the last look, however long ago; none where nobody knows, or where one is at it.
+    /// Returns the suite of the last refresh, however old it is; `None` if there is none or it is being refreshed.
     pub(super) fn last(&self) -> Option<Arc<Suite>> {
         let known = self.known.try_lock().ok()?;
-        known.as_ref().map(|(suite, _)| suite.clone()).filter(|suite| suite.is_there())
+        known.as_ref().map(|(suite, _)| suite.clone()).filter(|suite| suite.exists())
     }
 
-    /// The suite in force. Whoever comes while it is being refreshed waits for that refresh.
+    /// Returns the suite; refreshes it first if it is too old. Waits for a refresh that is under way.
+    ///
+    /// # Errors
+    /// A fault of the suite or, if there is no earlier suite that can serve, of the infrastructure.
     pub(super) async fn current(&self) -> Result<Arc<Suite>, Fault> {
         let mut known = self.known.lock().await;
         let last = match &*known {
-            Some((suite, at)) if at.elapsed() < self.settings.suite_max_age && suite.is_there() => {
+            Some((suite, at)) if at.elapsed() < self.settings.suite_max_age && suite.exists() => {
                 return Ok(suite.clone());
             }
             Some((suite, _)) => Some(suite.clone()),
@@ -177,30 +180,31 @@ impl SuiteKeeper {
         Ok(suite)
     }
 
-    /// Looks for something newer than `last`. What only fails for now leaves the last one in force.
+    /// Fetches the suite. After a fault of the infrastructure `last` serves.
     async fn refresh(&self, last: Option<Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
-        let found = self.look(last.as_ref()).await;
+        let fetched = self.fetch(last.as_ref()).await;
         self.observe.suite_activity(None);
-        match (found, last) {
+        match (fetched, last) {
             (Err(fault), Some(last)) if fault.cause == Cause::Infrastructure => {
-                tracing::warn!(name: "suite_refresh_failed", %fault, commit = last.commit, "the suite could not be refreshed; the last one serves");
+                tracing::warn!(name: "suite_refresh_failed", %fault, commit = last.commit, "cannot refresh the suite; the last commit serves");
                 Ok(last)
             }
-            (found, _) => found,
+            (fetched, _) => fetched,
         }
     }
 
-    async fn look(&self, last: Option<&Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
+    /// Fetches the suite and prepares it, unless `last` is the same commit.
+    async fn fetch(&self, last: Option<&Arc<Suite>>) -> Result<Arc<Suite>, Fault> {
         let started = Instant::now();
         self.observe.suite_activity(Some("fetching the suite"));
         let reference = self.settings.tests_ref.as_deref();
         let (commit, tree) = self.checkout.suite(&self.settings.tests_url, reference, &self.home).await?;
-        if let Some(last) = last.filter(|last| last.commit == commit && last.is_there()) {
+        if let Some(last) = last.filter(|last| last.commit == commit && last.exists()) {
             return Ok(last.clone());
         }
-        // Boxed: it is large, and rarely needed.
-        let until = Deadline::within(ENVIRONMENT);
-        let python = Box::pin(self.environments.interpreter(&tree, &until)).await?;
+        // Boxed because the future is large and rarely needed.
+        let deadline = Deadline::within(ENVIRONMENT_LIMIT);
+        let python = Box::pin(self.environments.interpreter(&tree, &deadline)).await?;
         let template = match &self.settings.test_command {
             Some(template) => template.clone(),
             None => self.template(&tree, &python, &commit).await?,
@@ -218,9 +222,10 @@ impl SuiteKeeper {
         Ok(suite)
     }
 
+    /// The command line of the suite by the preset in the settings.
     async fn template(&self, tree: &Path, python: &Path, commit: &str) -> Result<Template, Fault> {
         if !tree.join("run_tests.py").is_file() {
-            let message = "the suite has no run_tests.py; say with --test-command how it is run";
+            let message = "the suite has no run_tests.py; set its command line with --test-command";
             return Err(Fault::new(Progress::Prepare, Cause::Suite, message));
         }
         let help = self.help(tree, python, commit).await?;
@@ -228,17 +233,17 @@ impl SuiteKeeper {
         Ok(Template::of_preset(self.settings.suite_preset, &help))
     }
 
-    /// What `run_tests.py --help` prints; asked once for each commit. One that exits with an error has nothing to say, which
-    /// is an answer; one that was killed or took too long has given none.
+    /// The output of `run_tests.py --help`, which runs once for each commit. If it exits with an error, its output still
+    /// counts. If it is killed or takes too long, that is a fault.
     async fn help(&self, tree: &Path, python: &Path, commit: &str) -> Result<String, Fault> {
-        let kept = self.home.join(format!("help-{commit}"));
-        if let Ok(help) = fs::read_to_string(&kept) {
+        let file = self.home.join(format!("help-{commit}"));
+        if let Ok(help) = fs::read_to_string(&file) {
             return Ok(help);
         }
         let fail = |what: String| Fault::new(Progress::Prepare, Cause::Infrastructure, what);
-        let io = |error: std::io::Error| fail(format!("cannot look at the suite's command line: {error}"));
-        self.observe.suite_activity(Some("looking at the suite's command line"));
-        // In a copy: a run_tests.py that knows no --help may well begin to run, and write.
+        let io = |error: std::io::Error| fail(format!("cannot examine the suite's command line: {error}"));
+        self.observe.suite_activity(Some("examining the suite's command line"));
+        // In a copy, because a run_tests.py without --help can start the tests and write files.
         let folder = Workspace::new(&self.work).map_err(io)?;
         fs::create_dir(folder.source()).map_err(io)?;
         let confined =
@@ -253,24 +258,24 @@ impl SuiteKeeper {
         };
         let exit = self
             .launcher
-            .run(spec, &Deadline::within(LOOK))
+            .run(spec, &Deadline::within(HELP_LIMIT))
             .await
             .map_err(|error| fail(error.to_string()))?;
-        // On a machine under load it may not have come to its answer. To go on with a guess would be to call a suite of
-        // the other generation wrongly, and to answer every student's task by that.
+        // This can happen on a machine under load. A guess could choose the wrong command line, and then the result of every
+        // task would be wrong.
         if exit.stopped.is_some() || exit.code.is_none() {
             let how = if exit.stopped.is_some() {
-                format!("did not end within {}", show(LOOK))
+                format!("did not end within {}", show(HELP_LIMIT))
             } else {
                 format!("ended with {}", exit.describe())
             };
             return Err(fail(format!(
-                "run_tests.py --help {how}, so that it is not known how the suite is called; it is asked again (--test-command would say it)"
+                "run_tests.py --help {how}, so the command line of the suite is unknown; the runner tries again (or set it with --test-command)"
             )));
         }
         let help = exit.stdout.text();
         if exit.success() {
-            fs::write(&kept, &help).map_err(io)?;
+            fs::write(&file, &help).map_err(io)?;
         } else {
             tracing::warn!(name: "suite_help_failed", exit = exit.describe(), words = exit.last_words(), "run_tests.py --help failed");
         }

@@ -1,18 +1,18 @@
-//! The suite's command line: a template with placeholders, and the presets for the suite's own generations.
+//! The command line of a suite: a template with placeholders, and presets for the known generations of the suite.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::selection::keyword;
 use crate::task::Task;
 
-/// What can stand between braces, in the order of the help text.
+/// Names of the placeholders, in the order of the help text.
 const NAMES: &[&str] =
     &["python", "suite", "src", "report", "tests", "labs", "lab", "lab_names", "proxy_timeout"];
 
-/// Which command line the suite takes.
+/// The command line that the suite takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
     /// Look at `run_tests.py --help` once for each commit of the suite
@@ -23,39 +23,40 @@ pub enum Preset {
     Lab,
 }
 
-/// A command line with placeholders; an argument whose value is absent leaves, and the option before it too.
+/// A command line with placeholders. An argument whose value is absent is left out, together with an option before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     arguments: Vec<Vec<Piece>>,
 }
 
+/// A part of an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
     Value { name: &'static str, default: Option<String> },
 }
 
-/// What the placeholders stand for.
+/// The values of the placeholders.
 #[derive(Debug)]
 pub struct Values<'a> {
     /// `{python}`: the interpreter of the suite's environment.
     pub python: &'a Path,
-    /// `{suite}`: the task's own copy of the suite.
+    /// `{suite}`: the task's copy of the suite.
     pub suite: &'a Path,
-    /// `{src}`: the student's checkout.
+    /// `{src}`: the checkout of the program under test.
     pub source: &'a Path,
-    /// `{report}`: where the report is expected.
+    /// `{report}`: the path at which the suite writes its report.
     pub report: &'a Path,
-    /// `{labs}`, `{lab}`, `{lab_names}`.
+    /// Its laboratories are `{labs}`, `{lab}` (the highest) and `{lab_names}`.
     pub task: &'a Task,
     /// `{tests}`: the names for `-k`.
     pub tests: &'a [String],
-    /// `{proxy_timeout}`: whole seconds; absent where 0.
+    /// `{proxy_timeout}`: seconds; absent if 0.
     pub proxy_timeout: u64,
 }
 
 impl Template {
-    /// The command line of a generation of the suite, by what `run_tests.py --help` says.
+    /// The command line of a preset. [`Preset::Auto`] chooses by `help`, the output of `run_tests.py --help`.
     pub fn of_preset(preset: Preset, help: &str) -> Self {
         let options: HashSet<&str> =
             help.split(|c: char| !(c.is_alphanumeric() || "-_".contains(c))).collect();
@@ -63,11 +64,11 @@ impl Template {
             Preset::Lab => "--lab {lab|1} --labs {lab_names}",
             Preset::Auto if options.contains("--lab-num") => "--lab-num {labs}",
             Preset::Auto if options.contains("--lab") => "--lab {lab|1} --labs {lab_names}",
-            // For two months of its history the suite had the markers alone.
+            // For two months of its history the suite had only this option.
             Preset::Auto if options.contains("--labs") => "--labs {lab_names}",
             Preset::LabNum | Preset::Auto => "--lab-num {labs}",
         };
-        // A help text that does not even name --src is none: then the documented command line stands.
+        // A text without --src is no help text of a suite; then the documented command line is used.
         let takes_proxy_timeout = !options.contains("--src") || options.contains("--proxy_timeout");
         let proxy = if takes_proxy_timeout { "--proxy_timeout {proxy_timeout}" } else { "" };
         let line = format!(
@@ -77,7 +78,7 @@ impl Template {
         Self { arguments }
     }
 
-    /// The program and its arguments. A list that is an argument of its own becomes several.
+    /// The program and its arguments. A list that is a whole argument becomes one argument for each item.
     pub fn expand(&self, values: &Values<'_>) -> Vec<String> {
         let mut line: Vec<String> = Vec::new();
         let mut option_before = false;
@@ -103,12 +104,14 @@ impl Template {
     }
 }
 
+/// Removes the option before an absent value.
 fn drop_option(line: &mut Vec<String>, option_before: bool) {
     if option_before {
         line.pop();
     }
 }
 
+/// The argument made of `pieces`; `None` if a value is absent.
 fn join(pieces: &[Piece], values: &Values<'_>) -> Option<String> {
     let mut word = String::new();
     for piece in pieces {
@@ -123,6 +126,7 @@ fn join(pieces: &[Piece], values: &Values<'_>) -> Option<String> {
 }
 
 impl Values<'_> {
+    /// The value of the placeholder `name`, or else `default`; `None` if both are absent.
     fn of(&self, name: &str, default: Option<&str>) -> Option<Vec<String>> {
         let path = |path: &Path| vec![path.display().to_string()];
         let labs = &self.task.laboratories;
@@ -169,6 +173,7 @@ impl FromStr for Template {
     }
 }
 
+/// Parses one argument of a template.
 fn pieces(word: &str) -> Result<Vec<Piece>, String> {
     let mut found = Vec::new();
     let mut text = String::new();
@@ -184,14 +189,13 @@ fn pieces(word: &str) -> Result<Vec<Piece>, String> {
         let end = brace
             .find('}')
             .filter(|&end| end > 0)
-            .ok_or("a brace stands alone; write {{ or }} for a literal one")?;
+            .ok_or("a brace is not closed; write {{ or }} for a literal brace")?;
         let inner = &brace[1..end];
         let (name, default) =
             inner.split_once('|').map_or((inner, None), |(name, text)| (name, Some(text.to_owned())));
-        let name =
-            NAMES.iter().copied().find(|known| *known == name).ok_or_else(|| {
-                format!("{{{name}}} is no placeholder; taken are {{{}}}", NAMES.join("}, {"))
-            })?;
+        let name = NAMES.iter().copied().find(|known| *known == name).ok_or_else(|| {
+            format!("{{{name}}} is not a placeholder; the placeholders are {{{}}}", NAMES.join("}, {"))
+        })?;
         if !text.is_empty() {
             found.push(Piece::Text(std::mem::take(&mut text)));
         }
@@ -203,36 +207,6 @@ fn pieces(word: &str) -> Result<Vec<Piece>, String> {
         found.push(Piece::Text(text));
     }
     Ok(found)
-}
-
-/// What `-k` finds a test by. It knows a test's name and the names of what the test is in, and not the two together, as
-/// a report has them: `test_module.TestClass::test_case[1]`.
-fn keyword(name: &str) -> Cow<'_, str> {
-    let (path, parameters) = name.split_at(name.find('[').unwrap_or(name.len()));
-    let Some((place, case)) = path.rsplit_once("::").filter(|(_, case)| !case.is_empty()) else {
-        return Cow::Borrowed(name);
-    };
-    let parts =
-        place.split(['.', '/', ':']).filter(|part| !matches!(*part, "" | "py" | "and" | "or" | "not"));
-    let parts: Vec<_> = parts.chain([case]).collect();
-    Cow::Owned(parts.join(" and ") + parameters)
-}
-
-/// A name that `-k` would read as something else, and why.
-pub(super) fn unselectable(name: &str) -> Option<String> {
-    // The words of pytest's expression scanner: letters, digits, `_`, and these.
-    let wrong = name.chars().find(|&c| !(c.is_alphanumeric() || "_:+-.[]\\/".contains(c)));
-    let why = match wrong {
-        _ if name.is_empty() => "it is empty".to_owned(),
-        _ if matches!(name.rsplit("::").next(), Some("and" | "or" | "not")) => {
-            "it is an operator there".to_owned()
-        }
-        _ if name.starts_with('-') => "it begins with a dash".to_owned(),
-        Some(c) if c.is_whitespace() => "it holds a space".to_owned(),
-        Some(c) => format!("it holds {c:?}"),
-        None => return None,
-    };
-    Some(why)
 }
 
 #[cfg(test)]
@@ -265,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_give_the_suites_two_command_lines() {
+    fn presets_give_two_command_lines() {
         let lab_num = Template::of_preset(Preset::LabNum, "");
         let lab = Template::of_preset(Preset::Lab, "");
         let bare = task(&[], &[]);
@@ -300,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_command_line_loses_absent_options_only() {
+    fn free_command_line_loses_absent_options_only() {
         let template: Template =
             "{python} -m pytest {src} --junitxml {report} -q -k {tests} --opt=lab{lab} '{{x}}'"
                 .parse()
@@ -313,41 +287,17 @@ mod tests {
     }
 
     #[test]
-    fn wrong_templates_say_what_is_taken() {
-        for (text, says) in [
+    fn wrong_template_names_placeholders() {
+        for (text, message) in [
             ("", "expected a command line"),
             ("a 'b", "quote"),
-            ("x {src} {report} {nope}", "{nope} is no placeholder; taken are {python}"),
+            ("x {src} {report} {nope}", "{nope} is not a placeholder; the placeholders are {python}"),
             ("x {src}", "{report}"),
             ("x {src} {report} }", "brace"),
             ("x {src} {report} {", "brace"),
         ] {
             let error = text.parse::<Template>().unwrap_err();
-            assert!(error.contains(says), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn names_are_taken_as_a_report_has_them() {
-        for (name, found) in [
-            ("test_a[x::y]", "test_a[x::y]"),
-            ("test_s::test_a", "test_s and test_a"),
-            ("sub.test_s.TestAll::test_a[1.5::2]", "sub and test_s and TestAll and test_a[1.5::2]"),
-            ("tests/test_s.py::TestAll::test_a", "tests and test_s and TestAll and test_a"),
-            ("test_s::", "test_s::"),
-            ("::test_a", "test_a"),
-        ] {
-            assert_eq!(keyword(name), found, "{name}");
-        }
-    }
-
-    #[test]
-    fn names_that_would_be_an_expression_are_refused() {
-        for name in ["test_a", "test_a[2-SIGINT]", "тест", "a::b", "tests/x.py"] {
-            assert_eq!(unselectable(name), None, "{name}");
-        }
-        for name in ["", "and", "x::or", "a b", "a(b)", "-x", "a or b", "a,b", "a\nb"] {
-            assert!(unselectable(name).is_some(), "{name}");
+            assert!(error.contains(message), "{text}: {error}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a run came to: what was told while it ran, what its report file says, and how it ended. Where they differ, what
-//! was told wins, and nothing that is missing or odd makes a pass.
+//! The result of a run, from the plugin's events, the report file and the end of the command. Where they differ, the
+//! events count, and nothing that is missing or unexpected makes a test pass.
 
 use crate::task::Task;
 use report::junit::JunitError;
@@ -9,106 +9,108 @@ use sandbox::confine;
 
 use super::events::{Events, Line};
 
-/// Everything that is known of a run that has ended.
+/// Everything that is known about a run that has ended.
 pub(super) struct Evidence<'a> {
-    /// What was asked for.
+    /// The task, which can name the tests to run.
     pub(super) task: &'a Task,
-    /// How it ended, and what it said.
+    /// The end of the command, with the plugin's events.
     pub(super) exit: &'a Exit,
-    /// Its report file.
+    /// The content of its report file.
     pub(super) file: Result<Report, JunitError>,
-    /// Whether all tests were run and the chosen ones are to be picked here.
-    pub(super) selects_here: bool,
-    /// What it was allowed to use.
+    /// Whether the suite ran all its tests, so that the chosen ones are selected here.
+    pub(super) selects_from_report: bool,
+    /// Limits of the sandbox on the command.
     pub(super) allowed: &'a confine::Limits,
-    /// Bounds on a result.
+    /// Limits on a report.
     pub(super) limits: &'a Limits,
 }
 
-/// Of a run in which no plugin spoke.
-pub(super) const UNTOLD: &str = "nobody told the runner what the tests came to (another interpreter, no pytest): the \
-                      report file alone decides, which the program under test can write to, and memoryUsed is 0, for \
-                      nothing was measured";
+/// The warning about a run in which no plugin sent events.
+pub(super) const NO_EVENTS: &str = "the plugin sent no events (no pytest, or another interpreter): the result comes from \
+                         the report file alone, which the program under test can write to, and memoryUsed is 0, because \
+                         nothing was measured";
 
 impl Evidence<'_> {
-    /// The report of the run, and what to warn of.
+    /// Returns the report of the run, and warnings about it.
     pub(super) fn judge(self) -> (Report, Vec<String>) {
         let exit = self.exit;
-        let (mut report, warnings) = self.judge_words();
+        let (mut report, warnings) = self.judge_events();
         if exit.stopped.is_none()
-            && let Some(why) = spoiled(exit)
+            && let Some(why) = suite_change(exit)
         {
-            // Whatever else there is to say of it came from a suite that was not the suite.
+            // All other evidence comes from a suite that the program has changed.
             report.fault = Some(Fault::new(Progress::Execute, Cause::Program, why));
         }
         (report, warnings)
     }
 
-    fn judge_words(self) -> (Report, Vec<String>) {
+    /// The report without a look at changes of the suite.
+    fn judge_events(self) -> (Report, Vec<String>) {
         let lines = self.exit.events.iter();
         let lines =
-            lines.map(|told| Line { text: &told.line, memory: told.memory, note: told.note.as_deref() });
+            lines.map(|event| Line { text: &event.line, memory: event.memory, note: event.note.as_deref() });
         let Some(events) = Events::read(lines, self.limits) else {
-            return (self.by_file(), vec![UNTOLD.to_owned()]);
+            return (self.report_without_events(), vec![NO_EVENTS.to_owned()]);
         };
-        let Self { task, exit, file, selects_here, allowed, limits } = self;
-        let (mut report, warnings) = events.judge(file, &ending(exit, allowed), limits);
-        tracing::debug!(name: "plugin_events", pytest_exit = events.exit(), told = exit.events.len(), "told by the plugin");
+        let Self { task, exit, file, selects_from_report, allowed, limits } = self;
+        let (mut report, warnings) = events.judge(file, &unfinished_reason(exit, allowed), limits);
+        tracing::debug!(name: "plugin_events", pytest_exit = events.exit(), events = exit.events.len(), "the plugin's events");
         report.finished = Some((events.finished() as u64, events.total() as u64));
-        if selects_here {
+        if selects_from_report {
             report.select(&task.tests);
         }
         if !events.complete() && exit.stopped.is_none() {
             let (ended, all) = (events.finished(), events.total());
-            let (cause, why) = how(exit, allowed);
-            let message = format!("{why}, {ended} of {all} tests had finished{}", words(exit, allowed));
+            let (cause, why) = early_end(exit, allowed);
+            let message = format!("{why}, {ended} of {all} tests had finished{}", last_words(exit, allowed));
             report.fault = Some(Fault::new(Progress::Execute, cause, message));
         }
-        // Of these nobody tells which case they belong to; a run that was ended for one says so already.
-        let missed = exit
+        // It is not known which case hit one of these limits. A run that a limit ended has it in its fault already.
+        let unattributed = exit
             .limit_hits
             .iter()
             .filter(|hit| matches!(hit, LimitHit::Disk | LimitHit::Files | LimitHit::Output));
-        for hit in missed.filter(|_| events.complete()) {
-            explain(&mut report, &format!("the task {}", hit.words(allowed)));
+        for hit in unattributed.filter(|_| events.complete()) {
+            add_to_failed_cases(&mut report, &format!("the task {}", hit.words(allowed)));
         }
-        contradictions(&mut report, task, exit, allowed, selects_here);
+        contradictions(&mut report, task, exit, allowed, selects_from_report);
         (report, warnings)
     }
 
-    /// A suite that tells nothing while it runs: its file and its exit are all there is.
-    fn by_file(self) -> Report {
-        let Self { task, exit, file, selects_here, allowed, .. } = self;
+    /// The report of a run without events, from the report file and the end of the command.
+    fn report_without_events(self) -> Report {
+        let Self { task, exit, file, selects_from_report, allowed, .. } = self;
         let of_fault = |cause, message| {
             Report::of_fault(Fault::new(Progress::Report, cause, message), std::time::Duration::ZERO)
         };
         match file {
             Ok(mut report) => {
-                if selects_here {
+                if selects_from_report {
                     report.select(&task.tests);
                 }
                 if report.fault.is_none() && exit.stopped.is_none() && exit.signal.is_some() {
-                    let (cause, why) = how(exit, allowed);
-                    let message = format!("{why}{}", words(exit, allowed));
+                    let (cause, why) = early_end(exit, allowed);
+                    let message = format!("{why}{}", last_words(exit, allowed));
                     report.fault = Some(Fault::new(Progress::Execute, cause, message));
                 }
-                if let Some(why) = over(exit, allowed) {
-                    explain(&mut report, &why);
+                if let Some(why) = limits_hit(exit, allowed) {
+                    add_to_failed_cases(&mut report, &why);
                 }
-                contradictions(&mut report, task, exit, allowed, selects_here);
+                contradictions(&mut report, task, exit, allowed, selects_from_report);
                 report
             }
             Err(JunitError::Missing) => {
                 let why =
                     exit.report_error.clone().map(|why| format!("the suite's report cannot be read: {why}"));
-                let over = over(exit, allowed).map(|why| format!("{why}; the suite wrote no report"));
-                let none =
-                    || format!("the suite wrote no report ({}){}", exit.describe(), words(exit, allowed));
+                let over = limits_hit(exit, allowed).map(|why| format!("{why}; the suite wrote no report"));
+                let none = || {
+                    format!("the suite wrote no report ({}){}", exit.describe(), last_words(exit, allowed))
+                };
                 let cause = if over.is_some() { Cause::Limit } else { Cause::Suite };
                 of_fault(cause, over.or(why).unwrap_or_else(none))
             }
             Err(error) => {
-                let over = over(exit, allowed).map(|why| format!("{why}; "));
+                let over = limits_hit(exit, allowed).map(|why| format!("{why}; "));
                 let cause = if over.is_some() { Cause::Limit } else { Cause::Suite };
                 let over = over.unwrap_or_default();
                 of_fault(cause, format!("{over}the suite's report cannot be read: {error}"))
@@ -117,13 +119,13 @@ impl Evidence<'_> {
     }
 }
 
-/// What is not a pass although every listed case passed.
+/// Sets the fault of a report that must not count as success although every listed case passed.
 fn contradictions(
     report: &mut Report,
     task: &Task,
     exit: &Exit,
     allowed: &confine::Limits,
-    selects_here: bool,
+    selects_from_report: bool,
 ) {
     if report.fault.is_some() || exit.stopped.is_some() {
         return;
@@ -133,26 +135,26 @@ fn contradictions(
         Some((Cause::Task, format!("no test matched {}", task.tests.join(", "))))
     } else if tally.total() == 0 && !task.laboratories.is_empty() {
         Some((Cause::Task, format!("no test matched laboratory {}", list(&task.laboratories))))
-    } else if !exit.success() && !selects_here && tally.passed == tally.total() {
-        Some(without_failure(exit, allowed))
+    } else if !exit.success() && !selects_from_report && tally.passed == tally.total() {
+        Some(unexplained_exit(exit, allowed))
     } else {
         None
     };
     report.fault = fault.map(|(cause, message)| Fault::new(Progress::Execute, cause, message));
 }
 
-/// A run that did not end well although all that it listed passed.
-fn without_failure(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
-    let how = exit.describe();
-    if let Some(why) = over(exit, allowed) {
-        return (Cause::Limit, format!("{why}; the suite ended with {how}"));
+/// Cause and message for a command that ended with an error although its report names no failure.
+fn unexplained_exit(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
+    let end = exit.describe();
+    if let Some(why) = limits_hit(exit, allowed) {
+        return (Cause::Limit, format!("{why}; the suite ended with {end}"));
     }
-    let words = words(exit, allowed);
-    (Cause::Suite, format!("the suite ended with {how} although its report names no failure{words}"))
+    let words = last_words(exit, allowed);
+    (Cause::Suite, format!("the suite ended with {end} although its report names no failure{words}"))
 }
 
-/// Where nobody told which case met a limit: all that failed say it.
-fn explain(report: &mut Report, why: &str) {
+/// Adds a limit that was hit to the description of every failed case, since it is not known which case hit it.
+fn add_to_failed_cases(report: &mut Report, why: &str) {
     for case in &mut report.cases {
         if matches!(case.outcome, Outcome::Failed | Outcome::Errored) {
             case.description = format!("while the tests ran: {why}\n{}", case.description);
@@ -160,14 +162,14 @@ fn explain(report: &mut Report, why: &str) {
     }
 }
 
-/// How a run ended that should have gone on, and who is to blame.
-fn how(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
+/// Cause and message for a command that ended too early.
+fn early_end(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
     let killed = exit.limit_hits.iter().any(|hit| hit.kills());
     let end = match exit.signal {
         Some(_) => format!("the suite was killed by {}", exit.describe()),
         None => format!("the suite ended with {} before its end", exit.describe()),
     };
-    match over(exit, allowed) {
+    match limits_hit(exit, allowed) {
         Some(why) if killed => (Cause::Limit, why),
         Some(why) => (Cause::Limit, format!("{why}; {end}")),
         None if exit.signal.is_some() => (Cause::Program, end),
@@ -175,26 +177,28 @@ fn how(exit: &Exit, allowed: &confine::Limits) -> (Cause, String) {
     }
 }
 
-/// For the test that ran when the suite ended.
-fn ending(exit: &Exit, allowed: &confine::Limits) -> String {
-    let over = over(exit, allowed);
+/// Why the test that was running when the suite ended did not finish.
+fn unfinished_reason(exit: &Exit, allowed: &confine::Limits) -> String {
+    let over = limits_hit(exit, allowed);
     let also = over.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
     match exit.stopped {
         Some(Stopped::Deadline) => format!("it was still running when the time was over{also}"),
         Some(Stopped::Interrupt) => "it was still running when the runner was stopped".to_owned(),
-        None => spoiled(exit).or(over).unwrap_or_else(|| format!("the suite ended with {}", exit.describe())),
+        None => {
+            suite_change(exit).or(over).unwrap_or_else(|| format!("the suite ended with {}", exit.describe()))
+        }
     }
 }
 
-/// What to say of a run that changed the suite.
-fn spoiled(exit: &Exit) -> Option<String> {
+/// The message for a run in which the program changed the suite.
+fn suite_change(exit: &Exit) -> Option<String> {
     let path = exit.tampered_file.as_deref()?;
     let what = if path.is_empty() { "the folder" } else { path };
     Some(format!("killed: the program changed {what} of the test suite, which it must not"))
 }
 
-/// The limits that were hit, in words; those for which something was killed first.
-fn over(exit: &Exit, allowed: &confine::Limits) -> Option<String> {
+/// The limits that were hit, in words. Limits for which a process was killed come first.
+fn limits_hit(exit: &Exit, allowed: &confine::Limits) -> Option<String> {
     let words = |kills: bool| {
         let hits = exit.limit_hits.iter().filter(|hit| hit.kills() == kills);
         hits.map(|hit| hit.words(allowed)).collect::<Vec<_>>().join(", ")
@@ -205,14 +209,15 @@ fn over(exit: &Exit, allowed: &confine::Limits) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// The suite's last words, where nothing better is known.
-fn words(exit: &Exit, allowed: &confine::Limits) -> String {
+/// The last line of the suite's output, if no limit explains the end better.
+fn last_words(exit: &Exit, allowed: &confine::Limits) -> String {
     exit.last_words()
-        .filter(|_| over(exit, allowed).is_none())
+        .filter(|_| limits_hit(exit, allowed).is_none())
         .map(|line| format!(": {line}"))
         .unwrap_or_default()
 }
 
+/// The numbers, separated by commas.
 fn list(numbers: &[u32]) -> String {
     numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,12 +1,12 @@
-//! The slots: as many tasks at a time as the settings say, which may change meanwhile.
+//! Slots: the places for running tasks. The settings give their number, which may change while the runner runs.
 
 use tokio::sync::watch;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::live::Live;
 use crate::observe::Observe;
 
-/// All slots.
+/// All slots of the runner.
 #[derive(Debug)]
 pub(super) struct Slots {
     busy: watch::Sender<usize>,
@@ -23,8 +23,8 @@ impl Slots {
         Self { busy: watch::Sender::new(0), settings, observe }
     }
 
-    /// Takes a slot; waits for one that is free. Where there have become fewer, tasks that run are not disturbed: as
-    /// many have to end first.
+    /// Takes a slot; waits for a free one. If the number of slots shrinks, running tasks go on, and the next slot is free
+    /// when fewer tasks run than there are slots.
     pub(super) async fn take(&self) -> Slot {
         let (mut busy, mut settings) = (self.busy.subscribe(), self.settings.watch());
         loop {

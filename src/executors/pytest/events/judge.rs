@@ -1,33 +1,32 @@
-//! The report of a run: the events say which cases there are and what each came to; the suite's own report file adds
-//! details where it agrees.
+//! Makes the report of a run. The cases and their outcomes come from the events; the suite's report file adds details where
+//! it agrees with them.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::{Events, State, Told, size};
+use super::case::{CaseRecord, State};
+use super::limits::{MAX_EXAMPLES, length};
+use super::record::Events;
 use report::junit::JunitError;
 use report::{Case, Limits, Outcome, Report, Tally, UNNAMED};
 use text::{head_and_tail, one_line, shorten, thousands};
 
-/// Examples in one warning, and odd lines that are told.
-pub(super) const EXAMPLES: usize = 5;
-
-/// The cases of the report file that have not been matched yet, by name and in their order.
+/// The cases of the report file that are not matched with events yet, by name and in their order.
 type ByName = HashMap<String, VecDeque<Case>>;
 
 impl Events {
-    /// The report, and what to warn of. The events win over `junit`; what it has and they do not know is left out if
-    /// it passed, and kept if it did not, for that can only be to the student's disadvantage. `ending` says in words
-    /// for people how the run ended, for the case that was running then.
-    pub(in crate::executors) fn judge(
+    /// Returns the report and warnings about it. Where the events and `junit` differ, the events count. A case that only
+    /// `junit` has is left out if it passed; otherwise it is included, since a forged failure gains nothing. `ending` is a
+    /// text for people on how the run ended; it describes the case that was running then.
+    pub(in crate::executors::pytest) fn judge(
         &self,
         junit: Result<Report, JunitError>,
         ending: &str,
         limits: &Limits,
     ) -> (Report, Vec<String>) {
-        let mut warnings = self.warn_of_odd_lines();
+        let mut warnings = self.warn_of_unexpected_lines();
         warnings.extend(self.doubts.iter().cloned());
-        let mut compared = Compared { without_details: junit.is_err(), ..Compared::default() };
+        let mut compared = Compared { incomplete: junit.is_err(), ..Compared::default() };
         let mut report = Report::default();
         match junit {
             Ok(junit) => {
@@ -44,99 +43,102 @@ impl Events {
             }
         }
         let mut remaining: HashMap<&str, usize> = HashMap::new();
-        for told in &self.cases {
-            *remaining.entry(&told.name).or_default() += 1;
+        for record in &self.cases {
+            *remaining.entry(&record.name).or_default() += 1;
         }
-        for told in &self.cases {
-            let siblings = remaining.entry(&told.name).or_default();
+        for record in &self.cases {
+            let siblings = remaining.entry(&record.name).or_default();
             *siblings = siblings.saturating_sub(1);
-            report.cases.push(compared.case(told, *siblings, ending));
+            report.cases.push(compared.case(record, *siblings, ending));
         }
         report.cases.extend(compared.take_unknown());
         warnings.extend(compared.warnings());
         report.tally = Tally { unlisted: self.unlisted(), ..Tally::default() };
         for case in &mut report.cases {
             report.tally.count(case.outcome);
-            case.description = head_and_tail(&case.description, size(limits.max_description)).into_owned();
+            case.description = head_and_tail(&case.description, length(limits.max_description)).into_owned();
         }
         cut(&mut report, limits);
         (report, warnings)
     }
 
-    fn warn_of_odd_lines(&self) -> Vec<String> {
-        let more = self.odd_lines.saturating_sub(self.odd.len() as u64);
-        if self.odd.is_empty() {
+    fn warn_of_unexpected_lines(&self) -> Vec<String> {
+        let more = self.unexpected_count.saturating_sub(self.unexpected.len() as u64);
+        if self.unexpected.is_empty() {
             return Vec::new();
         }
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        vec![shorten(&one_line(&format!("odd events: {}{more}", self.odd.join("; "))), 1_000).into_owned()]
+        vec![
+            shorten(&one_line(&format!("unexpected events: {}{more}", self.unexpected.join("; "))), 1_000)
+                .into_owned(),
+        ]
     }
 }
 
-/// The comparison of events and report file.
+/// The comparison of the events with the report file.
 #[derive(Debug, Default)]
 struct Compared {
     left: ByName,
-    /// There is no report file, or it leaves cases out: that one is missing in it says nothing.
-    without_details: bool,
+    /// Whether there is no report file, or it leaves cases out, so that cases may be missing in it.
+    incomplete: bool,
     different: Examples,
     missing: Examples,
     unknown: Examples,
 }
 
 impl Compared {
-    /// What a report file says of itself as a whole.
+    /// Takes the fault of the report file as a warning.
     fn take_suite_wide(&mut self, junit: &Report, warnings: &mut Vec<String>) {
-        self.without_details = junit.cut.is_some() || junit.fault.is_some();
-        let says = junit.fault.iter().map(|fault| fault.message.as_str()).chain(junit.cut.as_deref());
-        warnings.extend(says.map(|what| format!("the suite's report is not whole: {what}")));
+        self.incomplete = junit.cut.is_some() || junit.fault.is_some();
+        let faults = junit.fault.iter().map(|fault| fault.message.as_str()).chain(junit.cut.as_deref());
+        warnings.extend(faults.map(|fault| format!("the suite's report is incomplete: {fault}")));
     }
 
-    /// The case of `told`, `siblings` more of the same name being still to come.
-    fn case(&mut self, told: &Told, siblings: usize, ending: &str) -> Case {
-        let (outcome, description) = match told.state {
-            State::Ended(outcome) => (outcome, told.description.clone()),
+    /// The case of `record`. `siblings` is the number of later cases of the same name.
+    fn case(&mut self, record: &CaseRecord, siblings: usize, ending: &str) -> Case {
+        let (outcome, description) = match record.state {
+            State::Ended(outcome) => (outcome, record.description.clone()),
             State::Running => (Outcome::Errored, format!("did not finish: {ending}")),
             State::Collected => (Outcome::Failed, "did not run: the suite ended before it".to_owned()),
         };
         let mut case = Case {
-            name: told.name.clone(),
+            name: record.name.clone(),
             outcome,
             description,
-            duration: told.duration,
-            memory: told.memory,
+            duration: record.duration,
+            memory: record.memory,
         };
-        let ended = matches!(told.state, State::Ended(_));
-        match self.take(told, siblings) {
+        let ended = matches!(record.state, State::Ended(_));
+        match self.take(record, siblings) {
             Some(junit) if ended && junit.outcome == outcome => {
                 case.description = junit.description;
                 case.duration = junit.duration;
             }
             Some(junit) => {
                 self.different.add(|| {
-                    let (event, file) = (word(told.state), word(State::Ended(junit.outcome)));
-                    format!("{} ({event}; the file says: {file})", told.name)
+                    let (event, file) = (record.state.text(), State::Ended(junit.outcome).text());
+                    format!("{} ({event}; in the file: {file})", record.name)
                 });
             }
-            None if ended && !self.without_details => self.missing.add(|| told.name.clone()),
+            None if ended && !self.incomplete => self.missing.add(|| record.name.clone()),
             None => {}
         }
-        if let Some(note) = told.note.as_ref().filter(|_| outcome != Outcome::Passed) {
+        if let Some(note) = record.note.as_ref().filter(|_| outcome != Outcome::Passed) {
             case.description = format!("{note}\n{}", case.description);
         }
         case
     }
 
-    /// The next case of that name. pytest writes two for a test that failed and whose teardown broke too, and one that
-    /// says nothing for each time that a test was run again.
-    fn take(&mut self, told: &Told, siblings: usize) -> Option<Case> {
-        let queue = self.left.get_mut(&told.name)?;
+    /// Takes the next case of the same name from the report file. pytest writes two cases for a test that failed and whose
+    /// teardown failed too, and an empty one for each repetition of a test.
+    fn take(&mut self, record: &CaseRecord, siblings: usize) -> Option<Case> {
+        let queue = self.left.get_mut(&record.name)?;
         while queue.len() > siblings + 1 && queue.front().is_some_and(|case| case.outcome == Outcome::Passed)
         {
             queue.pop_front();
         }
         let mut case = queue.pop_front()?;
-        let is_double = told.state == State::Ended(Outcome::Errored)
+        let is_double = record.state == State::Ended(Outcome::Errored)
             && case.outcome == Outcome::Failed
             && queue.len() > siblings
             && queue.front().is_some_and(|next| next.outcome == Outcome::Errored);
@@ -148,14 +150,14 @@ impl Compared {
         Some(case)
     }
 
-    /// Takes what is left and did not pass.
+    /// Takes the unmatched cases that did not pass.
     fn take_unknown(&mut self) -> Vec<Case> {
         let mut left: Vec<Case> = std::mem::take(&mut self.left).into_values().flatten().collect();
         left.sort_by(|a, b| a.name.cmp(&b.name));
-        // pytest lists the test in which it was interrupted without a name: that one did begin.
+        // pytest lists the test during which it was interrupted without a name; the events have that test.
         left.retain(|case| case.name != UNNAMED || case.outcome != Outcome::Passed);
         for case in &left {
-            self.unknown.add(|| format!("{} ({})", case.name, word(State::Ended(case.outcome))));
+            self.unknown.add(|| format!("{} ({})", case.name, State::Ended(case.outcome).text()));
         }
         left.retain(|case| matches!(case.outcome, Outcome::Failed | Outcome::Errored));
         left
@@ -163,17 +165,17 @@ impl Compared {
 
     fn warnings(&self) -> Vec<String> {
         [
-            (&self.different, "came to something else than the suite's report says"),
+            (&self.different, "ended differently in the suite's report"),
             (&self.missing, "ended and are missing in the suite's report"),
-            (&self.unknown, "are in the suite's report and nowhere else; those that passed are left out"),
+            (&self.unknown, "are in the suite's report only; those that passed are left out"),
         ]
         .into_iter()
-        .filter_map(|(examples, what)| examples.say(what))
+        .filter_map(|(examples, what)| examples.warning(what))
         .collect()
     }
 }
 
-/// A count, and the first of what was counted.
+/// The number of cases with a property, and the first of them.
 #[derive(Debug, Default)]
 struct Examples {
     count: usize,
@@ -181,14 +183,14 @@ struct Examples {
 }
 
 impl Examples {
-    fn add(&mut self, say: impl FnOnce() -> String) {
+    fn add(&mut self, describe: impl FnOnce() -> String) {
         self.count += 1;
-        if self.first.len() < EXAMPLES {
-            self.first.push(shorten(&say(), 200).into_owned());
+        if self.first.len() < MAX_EXAMPLES {
+            self.first.push(shorten(&describe(), 200).into_owned());
         }
     }
 
-    fn say(&self, what: &str) -> Option<String> {
+    fn warning(&self, what: &str) -> Option<String> {
         let more = if self.count > self.first.len() { ", …" } else { "" };
         (self.count > 0).then(|| {
             format!("cases that {what}: {} ({}{more})", thousands(self.count as u64), self.first.join(", "))
@@ -196,19 +198,7 @@ impl Examples {
     }
 }
 
-fn word(state: State) -> &'static str {
-    match state {
-        State::Collected => "not run",
-        State::Running => "not finished",
-        State::Ended(Outcome::Passed) => "passed",
-        State::Ended(Outcome::Failed) => "failed",
-        State::Ended(Outcome::Errored) => "errored",
-        State::Ended(Outcome::Skipped) => "skipped",
-    }
-}
-
-/// Leaves at most as many cases as the limits allow, those that did not pass before those that did; says what is not
-/// there.
+/// Removes cases over the limit, those that passed first, and records in the report what is missing.
 fn cut(report: &mut Report, limits: &Limits) {
     let all = report.cases.len();
     let others = report.cases.iter().filter(|case| case.outcome != Outcome::Passed).count();
@@ -221,13 +211,13 @@ fn cut(report: &mut Report, limits: &Limits) {
         stays
     });
     let left_out = all - report.cases.len();
-    let mut says = Vec::new();
+    let mut missing = Vec::new();
     if left_out > 0 {
         let (out, all) = (thousands(left_out as u64), thousands(all as u64));
-        says.push(format!("{out} of {all} cases left out, those that passed first"));
+        missing.push(format!("{out} of {all} cases left out, those that passed first"));
     }
     if report.tally.unlisted > 0 {
-        says.push(format!("{} more cases of which nothing is known", thousands(report.tally.unlisted)));
+        missing.push(format!("{} more cases of which nothing is known", thousands(report.tally.unlisted)));
     }
-    report.cut = (!says.is_empty()).then(|| says.join("; "));
+    report.cut = (!missing.is_empty()).then(|| missing.join("; "));
 }

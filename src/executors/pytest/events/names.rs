@@ -1,29 +1,29 @@
-//! Names and descriptions of events, as the reader of JUnit reports writes them: the two are compared, and either may
-//! be what a student sees.
+//! Names and descriptions of cases in events, in the form of the reader of JUnit reports, so that the two can be compared.
 
 use report::{Outcome, case_name};
 use text::clean;
 
-/// The name of a case from `classname::name`, as `junit` makes it from the two attributes. A class has no `::` in it.
-pub(super) fn of_event(told: &str) -> String {
-    let (class, name) = told.split_once("::").unwrap_or(("", told));
+/// The name of a case from `classname::name`, in the form that `junit` makes from the two attributes. A class name contains
+/// no `::`.
+pub(super) fn of_event(name: &str) -> String {
+    let (class, name) = name.split_once("::").unwrap_or(("", name));
     case_name(class, name)
 }
 
-/// The description of a case, of which nothing is said if it passed.
-pub(super) fn description(told: &str, outcome: Outcome) -> String {
-    let told = clean(told);
-    match (without_blank_ends(&told), outcome) {
+/// The description of a case; empty if it passed.
+pub(super) fn description(text: &str, outcome: Outcome) -> String {
+    let text = clean(text);
+    match (without_blank_ends(&text), outcome) {
         (_, Outcome::Passed) => "",
         ("", Outcome::Errored) => "error",
         ("", Outcome::Failed) => "failed",
         ("", Outcome::Skipped) => "skipped",
-        (told, _) => told,
+        (text, _) => text,
     }
     .to_owned()
 }
 
-/// Without blank lines before and white space behind; the indentation of the first line stays.
+/// `text` without blank lines at its start and white space at its end. The indentation of the first line stays.
 fn without_blank_ends(text: &str) -> &str {
     let text = text.trim_end();
     let indent = text.len() - text.trim_start().len();

@@ -1,11 +1,11 @@
-"""What pytest-forked's processes say, on a way that no program under test can reach.
+"""Carries the results of pytest-forked's processes over a pipe that no program under test can reach.
 
-pytest-forked runs a case in a fork of the interpreter, which writes what came of it into a file in TMPDIR; a student's
-program can write to that too. Here is a stand-in for the function that does so: its fork sends the same over a pipe that
-only forks of the interpreter have, since no other program inherits it and none may look into them (they are not dumpable
-either). What a report becomes on the way and what a crash counts as is left to pytest-forked, of whatever version.
+pytest-forked runs a case in a fork of the interpreter, which writes its result into a file in TMPDIR. A program under test can write to
+that file too. This module replaces the function that does so: its fork sends the result over a pipe. Only forks of the interpreter have
+the pipe, since no other program inherits it and none can read these processes (they are not dumpable). How a report is serialized and what
+a crash counts as is left to the installed version of pytest-forked.
 
-The plugin loads it where the runner listens and pytest-forked is there. Works with Python 3.7 and pytest-forked 1.0 and later.
+The plugin imports it if it has a channel and pytest-forked is installed. Works with Python 3.7 and pytest-forked 1.0 and later.
 """
 
 import io
@@ -20,24 +20,24 @@ import types
 
 import pytest
 
-# What a fork ends with where it was interrupted; what it ends with where it failed without a report.
+# Exit codes of a fork that was interrupted, and of one that failed without a report.
 EXITSTATUS_TESTEXIT = 4
 EXITSTATUS_EXCEPTION = 3
-# In front of what came of a case: its length.
+# The length of a result, which precedes it.
 HEAD = struct.Struct("!Q")
-# Bytes of what came of a case, its captured output included.
-LONGEST = 256 << 20
-# Bytes that are kept of what a case has written past pytest's own capture; they are shown where it crashed.
-LONGEST_OUTPUT = 1 << 20
-# Milliseconds after which a fork is looked at that neither says anything nor closes the pipe.
-PATIENCE = 100
+# Maximum bytes of a result, its captured output included.
+MAX_RESULT = 256 << 20
+# Maximum bytes of the output that a case writes past pytest's capture; they are shown if it crashes.
+MAX_OUTPUT = 1 << 20
+# Milliseconds without data after which the fork's status is checked.
+POLL_INTERVAL = 100
 
 
 class Fork:
-    """A fork of the interpreter that calls a function, and sends the bytes that it returns."""
+    """A fork of the interpreter that calls a function and sends the bytes that it returns."""
 
     def __init__(self, function):
-        # Without names, and read through these objects only.
+        # Files without names, which can be read through these objects only.
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         # Neither end is inherited by another program (PEP 446).
         self.incoming, outgoing = os.pipe()
@@ -52,14 +52,14 @@ class Fork:
             os.close(outgoing)
 
     def run(self, function, outgoing):
-        """The fork, which does not return."""
+        """Runs in the fork, and does not return."""
         status = EXITSTATUS_EXCEPTION
         try:
             own = os.getpid()
             os.close(self.incoming)
             sys.stdout, sys.stderr = redirect(1, self.out), redirect(2, self.err)
             result = function()
-            # A test that forks, and whose fork comes back here, says nothing in this one's place.
+            # A test can fork itself, and its fork can return to here: it sends nothing.
             if os.getpid() == own:
                 send(outgoing, HEAD.pack(len(result)) + result)
                 status = 0
@@ -69,18 +69,18 @@ class Fork:
             os._exit(status)
 
     def wait(self):
-        """What came of it, as `report_process_crash` of pytest-forked wants it; `retval` is None if it crashed."""
+        """Waits for the result, in the form that pytest-forked's `report_process_crash` expects; `retval` is None if the fork crashed."""
         try:
             received, status = self.receive()
         finally:
-            # Before the fork's end is waited for: one that has more to say than is heard would not come to it.
+            # Closed before the wait below: a fork that still sends data would otherwise never end.
             os.close(self.incoming)
         if status is None:
             _, status = os.waitpid(self.pid, 0)
         signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         exitstatus = 128 + signal if signal else os.WEXITSTATUS(status)
         return types.SimpleNamespace(
-            retval=None if status else whole(received),
+            retval=None if status else complete(received),
             exitstatus=exitstatus,
             signal=signal,
             out=content(self.out),
@@ -88,13 +88,13 @@ class Fork:
         )
 
     def receive(self):
-        """What the fork sends, and its status if it has ended meanwhile. Forks of its own may hold the pipe open for
-        longer: its end counts too."""
+        """Receives what the fork sends, and its status if it has ended meanwhile. The end of the fork counts as the end of the data too,
+        since forks of the fork can keep the pipe open for longer."""
         received, status = bytearray(), None
         waiting = select.poll()
         waiting.register(self.incoming, select.POLLIN)
         while not is_enough(received):
-            if waiting.poll(PATIENCE if status is None else 0):
+            if waiting.poll(POLL_INTERVAL if status is None else 0):
                 chunk = os.read(self.incoming, 1 << 16)
                 if not chunk:
                     break
@@ -103,13 +103,13 @@ class Fork:
                 break
             else:
                 pid, found = os.waitpid(self.pid, os.WNOHANG)
-                # What it sent in the end may have come since the last look.
+                # Its last data may have arrived since the last poll.
                 status = found if pid else None
         return received, status
 
 
 def redirect(number, file):
-    """A stream without a buffer to the descriptor of that number, which is made to lead to the file."""
+    """Redirects the descriptor `number` to the file; returns an unbuffered stream to it."""
     os.dup2(file.fileno(), number)
     raw = open(number, "wb", 0, closefd=False)
     return io.TextIOWrapper(raw, errors="backslashreplace", write_through=True)
@@ -122,14 +122,14 @@ def send(number, data):
 
 
 def is_enough(received):
-    """Whether it is all, or more than is read."""
+    """Whether the data is complete, or longer than the limit."""
     if len(received) < HEAD.size:
         return False
-    return len(received) - HEAD.size >= min(HEAD.unpack_from(received)[0], LONGEST)
+    return len(received) - HEAD.size >= min(HEAD.unpack_from(received)[0], MAX_RESULT)
 
 
-def whole(received):
-    """What came of the case; None if it is not whole, as of one that crashed."""
+def complete(received):
+    """The result in the data; None if it is incomplete, as after a crash."""
     if len(received) < HEAD.size or len(received) - HEAD.size != HEAD.unpack_from(received)[0]:
         return None
     return bytes(received[HEAD.size :])
@@ -138,11 +138,11 @@ def whole(received):
 def content(file):
     with file:
         file.seek(0)
-        return file.read(LONGEST_OUTPUT).decode("utf-8", "replace")
+        return file.read(MAX_OUTPUT).decode("utf-8", "replace")
 
 
 def run_report(plugin, item):
-    """The reports of an item that is run in a fork: `forked_run_report` of pytest-forked, but for the way they come."""
+    """Runs an item in a fork and returns its reports, as `forked_run_report` of pytest-forked does, but over a pipe."""
     from _pytest import runner
 
     def run():
@@ -157,7 +157,7 @@ def run_report(plugin, item):
         try:
             return [runner.TestReport(**report) for report in marshal.loads(result.retval)]
         except (EOFError, TypeError, ValueError):
-            # No more than if it had crashed.
+            # Counts as a crash.
             pass
     if result.exitstatus == EXITSTATUS_TESTEXIT:
         pytest.exit("forked test item %s raised Exit" % (item,))
@@ -165,10 +165,10 @@ def run_report(plugin, item):
 
 
 def install(plugin):
-    """Puts the stand-in into the module pytest_forked; false where that does not work as the known versions do."""
+    """Replaces the function in the module pytest_forked; returns False if its version differs from the known ones."""
     names = vars(plugin)
     run, protocol = names.get("forked_run_report"), names.get("pytest_runtest_protocol")
-    if getattr(run, "stands_in", False):
+    if getattr(run, "is_replacement", False):
         return True
     uses = {"report_process_crash", "exitstatus", "retval"} <= set(run.__code__.co_names)
     calls = protocol.__globals__ is names and "forked_run_report" in protocol.__code__.co_names
@@ -178,6 +178,6 @@ def install(plugin):
     def forked_run_report(item):
         return run_report(plugin, item)
 
-    forked_run_report.stands_in = True
+    forked_run_report.is_replacement = True
     plugin.forked_run_report = forked_run_report
     return True

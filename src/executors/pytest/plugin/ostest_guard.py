@@ -1,52 +1,42 @@
-"""For all interpreters of a suite, as they begin: from the suite's folder they import what belongs to the suite, and nothing
-that a student's program has put beside it. The plugin looks closer, once pytest has loaded it; a suite may have let a student's
-program run before that.
+"""Guards the imports of every interpreter of a suite from its start: from the suite's folder it imports the files of the suite only, and
+nothing that a program under test has put beside them. The plugin replaces it by a stricter guard when pytest loads it; a suite can run a
+program before that.
 
-Loaded by a .pth file of the suite's environment; guards no imports where OSTEST_SEALED does not name a suite. OSTEST_OWN names a
-file that lists the suite's own files; the runner sees to it that they, and the list, stay as they are. The interpreter that was
-given the socket for events keeps it to itself from here on, and is nobody's to look into.
+A .pth file of the suite's environment loads it. It guards imports if OSTEST_SEALED names the suite's folder. OSTEST_OWN names a file that
+lists the suite's files; the runner protects them and the list from changes. The interpreter that has the socket for events hides its
+memory and descriptors here.
 """
 
 import os
 import sys
 
-# The number of the socket for events, for the plugin.
+# The number of the socket for events, which the plugin takes from here.
 EVENTS = ""
 FINDERS = []
 
 
 def keep_events(number):
-    """Takes the number out of the environment; the descriptor behind it is not inherited, nor to be had by looking."""
+    """Keeps the socket for events: no child inherits it, and no other process can read this one."""
     global EVENTS
     try:
         import stat
+
+        import ostest_memory
 
         if not number.isdigit() or not stat.S_ISSOCK(os.fstat(int(number)).st_mode):
             return
         os.set_inheritable(int(number), False)
         EVENTS = number
-        # Before nobody can look into this one any more: only who is named may hide, and the answer says that it is.
+        # The runner examines this process before it is hidden, and answers when it has done so.
         os.write(int(number), b'{"event":"trust"}\n')
         os.read(int(number), 1)
-        hide_memory()
+        ostest_memory.hide()
     except (OSError, OverflowError):
         pass
 
 
-def hide_memory():
-    """Makes the interpreter's memory and descriptors nobody's to look at, not even this user's other processes'."""
-    try:
-        # What ctypes is made of: to load all of that takes longer than the rest of an interpreter's start.
-        import _ctypes
-
-        PR_SET_DUMPABLE = 4
-        _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl"), (PR_SET_DUMPABLE, 0, 0, 0, 0))
-    except Exception:
-        pass
-
-
 def uninstall():
-    """For the plugin, whose own guard is in force."""
+    """Removes this guard. The plugin calls it after it has installed its own."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in FINDERS]
 
 
@@ -66,14 +56,14 @@ def install(suite, listed, writable):
         with open(listed, "rb") as names:
             own = {os.path.join(root, os.fsdecode(name)) for name in names.read().split(b"\0")}
     except OSError:
-        # Somebody has seen to that: then nothing is the suite's.
+        # Somebody has removed the list: then no file counts as the suite's.
         own = set()
 
     def is_foreign(path):
         return os.path.realpath(path) not in own
 
     class Source(machinery.SourceFileLoader):
-        """Never bytecode: that is written beside the sources, by whoever comes first."""
+        """Loads sources and never bytecode, which any program can write beside them."""
 
         def get_code(self, fullname):
             path = self.get_filename(fullname)
@@ -87,7 +77,7 @@ def install(suite, listed, writable):
                 return None
             spec = machinery.PathFinder.find_spec(fullname, places, target)
             if spec is None or not spec.has_location or not inside(spec.origin):
-                # Those that come after this one decide.
+                # The next finders decide.
                 return None
             if isinstance(spec.loader, machinery.SourceFileLoader) and not is_foreign(spec.origin):
                 return util.spec_from_file_location(
@@ -101,11 +91,11 @@ def install(suite, listed, writable):
             others = [place for place in places if not inside(place)]
             found = machinery.PathFinder.find_spec(fullname, others, target)
             if found is None:
-                raise ModuleNotFoundError("the runner refuses %s: it is not the suite's" % spec.origin, name=fullname)
+                raise ModuleNotFoundError("the runner refuses %s: it is not a file of the suite" % spec.origin, name=fullname)
             return found
 
-    def is_strange(distribution):
-        """Whether it lies where a student's program can put one, and is not the suite's own with all its files."""
+    def is_foreign_distribution(distribution):
+        """Whether a program under test can have written the distribution: it is in such a folder, and not all its files are the suite's."""
         path = os.path.realpath(str(getattr(distribution, "_path", os.sep)))
         if not any(below(path, folder) for folder in roots):
             return False
@@ -116,18 +106,18 @@ def install(suite, listed, writable):
         return any(map(is_foreign, names))
 
     def guard_distributions():
-        """A package's name and entry points are not imported: pytest takes its plugins by them."""
+        """Hides foreign distributions, whose entry points pytest would load as plugins."""
         find = machinery.PathFinder.find_distributions
 
         def find_distributions(*args, **named):
-            return (found for found in find(*args, **named) if not is_strange(found))
+            return (found for found in find(*args, **named) if not is_foreign_distribution(found))
 
         machinery.PathFinder.find_distributions = staticmethod(find_distributions)
 
     sys.dont_write_bytecode = True
     sys.meta_path.insert(0, Finder)
     FINDERS.append(Finder)
-    # Older than Python 3.8, nothing is found in this way.
+    # Python before 3.8 has no such function.
     if hasattr(machinery.PathFinder, "find_distributions"):
         guard_distributions()
 

@@ -1,5 +1,5 @@
-"""What the suite's interpreter may import once pytest has loaded the runner's plugin: nothing that a student's program has
-put beside the suite's own files or changed, and never its bytecode. Works with Python 3.7 and pytest 6 and later.
+"""Guards the imports of the suite's interpreter after pytest has loaded the runner's plugin: it imports no file that a program under test
+has added or changed, and none of its bytecode. Works with Python 3.7 and pytest 6 and later.
 """
 
 import os
@@ -7,15 +7,15 @@ import sys
 import types
 from importlib import machinery, util
 
-# Files and folders of the suite that are looked at; what lies behind that is not imported.
-MOST_WALKED = 200000
+# Maximum number of files and folders of the suite that are examined; further files are not imported.
+MAX_WALKED = 200000
 SOURCES = tuple(machinery.SOURCE_SUFFIXES)
 EXTENSIONS = tuple(machinery.EXTENSION_SUFFIXES)
 ARCHIVES = (".zip", ".egg", ".whl", ".pyz")
 
 
 def identity(path):
-    """Which file it is and that nobody has changed it: the time of its last change cannot be set back."""
+    """The identity of a file and of its content: no program can set its change time (st_ctime) back. None if there is no file."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -23,8 +23,8 @@ def identity(path):
     return (found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def owned(suite, listed):
-    """The suite's own files, by the runner's list; none of them where that cannot be read."""
+def listed_files(suite, listed):
+    """The paths of the suite's files by the runner's list; empty if the list cannot be read."""
     try:
         with open(listed, "rb") as names:
             return {os.path.join(os.path.realpath(suite), os.fsdecode(name)) for name in names.read().split(b"\0")}
@@ -33,14 +33,14 @@ def owned(suite, listed):
 
 
 class Guard:
-    """What may be imported: from the suite what was there before any test and has not changed since, from the folders
-    that a student's program writes to nothing, from elsewhere all. Bytecode only from elsewhere."""
+    """Decides what can be imported: from the suite the files that existed before any test and have not changed since; from the folders
+    that a program under test writes to, nothing; from other folders, everything. Bytecode comes from other folders only."""
 
     def __init__(self, suite, writable, listed=None):
-        self.own = owned(suite, listed) if suite and listed else None
+        self.listed = listed_files(suite, listed) if suite and listed else None
         self.suites = {os.path.abspath(suite), os.path.realpath(suite)} if suite else set()
         self.roots = [path for folder in writable for path in {os.path.abspath(folder), os.path.realpath(folder)}]
-        # The innermost folder decides, so the longest comes first; the suite before a folder of the same name.
+        # The innermost folder decides, so the longest path comes first. A folder that is both the suite and writable counts as the suite.
         self.roots = sorted(set(self.roots) - self.suites | self.suites, key=len, reverse=True)
         self.files = {}
         self.folders = set()
@@ -57,18 +57,18 @@ class Guard:
             except OSError:
                 continue
             walked += len(entries)
-            if walked > MOST_WALKED:
+            if walked > MAX_WALKED:
                 return
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in (".git", "__pycache__"):
                         left.append(entry.path)
-                elif entry.name.endswith(SOURCES + EXTENSIONS + ARCHIVES) and self.is_own(entry.path):
+                elif entry.name.endswith(SOURCES + EXTENSIONS + ARCHIVES) and self.is_listed(entry.path):
                     self.files[entry.path] = identity(entry.path)
 
-    def is_own(self, path):
-        """Whether it is the suite's: a student's program may have run before this one began."""
-        return self.own is None or path in self.own
+    def is_listed(self, path):
+        """Whether the file is in the list of the suite's files. A program under test can have run before this interpreter started."""
+        return self.listed is None or path in self.listed
 
     def root(self, path):
         for root in self.roots:
@@ -77,7 +77,7 @@ class Guard:
         return None
 
     def covers(self, path):
-        """Whether the path is in one of the folders, as it is written or as it is meant."""
+        """Whether the path is in one of the guarded folders, before or after its symbolic links are resolved."""
         path = os.path.abspath(path)
         return self.root(path) is not None or self.root(os.path.realpath(path)) is not None
 
@@ -113,8 +113,8 @@ class Guard:
         self.guard_conftests()
 
     def guard_conftests(self):
-        """A folder among pytest's arguments, `--src FOLDER` say, is searched for a conftest.py before anything knows
-        what the option means. One of a student's is nobody's business: as if it were empty."""
+        """Replaces a conftest.py of the program under test by an empty module. pytest searches each folder among its arguments for one,
+        also the value of an option such as `--src FOLDER`, before it knows what the option means."""
         from _pytest.config import PytestPluginManager
 
         load = PytestPluginManager._importconftest
@@ -128,14 +128,14 @@ class Guard:
         PytestPluginManager._importconftest = importconftest
 
     def path_hook(self, path):
-        """For `sys.path_hooks`: a folder that is covered is searched here, for what is allowed."""
+        """An entry of `sys.path_hooks`: the finder for a guarded folder."""
         path = os.path.abspath(path)
         if not self.covers(path) or path.endswith(ARCHIVES) and self.allows(path):
             raise ImportError("not guarded", path=path)
         return Finder(self, path)
 
     def guard_loaders(self):
-        """Whoever gets a loader from elsewhere, `spec_from_file_location` say, meets the same rules."""
+        """Applies the same rules to loaders that code makes itself, for example with `spec_from_file_location`."""
         source, sourceless, extension = (
             machinery.SourceFileLoader,
             machinery.SourcelessFileLoader,
@@ -148,7 +148,7 @@ class Guard:
             if not self.covers(path):
                 return source_code(loader, fullname)
             data = loader.get_data(path)
-            # After it was read: what was exchanged meanwhile is not the same file any more.
+            # Checked after the file was read, so that a file that was exchanged meanwhile is refused.
             if not self.allows(path):
                 self.refuse(path)
             return loader.source_to_code(data, path)
@@ -166,12 +166,12 @@ class Guard:
         extension.create_module = create_module
 
     def guard_rewriting(self):
-        """pytest keeps bytecode of what it rewrites, and reads sources, by itself."""
+        """Applies the same rules to pytest's rewriting of assertions, which reads sources and caches bytecode by itself."""
         from _pytest.assertion import rewrite
 
         read, test = getattr(rewrite, "_read_pyc", None), getattr(rewrite, "_rewrite_test", None)
         if read is None or test is None:
-            # A version unknown today: no bytecode at all rather than a student's.
+            # An unknown version of pytest: disables all bytecode.
             sys.pycache_prefix = os.path.join(os.path.abspath(os.sep), "nonexistent")
             return
 
@@ -190,7 +190,7 @@ class Guard:
 
 
 class Finder(machinery.FileFinder):
-    """Searches one folder for what the guard allows. The kind of FileFinder that `pkgutil` knows."""
+    """Finds the modules in one folder that the guard allows. It is a FileFinder because `pkgutil` supports those."""
 
     LOADERS = [(suffix, machinery.ExtensionFileLoader) for suffix in EXTENSIONS] + [
         (suffix, machinery.SourceFileLoader) for suffix in SOURCES

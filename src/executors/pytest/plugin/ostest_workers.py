@@ -1,10 +1,10 @@
-"""Starts pytest-xdist's workers so that no program can look into them, or speak for them, in the moment before they could see to
-that themselves: from an image that nobody may read. Of a process that executes one the system shows nothing
-(https://man7.org/linux/man-pages/man2/prctl.2.html, PR_SET_DUMPABLE). The image is a copy of the dynamic loader, which
-then loads the interpreter as it always does.
+"""Starts pytest-xdist's workers so that no program can read them, or send results in their place, from their first moment on: from an
+executable image that nobody can read. Linux makes a process that executes such an image not dumpable
+(https://man7.org/linux/man-pages/man2/prctl.2.html, PR_SET_DUMPABLE). The image is a copy of the dynamic loader, which then loads the
+interpreter as usual.
 
-A program under test may run beside all this. What it can bring about (the end of a process, a full disk) never leads to
-workers that can be looked into and are believed: that is what `Disturbed` is for.
+A program under test can run at the same time. Nothing that it can cause (the end of a process, a full disk) leads to workers that are
+readable and trusted: such cases raise `Disturbed`.
 """
 
 import ctypes
@@ -17,22 +17,22 @@ import tempfile
 
 from execnet import gateway_io
 
-# What the system says where it has no such thing: no program can bring that about.
+# Errors of a system without the feature. No program can cause them.
 MISSING = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.EPERM)
-# The loader's exit code for what it cannot load.
+# Exit code of the loader for a program that it cannot load.
 NOT_LOADED = 127
-# Seconds that an interpreter may take to begin and end.
-PATIENCE = 60
-# The image of this process, once there is one.
+# Maximum seconds for the start and end of an interpreter.
+MAX_SECONDS = 60
+# The image of this process, after it was made.
 FOUND = []
 
 
 class Disturbed(Exception):
-    """It went wrong in a way that a program under test can bring about."""
+    """A failure that a program under test can cause."""
 
 
 def path_of_loader():
-    """Where the program interpreter of this process was loaded from; none in a process without one."""
+    """The path of this process's dynamic loader; None in a process without one."""
     AT_BASE = 7
     libc = ctypes.CDLL(None)
     libc.getauxval.restype = ctypes.c_ulong
@@ -58,8 +58,8 @@ def in_folder(folder):
 
 
 def places():
-    """Makers of files without a name: no other process finds one, or puts its own in its place."""
-    # Not in versions before 3.8, and refused where memory that is no process's cannot be counted.
+    """Functions that make files without a name, which no other process can find or replace."""
+    # Python before 3.8 has no such function, and the sandbox refuses it where it cannot account for such memory.
     if hasattr(os, "memfd_create"):
         yield memory
     yield lambda: in_folder(tempfile.gettempdir())
@@ -71,11 +71,11 @@ def path_of(descriptor):
 
 
 def unreadable(content, descriptor):
-    """The file of that descriptor, with that content, as an image that can be executed and not be read."""
+    """Writes the content to the descriptor's file and makes it an image that can be executed and not be read."""
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
-        # Nothing is executed that somebody may write to.
+        # Linux executes no file that is open for writing.
         image = os.open(path_of(descriptor), os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fchmod(image, 0o111)
@@ -103,8 +103,8 @@ class Image:
         self.arguments = arguments
 
     def start(self, arguments, environment, **streams):
-        """Starts the interpreter with `arguments`. Nobody inherits the image: it is closed as it is executed, with all
-        else that Python opens."""
+        """Starts the interpreter with `arguments`. The worker does not inherit the image: its descriptor closes on exec, as all descriptors
+        of Python do."""
         return subprocess.Popen(
             [sys.executable] + self.arguments + arguments,
             executable=path_of(self.descriptor),
@@ -114,29 +114,29 @@ class Image:
         )
 
     def works(self):
-        """Whether what it starts is the interpreter that this one is."""
+        """Whether it starts the interpreter of this process."""
         names = "[sys.executable, sys.prefix, sys.base_prefix, sys.version]"
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         try:
             process = self.start(["-c", "import sys; print(ascii(%s))" % names], {}, **streams)
         except OSError as error:
-            # No programs in that folder, or of that kind.
+            # The folder or the system does not allow such programs.
             if error.errno in (errno.EACCES, errno.ENOEXEC) or error.errno in MISSING:
                 return False
             raise
         try:
-            said = process.communicate(timeout=PATIENCE)[0].decode("ascii", "replace").split("\n")
+            output = process.communicate(timeout=MAX_SECONDS)[0].decode("ascii", "replace").split("\n")
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-        # A loader that cannot load it ends with this; whatever else ended it, a signal may have.
+        # A loader that cannot load the interpreter ends with NOT_LOADED. A program can cause any other end, with a signal.
         if process.returncode not in (0, NOT_LOADED):
             raise Disturbed("it ended with %d" % process.returncode)
-        return ascii(eval(names)) in said
+        return ascii(eval(names)) in output
 
 
 def find_image():
-    """The first image that works; none where the system has no such thing."""
+    """The first image that works; None if the system supports none."""
     loader = path_of_loader()
     if loader is None:
         return None
@@ -172,14 +172,14 @@ def image_of_process():
 
 
 def hides():
-    """Whether the system shows nothing of a process whose image cannot be read: it may be told otherwise."""
+    """Whether Linux hides processes with an unreadable image; a system setting can turn that off."""
     with open("/proc/sys/fs/suid_dumpable") as setting:
         return setting.read().strip() in ("0", "2")
 
 
 def hide(group, environment):
-    """From now on the workers that execnet's `group` starts have `environment` as well, and are hidden where they can be.
-    Where a program may have seen to it that they are not, the exception comes when all else is done."""
+    """Makes execnet's `group` start its workers with `environment` added, and hidden if the system allows it. If a program under test may
+    have prevented that, raises `Disturbed` at the end."""
     image = disturbed = None
     try:
         image = image_of_process() if hides() else None
@@ -198,7 +198,7 @@ def hide(group, environment):
             gateway_io.Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
 
     def start(*args, **named):
-        # What else a suite starts with execnet is its own business.
+        # Other gateways that the suite opens with execnet start as usual.
         gateway_io.Popen2IOMaster = Started
         try:
             return makegateway(*args, **named)
@@ -210,7 +210,7 @@ def hide(group, environment):
         raise Disturbed(str(disturbed))
 
 
-def may_look_into_all():
+def can_read_all_processes():
     CAP_SYS_PTRACE = 19
     with open("/proc/self/status") as status:
         effective = [int(line.split()[1], 16) for line in status if line.startswith("CapEff:")]
@@ -218,10 +218,10 @@ def may_look_into_all():
 
 
 def is_hidden(gateway):
-    """Whether it was started so that nobody can have looked into it. To look whether it can be done now would not do: somebody
-    may have ended it meanwhile, and speak in its place."""
-    # Root's without a sandbox: nothing is hidden from root, and no promise made.
-    if may_look_into_all():
+    """Whether the worker was started so that nobody can have read it. A check of the running process alone is not enough: a program can
+    have ended it and taken its place."""
+    # This is root without a sandbox: nothing is hidden from root, and nothing is promised.
+    if can_read_all_processes():
         return True
     if not getattr(gateway._io, "is_hidden", False) or gateway._io.popen.poll() is not None:
         return False
@@ -233,5 +233,5 @@ def is_hidden(gateway):
 
 
 def pid_of(gateway):
-    """The worker's, as this process has started it; none where another did."""
+    """The process id of the worker; None if another process has started it."""
     return getattr(getattr(gateway._io, "popen", None), "pid", None)

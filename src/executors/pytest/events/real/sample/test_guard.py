@@ -1,4 +1,4 @@
-"""The first test does what a student's program may do; the others import, late, what it put there."""
+"""The first test writes files as a program under test can; the other tests then try to import these files."""
 
 import importlib
 import importlib.util
@@ -24,7 +24,7 @@ def write(*path, content=EVIL):
 
 
 def plant_bytecode(source):
-    """Bytecode that says it is of `source`, by time and size, and is of something else."""
+    """Writes bytecode of another source that has the time and size of `source`."""
     evil = write(STUDENT, "evil.py", content="VALUE = 'evil!'\n")
     found = os.stat(source)
     os.utime(evil, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -1,4 +1,4 @@
-//! What is kept of the last tasks for people: report, stdout and stderr, within bounds of number, age and size.
+//! Artifacts: the report and the output of the last tasks, kept for people within limits on their number, age and size.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use sandbox::workspace::{Workspace, files_size, remove_tree};
 use text::units::{count, duration, size};
 
-/// The bounds.
+/// Limits on the artifacts.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Folders")]
 #[group(skip)]
@@ -26,28 +26,27 @@ pub struct Settings {
     pub keep_size: u64,
 }
 
-/// The folder of what is kept.
+/// The folder of artifacts, with one folder for each task.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct Artifacts {
     folder: PathBuf,
     settings: Settings,
 }
 
-impl Kept {
-    /// Keeps in `folder`, which is made when it is needed.
+impl Artifacts {
+    /// Keeps artifacts in `folder`, which is created when the first task ends.
     pub fn new(folder: PathBuf, settings: Settings) -> Self {
         Self { folder, settings }
     }
 
-    /// Moves what is worth keeping out of `workspace`, under a name that begins with the time and holds `id`, and
-    /// removes what is over the bounds. Blocks.
+    /// Moves report and output of the task `id` out of `workspace`, into a folder whose name is the time and the id; then
+    /// removes the oldest folders over the limits. A failure is logged: no result depends on artifacts. Blocks.
     pub fn keep(&self, workspace: &Workspace, id: &str) {
         if self.settings.keep_tasks == 0 {
             return;
         }
         if let Err(error) = self.move_in(workspace, id).and_then(|()| self.prune()) {
-            // Nobody's answer depends on it.
-            tracing::debug!(name: "artifacts_not_kept", %error, folder = %self.folder.display(), "a task's report and output could not be kept");
+            tracing::debug!(name: "artifacts_not_kept", %error, folder = %self.folder.display(), "cannot keep the report and the output of a task");
         }
     }
 
@@ -64,7 +63,7 @@ impl Kept {
             output.with_extension("stdout"),
             output.with_extension("stderr"),
         ] {
-            // A task may leave anything under these names: only what is a plain file of a fair size is taken.
+            // A task can leave anything under these names: only regular files within the limit are moved.
             let fits = |meta: fs::Metadata| meta.is_file() && meta.len() <= self.settings.keep_size / 10;
             if let Some(name) = file.file_name().filter(|_| fs::symlink_metadata(&file).is_ok_and(fits)) {
                 move_file(&file, &folder.join(name))?;
@@ -76,7 +75,7 @@ impl Kept {
     fn prune(&self) -> io::Result<()> {
         let mut folders: Vec<PathBuf> =
             fs::read_dir(&self.folder)?.flatten().map(|entry| entry.path()).collect();
-        // The names begin with the time: newest first.
+        // The names begin with the time, so this is newest first.
         folders.sort_unstable_by(|a, b| b.cmp(a));
         let mut total = 0;
         for (number, folder) in folders.iter().enumerate() {
@@ -93,7 +92,7 @@ impl Kept {
 }
 
 fn move_file(from: &Path, to: &Path) -> io::Result<()> {
-    // Another filesystem cannot take a rename.
+    // A rename fails if `to` is on another file system.
     fs::rename(from, to).or_else(|_| fs::copy(from, to).map(drop))
 }
 
@@ -101,35 +100,35 @@ fn move_file(from: &Path, to: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn kept(folder: &Path, keep_tasks: usize, keep_size: u64, keep_age: Duration) -> Kept {
-        Kept::new(folder.join("kept"), Settings { keep_tasks, keep_age, keep_size })
+    fn artifacts(folder: &Path, keep_tasks: usize, keep_size: u64, keep_age: Duration) -> Artifacts {
+        Artifacts::new(folder.join("kept"), Settings { keep_tasks, keep_age, keep_size })
     }
 
-    fn task(folder: &Path, kept: &Kept, id: &str, report: &[u8]) {
+    fn task(folder: &Path, artifacts: &Artifacts, id: &str, report: &[u8]) {
         let workspace = Workspace::new(&folder.join("work")).unwrap();
         fs::write(workspace.report(), report).unwrap();
-        kept.keep(&workspace, id);
+        artifacts.keep(&workspace, id);
         // The names have milliseconds.
         let before = SystemTime::now();
         while before.elapsed().unwrap() < Duration::from_millis(3) {}
     }
 
-    fn names(kept: &Kept) -> Vec<String> {
-        let entries = fs::read_dir(&kept.folder).into_iter().flatten().flatten();
+    fn names(artifacts: &Artifacts) -> Vec<String> {
+        let entries = fs::read_dir(&artifacts.folder).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
         names.sort();
         names.iter().map(|name| name[14..].to_owned()).collect()
     }
 
     #[test]
-    fn the_last_ones_stay_within_number_and_size() {
+    fn keeps_newest_tasks_within_limits() {
         let folder = tempfile::tempdir().unwrap();
-        let by_number = kept(folder.path(), 2, 1 << 20, Duration::from_secs(60));
+        let by_number = artifacts(folder.path(), 2, 1 << 20, Duration::from_secs(60));
         for id in ["a", "b/../..", "c"] {
             task(folder.path(), &by_number, id, b"<x/>");
         }
         assert_eq!(names(&by_number), ["b", "c"]);
-        let by_size = kept(folder.path(), 9, 100_000, Duration::from_secs(60));
+        let by_size = artifacts(folder.path(), 9, 100_000, Duration::from_secs(60));
         for id in ["d", "e"] {
             task(folder.path(), &by_size, id, &vec![b'x'; 9_000]);
         }
@@ -137,19 +136,19 @@ mod tests {
         let kept_size: u64 =
             fs::read_dir(&by_size.folder).unwrap().flatten().map(|e| files_size(&e.path())).sum();
         assert!(kept_size < 20_000 && names(&by_size).contains(&"e".to_owned()));
-        let by_age = kept(folder.path(), 9, 100_000, Duration::ZERO);
+        let by_age = artifacts(folder.path(), 9, 100_000, Duration::ZERO);
         task(folder.path(), &by_age, "f", b"<x/>");
         assert!(names(&by_age).is_empty(), "{:?}", names(&by_age));
     }
 
     #[test]
-    fn what_is_no_file_is_not_touched() {
+    fn ignores_report_symlink() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = kept(folder.path(), 2, 1 << 20, Duration::from_secs(60));
+        let artifacts = artifacts(folder.path(), 2, 1 << 20, Duration::from_secs(60));
         let workspace = Workspace::new(&folder.path().join("work")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", workspace.report()).unwrap();
-        kept.keep(&workspace, "x");
-        let inside = fs::read_dir(&kept.folder).unwrap().next().unwrap().unwrap().path();
+        artifacts.keep(&workspace, "x");
+        let inside = fs::read_dir(&artifacts.folder).unwrap().next().unwrap().unwrap().path();
         assert_eq!(fs::read_dir(inside).unwrap().count(), 0);
     }
 }

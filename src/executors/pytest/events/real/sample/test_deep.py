@@ -1,4 +1,4 @@
-"""The unittest kind, in a folder of a folder."""
+"""Tests of unittest, in a nested folder."""
 
 import unittest
 def test_deep(): pass
