@@ -175,7 +175,7 @@ fn files() -> [(&'static str, &'static str); 4] {
 }
 
 #[tokio::test]
-async fn what_the_workers_say_is_told() {
+async fn records_results_of_workers() {
     if !have("python3", "python3 python3-venv") {
         return;
     }
@@ -207,7 +207,7 @@ async fn what_the_workers_say_is_told() {
     // Where none of them can be hidden from the first moment, it is said, and what runs in a late one counts for nothing.
     let (crashed, answer) = verdict(&world, &[("mode", "crashes -n 1 seen")]).await;
     assert_eq!((crashed.as_str(), names(&answer).len()), ("ERROR", 3), "{answer:#}");
-    assert!(text(&answer, "three").contains("began beside a program under test"), "{answer:#}");
+    assert!(text(&answer, "three").contains("started while a program under test ran"), "{answer:#}");
     assert!(!forgery_warnings(&world, "pytest-xdist").is_empty(), "{:#?}", warnings());
     world.assert_clean();
 }
@@ -246,7 +246,7 @@ async fn withstands(sandbox: &str, user: Option<u32>) {
         let kills = [&[("mode", "exam -n 2"), ("kills", signal)][..], &waits].concat();
         let (met, answer) = verdict(&world, &kills).await;
         // One that was too slow to strike has met nobody.
-        let says = if met == "ERROR" { "began beside a program under test" } else { "not met" };
+        let says = if met == "ERROR" { "started while a program under test ran" } else { "not met" };
         assert_ne!(met, "SUCCESS", "{answer}\n{}", world.runner.log());
         assert!(text(&answer, "exam").contains(says), "{answer}");
     }
