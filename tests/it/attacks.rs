@@ -187,7 +187,8 @@ async fn killed_in_the_middle(arena: &mut Arena) {
 
 /// What the kernel counts for each user, tasks of one user cannot take from each other.
 #[tokio::test]
-async fn who_takes_all_watchers_keeps_nobody_else_from_running() {
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+async fn hoarded_watchers_stop_no_other_task() {
     for level in [Level::BwrapUser, Level::BasicUser] {
         if !level.available() {
             continue;

@@ -54,7 +54,7 @@ fn causes() -> Vec<Cause> {
     ]
 }
 
-async fn told_at(level: Level) {
+async fn causes_at(level: Level) {
     if !level.available() {
         return;
     }
@@ -118,21 +118,24 @@ async fn problems(arena: &Arena, id: &str, answer: &Answer, says: &str, cause: &
 }
 
 #[tokio::test]
-async fn every_cause_is_told_with_bubblewrap_as_root() {
-    told_at(Level::BwrapRoot).await;
+async fn every_cause_is_reported() {
+    causes_at(Level::strongest()).await;
 }
 
 #[tokio::test]
-async fn every_cause_is_told_with_bubblewrap_as_a_user() {
-    told_at(Level::BwrapUser).await;
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+async fn with_bubblewrap_as_a_user() {
+    causes_at(Level::BwrapUser).await;
 }
 
 #[tokio::test]
-async fn every_cause_is_told_at_the_basic_level_as_root() {
-    told_at(Level::BasicRoot).await;
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+async fn at_basic_level_as_root() {
+    causes_at(Level::BasicRoot).await;
 }
 
 #[tokio::test]
-async fn every_cause_is_told_at_the_basic_level_as_a_user() {
-    told_at(Level::BasicUser).await;
+#[ignore = "takes minutes; tests/deep.sh runs it"]
+async fn at_basic_level_as_a_user() {
+    causes_at(Level::BasicUser).await;
 }

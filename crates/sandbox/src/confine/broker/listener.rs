@@ -15,7 +15,7 @@ use seccompiler::{
 };
 
 use super::super::filter::{condition, rule};
-use super::calls::{HANDED_OVER, HIDING};
+use super::handed_over::{HANDED_OVER, HIDING};
 
 mod ioctl {
     use nix::libc::{seccomp_notif, seccomp_notif_resp};

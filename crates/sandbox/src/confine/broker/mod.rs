@@ -17,6 +17,7 @@
 
 mod caller;
 mod calls;
+mod handed_over;
 mod listener;
 mod protected_files;
 mod serve;
