@@ -1,7 +1,7 @@
 //! The loop that takes tasks from the backend.
 //!
-//! The [`poller`] takes a free slot first ([`slots`]) and only then requests a task, so that it claims nothing that cannot
-//! start at once. [`claiming`] writes each claim to the spool before anything else happens to it.
+//! The `poller` takes a free slot first (`slots`) and only then requests a task, so that it claims nothing that cannot
+//! start at once. `claiming` writes each claim to the spool before anything else happens to it.
 
 mod active;
 mod claiming;
