@@ -61,21 +61,20 @@ async fn causes_at(level: Level) {
     let _turn = turn::shared().await;
     // What make writes goes to the suite's own output.
     let command = "{python} run_tests.py --src {src} --junit-xml={report} --capture=no";
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--timeout",
-        "150",
-        "--cpu-time",
-        "4s",
-        "--output-size",
-        "4M",
-        "--test-command",
-        command,
-    ];
-    let arena = Arena::start(level, &arguments).await;
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--timeout", "150", "--output-size", "4M", "--test-command", command];
+    // Each has a runner of its own: on a slow machine the processor limit would strike before another one.
+    let (processor, others) = causes().into_iter().partition::<Vec<_>, _>(|cause| cause.name == "processor");
+    let wrong = wrong_at(level, &[&arguments[..], &["--cpu-time", "4s"]].concat(), processor).await
+        + &wrong_at(level, &arguments, others).await;
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The problems with `causes` on a runner with `arguments`, a line each, and its log; empty where there are none.
+async fn wrong_at(level: Level, arguments: &[&str], causes: Vec<Cause>) -> String {
+    let arena = Arena::start(level, arguments).await;
     let mut wrong = String::new();
-    for cause in causes() {
+    for cause in causes {
         let (name, text) = cause.file;
         let text = if name == "attack.sh" { format!("#!/bin/sh\n{text}\n") } else { text.to_owned() };
         let id = arena.submit_files(&[(name, &text)]);
@@ -85,7 +84,7 @@ async fn causes_at(level: Level) {
             writeln!(wrong, "{} at {}: {problem}", cause.name, level.name()).unwrap();
         }
     }
-    assert!(wrong.is_empty(), "{wrong}\n{}", arena.runner.log());
+    if wrong.is_empty() { wrong } else { format!("{wrong}\n{}", arena.runner.log()) }
 }
 
 /// Where it is not told as it should be.
