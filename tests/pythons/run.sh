@@ -17,7 +17,7 @@ for minor in $(seq $oldest $newest); do
         "$python" -m venv "$folder/$minor"
         "$folder/$minor/bin/pip" install --quiet --disable-pip-version-check pytest
         echo "--- $("$python" --version)"
-        RUNNER_TEST_PYTEST=$folder/$minor/bin/python cargo test --quiet --locked --lib execute::events
+        RUNNER_TEST_PYTEST=$folder/$minor/bin/python cargo test --quiet --locked --lib executors::pytest::events
         tried+=("3.$minor")
         break
     done
